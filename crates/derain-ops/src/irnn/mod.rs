@@ -1,0 +1,165 @@
+//! Four-directional IRNN scans (Wang et al., "Spatial Attentive Single-Image Deraining", CVPR 2019, Eq. 5).
+//!
+//! Along each row and column, per channel c and direction d, with x the input met on the way:
+//!
+//! ```text
+//! h_0 = max(x_0, 0)
+//! h_i = max(a · h_{i-1} + b + x_i, 0)        a = weights[d, c], b = biases[d, c]
+//! ```
+//!
+//! Neither a nor b is applied to the border element. Equation 5 prints no bias; the authors' release has one, so pass
+//! zeros for the printed form. The directions, in the order of every array here:
+//!
+//! | d | scan | runs from |
+//! | --- | --- | --- |
+//! | 0 | up | the bottom row to the top row |
+//! | 1 | right | the left column to the right column |
+//! | 2 | down | the top row to the bottom row |
+//! | 3 | left | the right column to the left column |
+//!
+//! The four results are packed side by side, `[B, 4·C, H, W]`, as the next convolution wants them. Work is O(pixels):
+//! the input is read from memory once (once more from the cache for each axis) and each result is written once.
+//!
+//! Gradients, with dh the incoming gradient and g running against the scan:
+//!
+//! ```text
+//! g_i = [h_i > 0] · (dh_i + a · g_{i+1})     dx_i = g_i, summed over the directions
+//! db  = Σ_{i>=1} g_i                         da   = Σ_{i>=1} g_i · h_{i-1}
+//! ```
+//!
+//! The ReLU's gradient at 0 is 0. NaN in the input stays NaN in the output.
+//!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! let x = Tensor::new(&[[[[1f32, -3., 2.]]]], &Device::Cpu)?;            // one row of three pixels
+//! let a = Tensor::new(&[[1f32], [1.], [1.], [1.]], &Device::Cpu)?;       // [4, C = 1]
+//! let h = derain_ops::irnn(&x, &a, &a.zeros_like()?)?;
+//! assert_eq!(h.get(0)?.get(1)?.to_vec2::<f32>()?, [[1., 0., 2.]]);       // right: max(1 - 3, 0) = 0
+//! assert_eq!(h.get(0)?.get(3)?.to_vec2::<f32>()?, [[1., 0., 2.]]);       // left:  max(2 - 3, 0) = 0, then 0 + 1
+//! # Ok::<(), derain_ops::Error>(())
+//! ```
+
+mod cpu;
+mod op;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+use candle_core::{DType, Tensor};
+
+use crate::{Error, Isa, Planes, Result};
+
+/// The order of the four scans in every array of this module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Bottom row to top row.
+    Up,
+    /// Left column to right column.
+    Right,
+    /// Top row to bottom row.
+    Down,
+    /// Right column to left column.
+    Left,
+}
+
+impl Direction {
+    /// All four, in order.
+    pub const ALL: [Self; 4] = [Self::Up, Self::Right, Self::Down, Self::Left];
+}
+
+/// One weight and one bias per direction and channel, both `[4, C]`, row-major.
+#[derive(Clone, Copy)]
+pub(crate) struct Coefficients<'a, E> {
+    weights: &'a [E],
+    biases: &'a [E],
+}
+
+impl<E: Copy> Coefficients<'_, E> {
+    /// (a, b) of a direction and channel.
+    fn at(&self, direction: Direction, channel: usize) -> (E, E) {
+        let at = direction as usize * (self.weights.len() / 4) + channel;
+        (self.weights[at], self.biases[at])
+    }
+}
+
+/// The four scans of `x`, with gradients for all three arguments.
+///
+/// Shapes: `x` `[B, C, H, W]`, `weights` and `biases` `[4, C]` in the order up, right, down, left; the result is
+/// `[B, 4·C, H, W]`. Type f32 or f64, the same for all. Strided tensors are taken as they are.
+///
+/// # Errors
+/// When a shape or a type does not fit, or a dimension of `x` is 0.
+pub fn irnn(x: &Tensor, weights: &Tensor, biases: &Tensor) -> Result<Tensor> {
+    check("irnn", x, weights, biases)?;
+    let [x, weights, biases] = [x.contiguous()?, weights.contiguous()?, biases.contiguous()?];
+    Ok(x.apply_op3(&weights, &biases, op::Irnn)?)
+}
+
+/// The four scans, each multiplied by its direction's weight map, with gradients for all four arguments.
+///
+/// `directions` is `[B, 4, H, W]`: the map of direction d multiplies every channel of that direction's result. The other
+/// arguments are those of [`irnn()`]. The scan itself runs unweighted. The backward pass computes the scans again.
+///
+/// # Errors
+/// As [`irnn()`].
+pub fn irnn_directional(x: &Tensor, weights: &Tensor, biases: &Tensor, directions: &Tensor) -> Result<Tensor> {
+    const OP: &str = "irnn_directional";
+    let planes = check(OP, x, weights, biases)?;
+    let maps = [planes.batch, 4, planes.height, planes.width];
+    check_shape(OP, "directions", directions, &maps, "[B, 4, H, W]")?;
+    check_dtype(OP, "directions", directions, x.dtype())?;
+    let coefficients = Tensor::stack(&[weights, biases], 0)?.contiguous()?;
+    Ok(x.contiguous()?.apply_op3(&coefficients, &directions.contiguous()?, op::IrnnDirectional)?)
+}
+
+/// The four scans over slices, written into a buffer of the caller's; no gradient, no allocation of the result.
+///
+/// `x` holds `planes`, `weights` and `biases` `[4, C]`, `directions` (if any) `[B, 4, H, W]`, `out` `[B, 4·C, H, W]`.
+///
+/// # Errors
+/// When a slice's length does not fit `planes`, or a dimension is 0.
+pub fn irnn_into(
+    x: &[f32],
+    planes: Planes,
+    weights: &[f32],
+    biases: &[f32],
+    directions: Option<&[f32]>,
+    out: &mut [f32],
+) -> Result<()> {
+    let maps = 4 * planes.batch * planes.pixels();
+    let lengths = [
+        ("x", planes.len().max(1), x.len()),
+        ("weights", 4 * planes.channels, weights.len()),
+        ("biases", 4 * planes.channels, biases.len()),
+        ("directions", maps, directions.map_or(maps, <[f32]>::len)),
+        ("out", 4 * planes.len(), out.len()),
+    ];
+    for (argument, expected, got) in lengths {
+        if expected != got {
+            return Err(Error::Length { op: "irnn_into", argument, expected, got });
+        }
+    }
+    cpu::forward(Isa::current(), planes, x, Coefficients { weights, biases }, directions, out);
+    Ok(())
+}
+
+fn check(op: &'static str, x: &Tensor, weights: &Tensor, biases: &Tensor) -> Result<Planes> {
+    let planes = crate::plane::of_tensor(op, x)?;
+    for (argument, tensor) in [("weights", weights), ("biases", biases)] {
+        check_shape(op, argument, tensor, &[4, planes.channels], "[4, C]")?;
+        check_dtype(op, argument, tensor, x.dtype())?;
+    }
+    Ok(planes)
+}
+
+fn check_shape(op: &'static str, argument: &'static str, tensor: &Tensor, dims: &[usize], form: &str) -> Result<()> {
+    if tensor.dims() == dims {
+        return Ok(());
+    }
+    let expected = format!("{form} = {dims:?}, to fit `x`");
+    Err(Error::Shape { op, argument, expected, got: tensor.shape().clone() })
+}
+
+fn check_dtype(op: &'static str, argument: &'static str, tensor: &Tensor, dtype: DType) -> Result<()> {
+    if tensor.dtype() == dtype { Ok(()) } else { Err(Error::DType { op, argument, got: tensor.dtype() }) }
+}

@@ -1,0 +1,52 @@
+use candle_core::{DType, Tensor};
+
+use crate::{Error, Result};
+
+/// The dimensions of a `[B, C, H, W]` picture batch stored plane after plane, rows contiguous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planes {
+    /// Pictures, B.
+    pub batch: usize,
+    /// Channels of each picture, C.
+    pub channels: usize,
+    /// Rows, H.
+    pub height: usize,
+    /// Columns, W.
+    pub width: usize,
+}
+
+impl Planes {
+    /// Pixels of one plane, H·W.
+    pub fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Elements of the whole batch, B·C·H·W.
+    pub fn len(&self) -> usize {
+        self.batch * self.channels * self.pixels()
+    }
+
+    /// Whether any dimension is zero.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<(usize, usize, usize, usize)> for Planes {
+    fn from((batch, channels, height, width): (usize, usize, usize, usize)) -> Self {
+        Self { batch, channels, height, width }
+    }
+}
+
+/// The dimensions of a tensor that an operation can work on: four of them, none zero, in f32 or f64.
+pub(crate) fn of_tensor(op: &'static str, x: &Tensor) -> Result<Planes> {
+    let dims = x.dims4().ok().map(Planes::from).filter(|planes| !planes.is_empty());
+    let planes = dims.ok_or_else(|| {
+        let expected = "[B, C, H, W] with no dimension 0".into();
+        Error::Shape { op, argument: "x", expected, got: x.shape().clone() }
+    })?;
+    match x.dtype() {
+        DType::F32 | DType::F64 => Ok(planes),
+        got => Err(Error::DType { op, argument: "x", got }),
+    }
+}

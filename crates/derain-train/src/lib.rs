@@ -1,0 +1,1 @@
+//! Losses and learning-rate schedules of the deraining papers.

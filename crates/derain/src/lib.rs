@@ -1,0 +1,1 @@
+//! Takes rain out of pictures.
