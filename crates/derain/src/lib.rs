@@ -1,1 +1,29 @@
 //! Takes rain out of pictures.
+//!
+//! This crate gathers the members of the workspace under one name and adds nothing of its own:
+//!
+//! | module | crate | holds |
+//! | --- | --- | --- |
+//! | [`ops`] | `derain-ops` | IRNN scans and RLCN as candle operations with gradients |
+//! | [`models`] | `derain-models` | SPANet, weight import, [`Derainer`] |
+//! | [`data`] | `derain-data` | picture loading, durable writes |
+//! | [`metrics`] | `derain-metrics` | PSNR, SSIM, evaluation protocols |
+//! | [`train`] | `derain-train` | losses and learning-rate schedules of the papers |
+//!
+//! ```no_run
+//! use derain::{Derainer, Device, Network};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let derainer = Derainer::from_weights(Network::SpaNet, "spanet.pth", &Device::Cpu)?;
+//! let picture = derain::data::load_picture("rainy.jpg")?;
+//! let clean = derainer.derain_dynamic(&picture.image)?;    // bit depth and alpha kept
+//! let out = derainer.derain(&picture.image.to_rgb8())?;    // out.image: RgbImage, out.attention: Option<GrayImage>
+//! # Ok(()) }
+//! ```
+
+pub use candle_core::Device;
+pub use derain_data as data;
+pub use derain_metrics as metrics;
+pub use derain_models as models;
+pub use derain_models::{Derained, DerainedPicture, Derainer, Network};
+pub use derain_ops as ops;
+pub use derain_train as train;

@@ -1,0 +1,80 @@
+use crate::weights::WeightError;
+
+/// What can go wrong between a weight file, a picture and its result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A network name that is none.
+    #[error("no network is called `{name}`; there is: spanet")]
+    UnknownNetwork {
+        /// The name that came.
+        name: String,
+    },
+    /// The weight file could not be read.
+    #[error(transparent)]
+    WeightFile(#[from] WeightError),
+    /// The weight file was read, but its tensors are not those of the network.
+    #[error("these are not the weights of {network}: {problems}")]
+    Weights {
+        /// The network that was asked for.
+        network: &'static str,
+        /// What is missing, unexpected or of another shape, with names.
+        problems: String,
+    },
+    /// A configuration that describes no network.
+    #[error("{option} must be {expected}, got {got}")]
+    Config {
+        /// The option's name.
+        option: &'static str,
+        /// The values it may take.
+        expected: &'static str,
+        /// The value that came.
+        got: String,
+    },
+    /// A picture without pixels.
+    #[error("the picture has no pixels ({width}x{height})")]
+    EmptyPicture {
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+    },
+    /// A float picture with a pixel that is NaN or infinite.
+    #[error("the picture has a value that is not a number or infinite at column {x}, row {y}")]
+    NotFinite {
+        /// The pixel's column.
+        x: u32,
+        /// The pixel's row.
+        y: u32,
+    },
+    /// A pixel format this crate does not know.
+    #[error("pixels of the format {format} are not supported; convert the picture to 8 or 16 bits a channel")]
+    PixelFormat {
+        /// The format's name.
+        format: String,
+    },
+    /// The network would need more memory than allowed.
+    #[error(
+        "a picture of {width}x{height} needs about {needed} bytes, more than the {limit} allowed; \
+         raise the limit, or cut or scale the picture"
+    )]
+    Memory {
+        /// The picture's width.
+        width: u32,
+        /// The picture's height.
+        height: u32,
+        /// Bytes that inference would take.
+        needed: u64,
+        /// Bytes that it may take.
+        limit: u64,
+    },
+    /// An operation refused its input.
+    #[error(transparent)]
+    Ops(#[from] derain_ops::Error),
+    /// candle refused an operation.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// This crate's result type.
+pub type Result<T> = std::result::Result<T, Error>;

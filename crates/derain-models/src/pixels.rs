@@ -1,0 +1,131 @@
+//! Between pictures and planes of f32 in 0..1.
+
+use image::{DynamicImage, GenericImageView, GrayImage, ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba};
+
+use crate::{Error, Result};
+
+/// Three planes of one picture, red, green, blue, rows contiguous, values in 0..1.
+pub(crate) struct RgbPlanes {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) values: Vec<f32>,
+}
+
+/// A channel's storage type and how it stands for 0..1.
+pub(crate) trait Depth: image::Primitive {
+    fn to_unit(self) -> f32;
+    fn from_unit(value: f32) -> Self;
+}
+
+macro_rules! integer_depth {
+    ($type:ty) => {
+        impl Depth for $type {
+            fn to_unit(self) -> f32 {
+                f32::from(self) / f32::from(<$type>::MAX)
+            }
+
+            fn from_unit(value: f32) -> Self {
+                (value.clamp(0.0, 1.0) * f32::from(<$type>::MAX)).round() as $type
+            }
+        }
+    };
+}
+integer_depth!(u8);
+integer_depth!(u16);
+
+impl Depth for f32 {
+    fn to_unit(self) -> f32 {
+        self
+    }
+
+    fn from_unit(value: f32) -> Self {
+        value.clamp(0.0, 1.0)
+    }
+}
+
+/// A picture's colours; grey is repeated in all three planes, alpha is left out, float values are clamped to 0..1.
+pub(crate) fn to_planes(picture: &DynamicImage) -> Result<RgbPlanes> {
+    let (width, height) = picture.dimensions();
+    if width == 0 || height == 0 {
+        return Err(Error::EmptyPicture { width, height });
+    }
+    match picture {
+        DynamicImage::ImageLuma8(image) => planes(image, |p: &Luma<u8>| [p.0[0]; 3]),
+        DynamicImage::ImageLumaA8(image) => planes(image, |p: &LumaA<u8>| [p.0[0]; 3]),
+        DynamicImage::ImageRgb8(image) => planes(image, |p: &Rgb<u8>| p.0),
+        DynamicImage::ImageRgba8(image) => planes(image, |p: &Rgba<u8>| [p.0[0], p.0[1], p.0[2]]),
+        DynamicImage::ImageLuma16(image) => planes(image, |p: &Luma<u16>| [p.0[0]; 3]),
+        DynamicImage::ImageLumaA16(image) => planes(image, |p: &LumaA<u16>| [p.0[0]; 3]),
+        DynamicImage::ImageRgb16(image) => planes(image, |p: &Rgb<u16>| p.0),
+        DynamicImage::ImageRgba16(image) => planes(image, |p: &Rgba<u16>| [p.0[0], p.0[1], p.0[2]]),
+        DynamicImage::ImageRgb32F(image) => planes(image, |p: &Rgb<f32>| p.0),
+        DynamicImage::ImageRgba32F(image) => planes(image, |p: &Rgba<f32>| [p.0[0], p.0[1], p.0[2]]),
+        other => Err(Error::PixelFormat { format: format!("{:?}", other.color()) }),
+    }
+}
+
+/// `original` with new colours: same type, depth and alpha. A grey picture gets the mean of the three planes.
+pub(crate) fn with_colours(original: &DynamicImage, planes: &RgbPlanes) -> Result<DynamicImage> {
+    fn grey([r, g, b]: [f32; 3]) -> f32 {
+        (r + g + b) / 3.0
+    }
+    fn rgb<T: Depth>(colour: [f32; 3]) -> [T; 3] {
+        colour.map(T::from_unit)
+    }
+    fn rgba<T: Depth>(colour: [f32; 3], alpha: T) -> [T; 4] {
+        let [r, g, b] = rgb(colour);
+        [r, g, b, alpha]
+    }
+    let mut out = original.clone();
+    match &mut out {
+        DynamicImage::ImageLuma8(image) => recolour(image, planes, |p, c| p.0 = [u8::from_unit(grey(c))]),
+        DynamicImage::ImageLumaA8(image) => recolour(image, planes, |p, c| p.0[0] = u8::from_unit(grey(c))),
+        DynamicImage::ImageRgb8(image) => recolour(image, planes, |p, c| p.0 = rgb(c)),
+        DynamicImage::ImageRgba8(image) => recolour(image, planes, |p, c| p.0 = rgba(c, p.0[3])),
+        DynamicImage::ImageLuma16(image) => recolour(image, planes, |p, c| p.0 = [u16::from_unit(grey(c))]),
+        DynamicImage::ImageLumaA16(image) => recolour(image, planes, |p, c| p.0[0] = u16::from_unit(grey(c))),
+        DynamicImage::ImageRgb16(image) => recolour(image, planes, |p, c| p.0 = rgb(c)),
+        DynamicImage::ImageRgba16(image) => recolour(image, planes, |p, c| p.0 = rgba(c, p.0[3])),
+        DynamicImage::ImageRgb32F(image) => recolour(image, planes, |p, c| p.0 = rgb(c)),
+        DynamicImage::ImageRgba32F(image) => recolour(image, planes, |p, c| p.0 = rgba(c, p.0[3])),
+        other => return Err(Error::PixelFormat { format: format!("{:?}", other.color()) }),
+    }
+    Ok(out)
+}
+
+/// A map in 0..1 as a grey picture.
+pub(crate) fn grey_picture(width: u32, values: &[f32]) -> GrayImage {
+    let height = (values.len() as u32).checked_div(width).unwrap_or(0);
+    GrayImage::from_fn(width, height, |x, y| Luma([u8::from_unit(values[y as usize * width as usize + x as usize])]))
+}
+
+fn planes<P, T>(image: &ImageBuffer<P, Vec<T>>, colour: impl Fn(&P) -> [T; 3]) -> Result<RgbPlanes>
+where
+    P: Pixel<Subpixel = T>,
+    T: Depth,
+{
+    let (width, height) = image.dimensions();
+    let pixels = width as usize * height as usize;
+    let mut values = vec![0.0; 3 * pixels];
+    for (at, pixel) in image.pixels().enumerate() {
+        for (plane, value) in colour(pixel).into_iter().enumerate() {
+            let value = value.to_unit();
+            if !value.is_finite() {
+                return Err(Error::NotFinite { x: at as u32 % width, y: at as u32 / width });
+            }
+            values[plane * pixels + at] = value.clamp(0.0, 1.0);
+        }
+    }
+    Ok(RgbPlanes { width, height, values })
+}
+
+fn recolour<P, T>(image: &mut ImageBuffer<P, Vec<T>>, planes: &RgbPlanes, set: impl Fn(&mut P, [f32; 3]))
+where
+    P: Pixel<Subpixel = T>,
+    T: Depth,
+{
+    let pixels = planes.values.len() / 3;
+    for (at, pixel) in image.pixels_mut().enumerate() {
+        set(pixel, std::array::from_fn(|plane| planes.values[plane * pixels + at]));
+    }
+}

@@ -1,0 +1,99 @@
+//! SPANet's weight files: which network a file holds, and files that say so themselves.
+
+use std::collections::{BTreeMap, HashMap};
+
+use candle_core::{DType, Device, Tensor};
+
+use super::{Attention, DirectionWeights, Spanet, SpanetConfig};
+use crate::parameters::{self, Parameters};
+use crate::weights::{WeightError, WeightFile};
+use crate::{Error, Result};
+
+/// The key under which safetensors files of this project carry their network's configuration, as JSON.
+const CONFIG_KEY: &str = "derain.spanet";
+
+/// The configuration of the SPANet that a weight file holds.
+///
+/// Files of this project carry it. In any other file it is read off the tensors' names and shapes, and what those leave
+/// open is taken as the authors' release has it: shared attention modules, direction weights not used, BGR.
+///
+/// # Errors
+/// When the file does not hold a SPANet.
+pub fn recognize(file: &WeightFile) -> Result<SpanetConfig> {
+    let not = |problems: String| Error::Weights { network: "spanet", problems };
+    if let Some(json) = file.metadata.get(CONFIG_KEY) {
+        return serde_json::from_str(json).map_err(|error| not(format!("metadata `{CONFIG_KEY}`: {error}")));
+    }
+    let has = |prefix: &str| file.tensors.keys().any(|name| name.starts_with(prefix));
+    let channels = match file.tensors.get("conv_in.0.weight").map(|tensor| &tensor.shape[..]) {
+        Some(&[channels, 3, 3, 3]) if has("res_block1.group1.") => channels,
+        _ => return Err(not("no convolution `conv_in.0.weight` of 3x3 over 3 channels and no `res_block1`".into())),
+    };
+    let attention = match (has("SAM1."), has("SAM2.")) {
+        (false, _) => Attention::None,
+        (true, false) => Attention::Shared,
+        (true, true) => Attention::Separate,
+    };
+    let direction_weights = match has("SAM1.attention_layer.") || attention == Attention::None {
+        true => DirectionWeights::Ignored,
+        false => DirectionWeights::Absent,
+    };
+    Ok(SpanetConfig { channels, attention, direction_weights, ..SpanetConfig::release() })
+}
+
+/// Weights as a safetensors file that carries its configuration, for [`recognize`] and `Derainer::from_weights`.
+///
+/// # Errors
+/// When the tensors are not those of the configuration, or not on the CPU.
+pub fn weight_file(config: &SpanetConfig, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
+    let sorted: BTreeMap<&String, &Tensor> = tensors.iter().collect();
+    let json = serde_json::to_string(config).map_err(candle_core::Error::wrap)?;
+    let metadata = HashMap::from([(CONFIG_KEY.to_owned(), json)]);
+    let bytes = safetensors::serialize(sorted, Some(metadata)).map_err(WeightError::from)?;
+    Spanet::from_file(&WeightFile::parse(&bytes)?, &Device::Cpu)?;
+    Ok(bytes)
+}
+
+/// A weight file with the initial values of training, drawn from `seed`.
+///
+/// # Errors
+/// When the configuration describes no network.
+pub fn initial_weight_file(config: &SpanetConfig, seed: u64) -> Result<Vec<u8>> {
+    weight_file(config, &config.initial_weights(seed)?.into_iter().collect())
+}
+
+impl SpanetConfig {
+    /// The initial values of training, by parameter name: convolutions uniform within ±1/sqrt(fan_in), IRNN weights 0.2,
+    /// IRNN biases uniform in ±1. Equal seeds give equal values.
+    ///
+    /// # Errors
+    /// When the configuration describes no network.
+    pub fn initial_weights(&self, seed: u64) -> Result<Parameters> {
+        parameters::initial(seed, |vb| Spanet::new(self, vb))
+    }
+}
+
+impl Spanet {
+    /// The network that a weight file holds, in f32.
+    ///
+    /// # Errors
+    /// When the file does not hold a SPANet, or a tensor is missing, unknown or of another shape.
+    pub fn from_file(file: &WeightFile, device: &Device) -> Result<Self> {
+        Self::with_config(&recognize(file)?, file, device)
+    }
+
+    /// A weight file's tensors run as `config` says, for what tensors alone cannot tell (see [`recognize`]).
+    ///
+    /// # Errors
+    /// When a tensor is missing, unknown or of another shape.
+    pub fn with_config(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
+        // Before any tensor is made: a hostile file must not choose how much memory its network takes.
+        if config.channels > file.tensors.get("conv_in.0.weight").and_then(|t| t.shape.first()).map_or(0, |&c| c) {
+            let problems = format!("conv_in.0.weight does not have the configuration's {} channels", config.channels);
+            return Err(Error::Weights { network: "spanet", problems });
+        }
+        let expected = config.initial_weights(0)?;
+        let parameters = parameters::check("spanet", &expected, file, device)?;
+        Self::new(config, parameters::builder(parameters, DType::F32, device))
+    }
+}

@@ -1,0 +1,125 @@
+//! SPANet (Wang et al., "Spatial Attentive Single-Image Deraining with a High Quality Real Rain Dataset", CVPR 2019).
+//!
+//! ```text
+//! x = relu(conv_in(picture))                  3 -> C channels
+//! blocks 1-3:    x = relu(block(x) + x)
+//! four times:    A = SAM(x), then three blocks x = relu(block(x)·A + x)
+//! blocks 16, 17: x = relu(block(x) + x)
+//! clean = conv_out(x)                         C -> 3 channels, not clamped
+//! ```
+//!
+//! A block is a bottleneck of 1x1, 3x3 with dilation 2, and 1x1 convolutions. The spatial attentive module (SAM) lets each
+//! pixel see its whole row and column, twice:
+//!
+//! ```text
+//! h = irnn1(conv_in(x)), h = irnn2(conv2(h)), A = sigmoid(conv_out(relu(conv3(h))))      A is [B, 1, H, W] in 0..1
+//! ```
+//!
+//! with the four directions multiplied by the maps of the attention branch, if the configuration says so.
+//! Pictures are `[B, 3, H, W]` in 0..1, of any size, in the configuration's channel order. Parameter names are those of the
+//! released checkpoint.
+
+mod config;
+mod file;
+mod layers;
+#[cfg(test)]
+mod tests;
+
+use candle_core::Tensor;
+use candle_nn::{Conv2d, Module, VarBuilder};
+
+pub use config::{Attention, ChannelOrder, DirectionWeights, SpanetConfig};
+pub use file::{initial_weight_file, recognize, weight_file};
+use layers::{Bottleneck, SpatialAttention, conv};
+
+use crate::Result;
+
+/// Residual blocks in all; the first and last run without attention.
+const BLOCKS: usize = 17;
+/// Groups of blocks that an attention map precedes.
+const ATTENTIVE_GROUPS: usize = 4;
+/// Blocks of a group, and before the first group.
+const GROUP_BLOCKS: usize = 3;
+
+/// The network with its weights.
+#[derive(Clone, Debug)]
+pub struct Spanet {
+    config: SpanetConfig,
+    conv_in: Conv2d,
+    blocks: Vec<Bottleneck>,
+    attention: Vec<SpatialAttention>,
+    conv_out: Conv2d,
+}
+
+/// What the network makes of a picture.
+#[derive(Clone, Debug)]
+pub struct SpanetOutput {
+    /// The picture without rain, `[B, 3, H, W]`, not clamped to 0..1.
+    pub clean: Tensor,
+    /// The first attention map, `[B, 1, H, W]` in 0..1; none where the configuration has no attention.
+    pub attention: Option<Tensor>,
+}
+
+impl Spanet {
+    /// The network that `config` describes, its parameters taken from `vb` under the release's names.
+    ///
+    /// # Errors
+    /// When the configuration describes no network, or `vb` lacks a parameter or has it in another shape.
+    pub fn new(config: &SpanetConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        config.check()?;
+        let channels = config.channels;
+        let modules = match config.attention {
+            Attention::None => 0,
+            Attention::Once | Attention::Shared => 1,
+            Attention::Separate => ATTENTIVE_GROUPS,
+        };
+        let attention = (1..=modules).map(|k| SpatialAttention::new(config, vb.pp(format!("SAM{k}"))));
+        let blocks = (1..=BLOCKS).map(|k| Bottleneck::new(channels, vb.pp(format!("res_block{k}.group1"))));
+        Ok(Self {
+            config: config.clone(),
+            conv_in: conv(3, channels, 3, vb.pp("conv_in.0"))?,
+            attention: attention.collect::<candle_core::Result<_>>()?,
+            blocks: blocks.collect::<candle_core::Result<_>>()?,
+            conv_out: conv(channels, 3, 3, vb.pp("conv_out.0"))?,
+        })
+    }
+
+    /// The configuration that the network was made from.
+    pub fn config(&self) -> &SpanetConfig {
+        &self.config
+    }
+
+    /// Runs the network on pictures `[B, 3, H, W]` in 0..1; gradients flow to the weights where those are variables.
+    ///
+    /// # Errors
+    /// When the shape or type does not fit.
+    pub fn forward(&self, pictures: &Tensor) -> Result<SpanetOutput> {
+        let mut x = self.conv_in.forward(pictures)?.relu()?;
+        let mut first_map = None;
+        let mut map: Option<Tensor> = None;
+        for (index, block) in self.blocks.iter().enumerate() {
+            let group = (index / GROUP_BLOCKS).checked_sub(1).filter(|&group| group < ATTENTIVE_GROUPS);
+            if let Some(group) = group.filter(|_| index % GROUP_BLOCKS == 0) {
+                map = self.attention_map(group, map, &x)?;
+                first_map = first_map.or_else(|| map.clone());
+            }
+            let change = block.forward(&x)?;
+            let change = match (&map, group) {
+                (Some(map), Some(_)) => change.broadcast_mul(map)?,
+                _ => change,
+            };
+            x = (change + x)?.relu()?;
+        }
+        Ok(SpanetOutput { clean: self.conv_out.forward(&x)?, attention: first_map })
+    }
+
+    /// The map for a group of blocks, given the previous group's.
+    fn attention_map(&self, group: usize, previous: Option<Tensor>, x: &Tensor) -> Result<Option<Tensor>> {
+        match (self.config.attention, previous) {
+            (Attention::None, _) => Ok(None),
+            (Attention::Once, Some(map)) => Ok(Some(map)),
+            (Attention::Separate, _) => self.attention[group].forward(x).map(Some),
+            (Attention::Once | Attention::Shared, _) => self.attention[0].forward(x).map(Some),
+        }
+    }
+}
