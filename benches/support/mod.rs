@@ -1,22 +1,23 @@
+#![allow(dead_code, reason = "each bench uses its part")]
 //! Side-by-side timing: criterion follows one figure over time, this compares several in one run.
 
 use std::time::{Duration, Instant};
 
 /// Something to time: a label and what to run.
-pub type Contender<'a> = (&'a str, Box<dyn FnMut() + 'a>);
+pub(crate) type Contender<'a> = (&'a str, Box<dyn FnMut() + 'a>);
 
 /// What an operation must at least do.
 #[derive(Clone, Copy, Default)]
-pub struct Work {
+pub(crate) struct Work {
     /// Bytes that must be read and written, each once.
-    pub bytes: f64,
+    pub(crate) bytes: f64,
     /// Floating-point operations.
-    pub flops: f64,
+    pub(crate) flops: f64,
 }
 
 /// Runs the contenders in turn, `rounds` times after one warm-up, and prints each one's median, its rates, and the median of
 /// its round-by-round ratio to the first, which is the yardstick.
-pub fn side_by_side(title: &str, work: Work, rounds: usize, mut contenders: Vec<Contender<'_>>) {
+pub(crate) fn side_by_side(title: &str, work: Work, rounds: usize, mut contenders: Vec<Contender<'_>>) {
     let mut times = vec![Vec::with_capacity(rounds); contenders.len()];
     for round in 0..=rounds {
         for ((_, run), times) in contenders.iter_mut().zip(&mut times) {
@@ -45,7 +46,7 @@ pub fn side_by_side(title: &str, work: Work, rounds: usize, mut contenders: Vec<
 }
 
 /// Copies `source` into every piece of `target` of its length, with all threads.
-pub fn copy(source: &[f32], target: &mut [f32]) {
+pub(crate) fn copy(source: &[f32], target: &mut [f32]) {
     use rayon::prelude::*;
     const PIECE: usize = 1 << 16;
     for target in target.chunks_mut(source.len()) {
@@ -54,7 +55,7 @@ pub fn copy(source: &[f32], target: &mut [f32]) {
 }
 
 /// A fixed pattern in 0..1, without a generator: what matters is that it is neither flat nor all zero.
-pub fn pattern(count: usize) -> Vec<f32> {
+pub(crate) fn pattern(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i.wrapping_mul(2_654_435_761) >> 8 & 0xffff) as f32 / 65535.0).collect()
 }
 

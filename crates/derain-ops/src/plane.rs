@@ -50,3 +50,23 @@ pub(crate) fn of_tensor(op: &'static str, x: &Tensor) -> Result<Planes> {
         got => Err(Error::DType { op, argument: "x", got }),
     }
 }
+
+/// Refuses a tensor whose shape is not `dims`; `form` names its dimensions for the message.
+pub(crate) fn check_shape(
+    op: &'static str,
+    argument: &'static str,
+    tensor: &Tensor,
+    dims: &[usize],
+    form: &str,
+) -> Result<()> {
+    if tensor.dims() == dims {
+        return Ok(());
+    }
+    let expected = format!("{form} = {dims:?}, to fit `x`");
+    Err(Error::Shape { op, argument, expected, got: tensor.shape().clone() })
+}
+
+/// Refuses a tensor of another type than `dtype`.
+pub(crate) fn check_dtype(op: &'static str, argument: &'static str, tensor: &Tensor, dtype: DType) -> Result<()> {
+    if tensor.dtype() == dtype { Ok(()) } else { Err(Error::DType { op, argument, got: tensor.dtype() }) }
+}

@@ -2,29 +2,59 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::ops::sigmoid;
-use candle_nn::{Conv2d, Conv2dConfig, Init, Module, VarBuilder};
-use derain_ops::{irnn, irnn_directional};
+use candle_nn::{Init, VarBuilder};
+use derain_ops::{Activation, Conv2dOptions, conv2d, irnn, irnn_directional};
 
 use super::{DirectionWeights, SpanetConfig};
 
 /// The IRNN's weights at the start of training.
 const INITIAL_IRNN_WEIGHT: f64 = 0.2;
 
-/// A convolution of odd size that keeps the picture's size, without bias.
-pub(super) fn conv(from: usize, to: usize, size: usize, vb: VarBuilder<'_>) -> Result<Conv2d> {
-    dilated_conv(from, to, size, 1, vb)
+/// A convolution of odd size that keeps the picture's size.
+#[derive(Clone, Debug)]
+pub(super) struct Conv {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    dilation: usize,
 }
 
-fn dilated_conv(from: usize, to: usize, size: usize, dilation: usize, vb: VarBuilder<'_>) -> Result<Conv2d> {
-    let weight = vb.get_with_hints((to, from, size, size), "weight", uniform(from * size * size))?;
-    Ok(Conv2d::new(weight, None, same_size(size, dilation)))
-}
+impl Conv {
+    /// Without bias, undilated.
+    pub(super) fn new(from: usize, to: usize, size: usize, vb: VarBuilder<'_>) -> Result<Self> {
+        let weight = vb.get_with_hints((to, from, size, size), "weight", uniform(from * size * size))?;
+        Ok(Self { weight, bias: None, dilation: 1 })
+    }
 
-fn conv_with_bias(from: usize, to: usize, size: usize, vb: VarBuilder<'_>) -> Result<Conv2d> {
-    let fan_in = from * size * size;
-    let weight = vb.get_with_hints((to, from, size, size), "weight", uniform(fan_in))?;
-    let bias = vb.get_with_hints(to, "bias", uniform(fan_in))?;
-    Ok(Conv2d::new(weight, Some(bias), same_size(size, 1)))
+    fn with_bias(from: usize, to: usize, size: usize, vb: VarBuilder<'_>) -> Result<Self> {
+        let bias = vb.get_with_hints(to, "bias", uniform(from * size * size))?;
+        Ok(Self { bias: Some(bias), ..Self::new(from, to, size, vb)? })
+    }
+
+    fn dilated(self, dilation: usize) -> Self {
+        Self { dilation, ..self }
+    }
+
+    pub(super) fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
+        self.run(x, Activation::None)
+    }
+
+    pub(super) fn forward_relu(&self, x: &Tensor) -> crate::Result<Tensor> {
+        self.run(x, Activation::Relu)
+    }
+
+    /// Our own convolution has no gradient, so candle's, ten times slower, runs wherever one could be asked for.
+    fn run(&self, x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
+        let Self { weight, bias, dilation } = self;
+        let trains = x.track_op() || weight.track_op() || bias.as_ref().is_some_and(Tensor::track_op);
+        if x.device().is_cpu() && !trains {
+            return Ok(conv2d(x, weight, bias.as_ref(), &Conv2dOptions { dilation: *dilation, activation })?);
+        }
+        let mut y = x.conv2d(weight, weight.dim(2)? / 2 * dilation, 1, *dilation, 1)?;
+        if let Some(bias) = bias {
+            y = y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?;
+        }
+        Ok(if activation == Activation::Relu { y.relu()? } else { y })
+    }
 }
 
 /// The release's initial values: uniform within ±1/sqrt(fan_in).
@@ -33,30 +63,26 @@ fn uniform(fan_in: usize) -> Init {
     Init::Uniform { lo: -bound, up: bound }
 }
 
-fn same_size(size: usize, dilation: usize) -> Conv2dConfig {
-    Conv2dConfig { padding: size / 2 * dilation, dilation, ..Default::default() }
-}
-
 /// 1x1, 3x3 with dilation 2, 1x1, with ReLUs between; no bias.
 #[derive(Clone, Debug)]
 pub(super) struct Bottleneck {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    conv3: Conv2d,
+    conv1: Conv,
+    conv2: Conv,
+    conv3: Conv,
 }
 
 impl Bottleneck {
     pub(super) fn new(channels: usize, vb: VarBuilder<'_>) -> Result<Self> {
         Ok(Self {
-            conv1: conv(channels, channels, 1, vb.pp("conv1"))?,
-            conv2: dilated_conv(channels, channels, 3, 2, vb.pp("conv2"))?,
-            conv3: conv(channels, channels, 1, vb.pp("conv3"))?,
+            conv1: Conv::new(channels, channels, 1, vb.pp("conv1"))?,
+            conv2: Conv::new(channels, channels, 3, vb.pp("conv2"))?.dilated(2),
+            conv3: Conv::new(channels, channels, 1, vb.pp("conv3"))?,
         })
     }
 
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = self.conv1.forward(x)?.relu()?;
-        let x = self.conv2.forward(&x)?.relu()?;
+    pub(super) fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
+        let x = self.conv1.forward_relu(x)?;
+        let x = self.conv2.forward_relu(&x)?;
         self.conv3.forward(&x)
     }
 }
@@ -66,12 +92,12 @@ impl Bottleneck {
 pub(super) struct SpatialAttention {
     branch: Option<DirectionBranch>,
     direction_weights: DirectionWeights,
-    conv_in: Conv2d,
+    conv_in: Conv,
     irnn1: Scans,
-    conv2: Conv2d,
+    conv2: Conv,
     irnn2: Scans,
-    conv3: Conv2d,
-    conv_out: Conv2d,
+    conv3: Conv,
+    conv_out: Conv,
 }
 
 impl SpatialAttention {
@@ -84,12 +110,12 @@ impl SpatialAttention {
         Ok(Self {
             branch,
             direction_weights: config.direction_weights,
-            conv_in: conv(channels, channels, 3, vb.pp("conv_in"))?,
+            conv_in: Conv::new(channels, channels, 3, vb.pp("conv_in"))?,
             irnn1: Scans::new(channels, vb.pp("irnn1"))?,
-            conv2: conv(4 * channels, channels, 3, vb.pp("conv2"))?,
+            conv2: Conv::new(4 * channels, channels, 3, vb.pp("conv2"))?,
             irnn2: Scans::new(channels, vb.pp("irnn2"))?,
-            conv3: conv(4 * channels, channels, 3, vb.pp("conv3"))?,
-            conv_out: conv(channels, 1, 1, vb.pp("conv_out"))?,
+            conv3: Conv::new(4 * channels, channels, 3, vb.pp("conv3"))?,
+            conv_out: Conv::new(channels, 1, 1, vb.pp("conv_out"))?,
         })
     }
 
@@ -101,7 +127,7 @@ impl SpatialAttention {
         };
         let h = self.irnn1.forward(&self.conv_in.forward(x)?, directions.as_ref())?;
         let h = self.irnn2.forward(&self.conv2.forward(&h)?, directions.as_ref())?;
-        let h = self.conv3.forward(&h)?.relu()?;
+        let h = self.conv3.forward_relu(&h)?;
         Ok(sigmoid(&self.conv_out.forward(&h)?)?)
     }
 }
@@ -140,25 +166,25 @@ impl Scans {
 /// The attention branch: one weight map in 0..1 per scan direction.
 #[derive(Clone, Debug)]
 struct DirectionBranch {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    conv3: Conv2d,
+    conv1: Conv,
+    conv2: Conv,
+    conv3: Conv,
 }
 
 impl DirectionBranch {
     fn new(channels: usize, vb: VarBuilder<'_>) -> Result<Self> {
         let half = channels / 2;
         Ok(Self {
-            conv1: conv_with_bias(channels, half, 3, vb.pp("conv1"))?,
-            conv2: conv_with_bias(half, half, 3, vb.pp("conv2"))?,
-            conv3: conv_with_bias(half, 4, 1, vb.pp("conv3"))?,
+            conv1: Conv::with_bias(channels, half, 3, vb.pp("conv1"))?,
+            conv2: Conv::with_bias(half, half, 3, vb.pp("conv2"))?,
+            conv3: Conv::with_bias(half, 4, 1, vb.pp("conv3"))?,
         })
     }
 
     /// x `[B, C, H, W]` -> `[B, 4, H, W]`.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = self.conv1.forward(x)?.relu()?;
-        let x = self.conv2.forward(&x)?.relu()?;
-        sigmoid(&self.conv3.forward(&x)?)
+    fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
+        let x = self.conv1.forward_relu(x)?;
+        let x = self.conv2.forward_relu(&x)?;
+        Ok(sigmoid(&self.conv3.forward(&x)?)?)
     }
 }

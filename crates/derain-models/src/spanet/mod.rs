@@ -26,11 +26,11 @@ mod layers;
 mod tests;
 
 use candle_core::Tensor;
-use candle_nn::{Conv2d, Module, VarBuilder};
+use candle_nn::VarBuilder;
 
 pub use config::{Attention, ChannelOrder, DirectionWeights, SpanetConfig};
 pub use file::{initial_weight_file, recognize, weight_file};
-use layers::{Bottleneck, SpatialAttention, conv};
+use layers::{Bottleneck, Conv, SpatialAttention};
 
 use crate::Result;
 
@@ -45,10 +45,10 @@ const GROUP_BLOCKS: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Spanet {
     config: SpanetConfig,
-    conv_in: Conv2d,
+    conv_in: Conv,
     blocks: Vec<Bottleneck>,
     attention: Vec<SpatialAttention>,
-    conv_out: Conv2d,
+    conv_out: Conv,
 }
 
 /// What the network makes of a picture.
@@ -77,10 +77,10 @@ impl Spanet {
         let blocks = (1..=BLOCKS).map(|k| Bottleneck::new(channels, vb.pp(format!("res_block{k}.group1"))));
         Ok(Self {
             config: config.clone(),
-            conv_in: conv(3, channels, 3, vb.pp("conv_in.0"))?,
+            conv_in: Conv::new(3, channels, 3, vb.pp("conv_in.0"))?,
             attention: attention.collect::<candle_core::Result<_>>()?,
             blocks: blocks.collect::<candle_core::Result<_>>()?,
-            conv_out: conv(channels, 3, 3, vb.pp("conv_out.0"))?,
+            conv_out: Conv::new(channels, 3, 3, vb.pp("conv_out.0"))?,
         })
     }
 
@@ -94,7 +94,7 @@ impl Spanet {
     /// # Errors
     /// When the shape or type does not fit.
     pub fn forward(&self, pictures: &Tensor) -> Result<SpanetOutput> {
-        let mut x = self.conv_in.forward(pictures)?.relu()?;
+        let mut x = self.conv_in.forward_relu(pictures)?;
         let mut first_map = None;
         let mut map: Option<Tensor> = None;
         for (index, block) in self.blocks.iter().enumerate() {

@@ -152,6 +152,23 @@ fn foreign_weights_are_refused_by_name() -> Result<()> {
     Ok(())
 }
 
+/// Variables run candle's convolution, plain tensors our own.
+#[test]
+fn training_and_inference_compute_the_same() -> Result<()> {
+    let picture = Tensor::from_vec((0..3 * 20 * 37).map(|i| (i * 7 % 13) as f32 / 13.0).collect(), (1, 3, 20, 37), &Device::Cpu)?;
+    for (variant, config) in variants() {
+        let weights = config.initial_weights(6)?;
+        let vars = weights.iter().map(|(name, value)| Ok((name.clone(), Var::from_tensor(value)?.as_tensor().clone())));
+        let training = builder(vars.collect::<Result<_>>()?, DType::F32, &Device::Cpu);
+        let inference = builder(weights, DType::F32, &Device::Cpu);
+        let [a, b] = [Spanet::new(&config, training)?.forward(&picture)?, Spanet::new(&config, inference)?.forward(&picture)?];
+        assert!(a.clean.track_op() && !b.clean.track_op());
+        let error = largest_difference(&a.clean, &b.clean)?;
+        assert!(error <= 1e-5, "{variant}: {error}");
+    }
+    Ok(())
+}
+
 #[test]
 fn gradients_reach_every_parameter() -> Result<()> {
     let picture = Tensor::from_vec((0..3 * 9 * 8).map(|i| (i * 7 % 13) as f32 / 13.0).collect(), (1, 3, 9, 8), &Device::Cpu)?;

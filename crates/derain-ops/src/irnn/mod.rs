@@ -45,8 +45,9 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
+use crate::plane::{check_dtype, check_shape};
 use crate::{Error, Isa, Planes, Result};
 
 /// The order of the four scans in every array of this module.
@@ -150,16 +151,4 @@ fn check(op: &'static str, x: &Tensor, weights: &Tensor, biases: &Tensor) -> Res
         check_dtype(op, argument, tensor, x.dtype())?;
     }
     Ok(planes)
-}
-
-fn check_shape(op: &'static str, argument: &'static str, tensor: &Tensor, dims: &[usize], form: &str) -> Result<()> {
-    if tensor.dims() == dims {
-        return Ok(());
-    }
-    let expected = format!("{form} = {dims:?}, to fit `x`");
-    Err(Error::Shape { op, argument, expected, got: tensor.shape().clone() })
-}
-
-fn check_dtype(op: &'static str, argument: &'static str, tensor: &Tensor, dtype: DType) -> Result<()> {
-    if tensor.dtype() == dtype { Ok(()) } else { Err(Error::DType { op, argument, got: tensor.dtype() }) }
 }

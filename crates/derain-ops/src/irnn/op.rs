@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 
 use super::{Coefficients, cpu};
+use crate::buffer;
 use crate::element::Element;
 use crate::storage::{elements, with_elements};
 use crate::{Isa, Planes};
@@ -87,7 +88,7 @@ impl CustomOp3 for IrnnDirectional {
             let isa = Isa::current();
             let (gradients, d_directions) = with_elements(tensors, |[x, stacked, directions, grad]: [&[E]; 4]| {
                 let coefficients = Coefficients::stacked(stacked);
-                let mut h = vec![E::ZERO; 4 * planes.len()];
+                let mut h = buffer::zeroed(4 * planes.len());
                 cpu::forward(isa, planes, x, coefficients, None, &mut h);
                 let gradients = cpu::backward(isa, planes, coefficients, Some(directions), &h, grad);
                 (gradients, cpu::direction_gradient(planes, &h, grad))
@@ -133,7 +134,7 @@ fn forward<E: Element>(
     directions: Option<&[E]>,
 ) -> Result<(CpuStorage, Shape)> {
     let planes = Planes::from(x.layout.shape().dims4()?);
-    let mut out = vec![E::ZERO; 4 * planes.len()];
+    let mut out = buffer::zeroed(4 * planes.len());
     cpu::forward(Isa::current(), planes, x.elements()?, coefficients, directions, &mut out);
     let shape = (planes.batch, 4 * planes.channels, planes.height, planes.width);
     Ok((E::to_cpu_storage_owned(out), shape.into()))

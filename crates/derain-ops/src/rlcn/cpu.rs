@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::RlcnOptions;
 use super::window::{Row, Window};
+use crate::buffer;
 use crate::element::Element;
 use crate::simd::{Kernel, Vector};
 use crate::{Isa, Planes};
@@ -29,7 +30,7 @@ pub(super) fn forward<E: Element>(isa: Isa, planes: Planes, x: &[E], options: &R
 /// Windows are symmetric, so the sum over all p whose window holds q is again a window sum around q, of two
 /// quantities that belong to p (`Terms`).
 pub(super) fn backward<E: Element>(isa: Isa, planes: Planes, x: &[E], grad: &[E], options: &RlcnOptions) -> Vec<E> {
-    let mut out = vec![E::ZERO; x.len()];
+    let mut out = buffer::zeroed(x.len());
     let window = window(planes, options);
     let pixels = planes.pixels();
     let band = window.band_rows() * planes.width;

@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 use super::{RlcnOptions, cpu};
+use crate::buffer;
 use crate::element::Element;
 use crate::storage::{elements, with_elements};
 use crate::{Isa, Planes};
@@ -34,7 +35,7 @@ impl CustomOp1 for Rlcn {
 impl Rlcn {
     fn forward<E: Element>(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x: &[E] = elements(x, layout)?;
-        let mut out = vec![E::ZERO; x.len()];
+        let mut out = buffer::zeroed(x.len());
         cpu::forward(Isa::current(), layout.shape().dims4()?.into(), x, &self.0, &mut out);
         Ok((E::to_cpu_storage_owned(out), layout.shape().clone()))
     }

@@ -53,8 +53,8 @@ fn every_instruction_set_equals_the_reference_forward_and_backward() {
     for isa in Isa::available() {
         compare::<f32>(isa, 1e-5, 1e-4);
     }
-    // Sums keep about 1e-13 of a row; a deviation is divided by at least the root of 1e-5.
-    compare::<f64>(Isa::Portable, 1e-9, 1e-9);
+    // Prefix sums keep about 1e-14 of a row; what remains is divided by at least the root of 1e-5.
+    compare::<f64>(Isa::Portable, 1e-8, 1e-8);
 }
 
 #[test]

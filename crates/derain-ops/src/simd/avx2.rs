@@ -65,6 +65,12 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn load_from(source: *const f32) -> Self {
+        // SAFETY: AVX2 is there; the caller vouches for 8 elements.
+        Self(unsafe { _mm256_loadu_ps(source) })
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         // SAFETY: AVX2 is there (module documentation).
         Self(unsafe { _mm256_add_ps(self.0, other.0) })

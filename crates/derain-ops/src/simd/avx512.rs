@@ -60,6 +60,12 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn load_from(source: *const f32) -> Self {
+        // SAFETY: AVX-512F is there; the caller vouches for 16 elements.
+        Self(unsafe { _mm512_loadu_ps(source) })
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         // SAFETY: AVX-512F is there (module documentation).
         Self(unsafe { _mm512_add_ps(self.0, other.0) })

@@ -34,6 +34,11 @@ pub(crate) trait Vector: Copy {
     fn load(source: &[Self::Elem]) -> Self;
     /// Writes the first `LANES` elements, or as many lanes as a shorter slice holds.
     fn store(self, target: &mut [Self::Elem]);
+    /// `LANES` elements from `source` on.
+    ///
+    /// # Safety
+    /// They must lie inside one allocation that may be read.
+    unsafe fn load_from(source: *const Self::Elem) -> Self;
     /// Lane by lane sum.
     fn add(self, other: Self) -> Self;
     /// Lane by lane product.

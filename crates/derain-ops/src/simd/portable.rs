@@ -36,6 +36,12 @@ impl<E: Element, const N: usize> Vector for Lanes<E, N> {
     }
 
     #[inline(always)]
+    unsafe fn load_from(source: *const E) -> Self {
+        // SAFETY: the caller vouches for N elements; an array has its element's alignment.
+        Self(unsafe { *source.cast::<[E; N]>() })
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         self.map(other, |x, y| x + y)
     }

@@ -9,6 +9,7 @@ mod vertical;
 use rayon::prelude::*;
 
 use super::{Coefficients, Direction};
+use crate::buffer;
 use crate::element::Element;
 use crate::{Isa, Planes};
 
@@ -134,7 +135,7 @@ pub(super) fn backward<E: Element>(
 ) -> Gradients<E> {
     let Planes { channels, width, .. } = planes;
     let pixels = planes.pixels();
-    let mut x = vec![E::ZERO; planes.len()];
+    let mut x = buffer::zeroed(planes.len());
     let per_plane: Vec<[Sums; 4]> = (x.par_chunks_mut(pixels).enumerate())
         .map(|(plane, dx)| {
             let (picture, channel) = (plane / channels, plane % channels);
@@ -167,7 +168,7 @@ pub(super) fn backward<E: Element>(
 pub(super) fn direction_gradient<E: Element>(planes: Planes, h: &[E], grad: &[E]) -> Vec<E> {
     let Planes { batch, channels, width, .. } = planes;
     let pixels = planes.pixels();
-    let mut out = vec![E::ZERO; 4 * batch * pixels];
+    let mut out = buffer::zeroed(4 * batch * pixels);
     let rows = out.par_chunks_mut(pixels).enumerate().flat_map(|(map, out)| {
         out.par_chunks_mut(BAND_ROWS * width).enumerate().map(move |(band, out)| (map, band * BAND_ROWS * width, out))
     });

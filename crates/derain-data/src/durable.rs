@@ -1,0 +1,81 @@
+//! Writing files so that a crash leaves the old content or the new, never a part.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, temporary};
+
+/// As many links in a row as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// Writes `bytes` to `path`: to a temporary file beside it, synced, renamed over it, the folder synced.
+///
+/// When this returns, the file survives a power cut; a kill before that leaves the old file, and at
+/// most a temporary one for [`remove_orphans`](crate::remove_orphans). On an error the temporary is
+/// removed. A new file gets the mode of any new file, a replaced one keeps its mode. A symbolic link
+/// stays and the file that it leads to is replaced; other hard links keep the old content.
+///
+/// # Errors
+/// [`Error::NotAFile`] if `path` is a folder, device or pipe, [`Error::ReadOnly`] if it is a file
+/// marked so, [`Error::Io`] if its folder is missing or the disk refuses.
+pub fn write_durably(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
+    let target = follow_links(path.as_ref())?;
+    let folder = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => return Err(Error::NotAFile { path: target }),
+    };
+    let replaced = metadata_to_keep(&target)?;
+    let temporary = folder.join(temporary::new_name());
+    write_synced(&temporary, bytes, replaced.as_ref())
+        .and_then(|()| fs::rename(&temporary, &target))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .map_err(Error::io("write", &target))?;
+    sync_folder(folder).map_err(Error::io("sync", folder))
+}
+
+/// The path behind a chain of symbolic links, the last of which may lead to no file yet.
+fn follow_links(path: &Path) -> Result<PathBuf, Error> {
+    let mut target = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
+            // Not a link, or nothing there: what follows will tell.
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(Error::io("follow the links of", path)(io::Error::other("too many levels of symbolic links")))
+}
+
+fn metadata_to_keep(target: &Path) -> Result<Option<Metadata>, Error> {
+    match target.symlink_metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(Error::NotAFile { path: target.to_owned() }),
+        Ok(metadata) if metadata.permissions().readonly() => Err(Error::ReadOnly { path: target.to_owned() }),
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("write", target)(error)),
+    }
+}
+
+fn write_synced(temporary: &Path, bytes: &[u8], replaced: Option<&Metadata>) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
+    file.write_all(bytes)?;
+    if let Some(replaced) = replaced {
+        file.set_permissions(replaced.permissions())?;
+    }
+    file.sync_all()
+}
+
+/// Makes the new name itself survive a power cut.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Only Unix opens folders as files; elsewhere the rename is all there is.
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder)?.sync_all() {
+        // Some network file systems cannot sync folders.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        result => result,
+    }
+}

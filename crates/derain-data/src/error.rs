@@ -1,0 +1,117 @@
+//! The crate's error type.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use image::{ColorType, ImageError, ImageFormat};
+
+/// Why a picture could not be read, found or written.
+///
+/// Where a system call, decoder or encoder failed, its own words are the [`source`](std::error::Error::source).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A device, pipe or folder stands where a file is needed.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// The file to replace is marked read-only.
+    #[error("{} is read-only: make it writable or choose another name", path.display())]
+    ReadOnly {
+        /// The file that was kept.
+        path: PathBuf,
+    },
+    /// The content is no format that this crate reads.
+    #[error("{} is not a BMP, JPEG, PNG, PNM, TIFF or WebP picture", path.display())]
+    UnknownContent {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file name ends in no format that this crate writes.
+    #[error(
+        "{}: the name must end in .png, .jpg, .jpeg, .tif, .tiff, .webp, .bmp, .ppm, .pgm or .pnm",
+        path.display()
+    )]
+    UnknownExtension {
+        /// The file name.
+        path: PathBuf,
+    },
+    /// The picture or its file is larger than the options allow.
+    #[error("{} needs {bytes} bytes, the limit is {limit}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of the decoded pixels, or of the file where that alone is over the limit.
+        bytes: u64,
+        /// [`LoadOptions::max_bytes`](crate::LoadOptions::max_bytes).
+        limit: u64,
+    },
+    /// The picture has no pixels.
+    #[error("{} is {width}x{height}: it has no pixels", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// Width by its header.
+        width: u32,
+        /// Height by its header.
+        height: u32,
+    },
+    /// The file ends before the picture does.
+    #[error("{} is cut short: the end of the picture is missing", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The picture is of a kind whose pixels cannot be trusted once decoded.
+    #[error("{} is {kind}, which is not supported", path.display())]
+    UnsupportedKind {
+        /// The file.
+        path: PathBuf,
+        /// The kind of picture.
+        kind: &'static str,
+    },
+    /// The decoder found the content broken or unsupported.
+    #[error("cannot decode {}", path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's reason.
+        source: ImageError,
+    },
+    /// The format would lose the alpha channel or bit depth of the picture.
+    #[error("{format:?} cannot hold a {color:?} picture: write PNG, or TIFF for 32-bit samples")]
+    CannotHold {
+        /// The format asked for.
+        format: ImageFormat,
+        /// The picture's channels and depth.
+        color: ColorType,
+    },
+    /// The encoder failed.
+    #[error("cannot encode as {format:?}")]
+    Encode {
+        /// The format asked for.
+        format: ImageFormat,
+        /// The encoder's reason.
+        source: ImageError,
+    },
+}
+
+impl Error {
+    /// Names the action and the file of a failed system call, for `map_err`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}

@@ -1,0 +1,155 @@
+//! What the JPEG decoder would let pass: it fills the missing part of a cut file with grey, and
+//! guesses the meaning of channels that the file does not tell.
+//!
+//! The check follows the markers of ITU-T T.81, annex B, from the start of the image to its end.
+
+/// Why a JPEG would decode to a wrong picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// No end-of-image marker after the scans.
+    Truncated,
+    /// A kind of JPEG whose colours would be guessed.
+    Unsupported(&'static str),
+}
+
+const END_OF_IMAGE: u8 = 0xD9;
+const START_OF_SCAN: u8 = 0xDA;
+const APP0: u8 = 0xE0;
+const APP14: u8 = 0xEE;
+
+/// The first reason not to trust the pixels of `jpeg`, which starts with a start-of-image marker.
+pub(crate) fn find_flaw(jpeg: &[u8]) -> Option<Flaw> {
+    let mut marks = Marks::default();
+    let mut at = 2;
+    loop {
+        let (marker, body_at) = match next_marker(jpeg, at) {
+            Some(found) => found,
+            None => return Some(Flaw::Truncated),
+        };
+        if marker == END_OF_IMAGE {
+            return None;
+        }
+        if matches!(marker, 0x01 | 0xD0..=0xD8) {
+            at = body_at; // markers without a segment
+            continue;
+        }
+        let Some(segment) = segment(jpeg, body_at) else {
+            return Some(Flaw::Truncated);
+        };
+        match marker {
+            APP0 => marks.jfif |= segment.starts_with(b"JFIF\0"),
+            APP14 if segment.starts_with(b"Adobe") => marks.adobe_transform = segment.get(11).copied(),
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                if let Some(kind) = untold_colours(segment, marks) {
+                    return Some(Flaw::Unsupported(kind));
+                }
+            }
+            _ => {}
+        }
+        at = body_at + 2 + segment.len();
+        if marker == START_OF_SCAN {
+            at = skip_entropy_coded(jpeg, at);
+        }
+    }
+}
+
+/// The next marker at or after `at`, and where its segment begins. Stray bytes are skipped, as decoders do.
+fn next_marker(jpeg: &[u8], mut at: usize) -> Option<(u8, usize)> {
+    loop {
+        at += jpeg.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
+        match *jpeg.get(at + 1)? {
+            0x00 => at += 2,
+            0xFF => at += 1, // fill byte
+            marker => return Some((marker, at + 2)),
+        }
+    }
+}
+
+/// The content of the segment whose length field is at `at`.
+fn segment(jpeg: &[u8], at: usize) -> Option<&[u8]> {
+    let length = u16::from_be_bytes([*jpeg.get(at)?, *jpeg.get(at + 1)?]);
+    jpeg.get(at + 2..at + usize::from(length).max(2))
+}
+
+/// Past the coded samples and restart markers of a scan, to the next other marker or the end.
+fn skip_entropy_coded(jpeg: &[u8], mut at: usize) -> usize {
+    while let Some((marker, after)) = next_marker(jpeg, at) {
+        if !matches!(marker, 0xD0..=0xD7) {
+            return after - 2;
+        }
+        at = after;
+    }
+    jpeg.len()
+}
+
+/// The segments that say which colours the components are.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    /// JFIF: grey or YCbCr.
+    jfif: bool,
+    /// Adobe: 0 for RGB or CMYK as they are, 1 for YCbCr, 2 for YCCK; inks are stored inverted.
+    adobe_transform: Option<u8>,
+}
+
+/// What the components of a frame header are, if neither segment tells, or if they contradict each other.
+fn untold_colours(frame: &[u8], marks: Marks) -> Option<&'static str> {
+    let id = |index: usize| frame.get(6 + 3 * index).copied();
+    match (frame.get(5), marks.adobe_transform) {
+        (Some(4), Some(0 | 2)) | (Some(1), _) => None,
+        (Some(4), _) => Some("a four-channel JPEG that does not tell its inks"),
+        (Some(3), Some(0)) if marks.jfif => Some("a JPEG marked as both RGB and YCbCr"),
+        (Some(3), None) if !marks.jfif && [id(0), id(1), id(2)] == [Some(b'R'), Some(b'G'), Some(b'B')] => {
+            Some("a JPEG of untransformed RGB without a marker that says so")
+        }
+        (Some(3), _) => None,
+        _ => Some("a JPEG of neither 1, 3 nor 4 channels"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Flaw, find_flaw};
+
+    /// SOI, a frame of `components`, a scan of four coded bytes with a stuffed 0xFF and a restart, EOI.
+    fn jpeg(components: &[u8], adobe: bool) -> Vec<u8> {
+        let mut bytes = vec![0xFF, 0xD8];
+        if adobe {
+            bytes.extend_from_slice(b"\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x00");
+        }
+        let count = components.len() as u8;
+        bytes.extend_from_slice(&[0xFF, 0xC0, 0, 8 + 3 * count, 8, 0, 1, 0, 1, count]);
+        for &id in components {
+            bytes.extend_from_slice(&[id, 0x11, 0]);
+        }
+        bytes.extend_from_slice(&[0xFF, 0xDA, 0, 2, 1, 0xFF, 0x00, 0xFF, 0xD0, 7, 0xFF, 0xD9]);
+        bytes
+    }
+
+    #[test]
+    fn whole_files_pass_and_every_prefix_is_cut_short() {
+        let whole = jpeg(&[1, 2, 3], false);
+        assert_eq!(find_flaw(&whole), None);
+        for end in 2..whole.len() {
+            assert_eq!(find_flaw(&whole[..end]), Some(Flaw::Truncated), "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn channels_need_an_explanation() {
+        assert!(matches!(find_flaw(&jpeg(&[1, 2, 3, 4], false)), Some(Flaw::Unsupported(_))));
+        assert_eq!(find_flaw(&jpeg(&[1, 2, 3, 4], true)), None);
+        assert!(matches!(find_flaw(&jpeg(b"RGB", false)), Some(Flaw::Unsupported(_))));
+        assert_eq!(find_flaw(&jpeg(b"RGB", true)), None);
+        assert!(matches!(find_flaw(&jpeg(&[1, 2], true)), Some(Flaw::Unsupported(_))));
+        assert_eq!(find_flaw(&jpeg(&[1], false)), None);
+    }
+
+    #[test]
+    fn the_end_marker_of_a_thumbnail_is_not_the_end_of_the_picture() {
+        let mut bytes = vec![0xFF, 0xD8, 0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9];
+        bytes.extend_from_slice(&jpeg(&[1], false)[2..]);
+        assert_eq!(find_flaw(&bytes), None);
+        let cut = bytes.len() - 2;
+        assert_eq!(find_flaw(&bytes[..cut]), Some(Flaw::Truncated));
+    }
+}

@@ -1,0 +1,111 @@
+//! Loads, derains and saves one picture after the other.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use derain::data::{self, Picture};
+use derain::{DerainedPicture, Derainer};
+use image::{DynamicImage, GrayImage};
+
+use crate::arguments::{Arguments, AttentionStyle};
+use crate::plan::{Task, plan, target_folders};
+use crate::progress::Progress;
+use crate::report::{Entry, PathText, Report};
+
+enum Outcome {
+    Done { seconds: f64 },
+    Skipped,
+}
+
+/// Does what the arguments ask for. An error means that nothing was written; what fails later is in the report.
+pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
+    let weights = arguments.weights()?;
+    let device = arguments.device.open()?;
+    let tasks = plan(arguments)?;
+    let derainer = Derainer::from_weights(arguments.model, weights, &device)
+        .with_context(|| format!("cannot use the weights {}", weights.display()))?
+        .with_max_memory(arguments.max_memory);
+    for folder in target_folders(&tasks, arguments.json.as_deref()) {
+        // What cannot be removed is in nobody's way.
+        if let Err(error) = data::remove_orphans(&folder) {
+            tracing::warn!("{:#}", anyhow::Error::from(error));
+        }
+    }
+    let progress = Progress::new(tasks.len());
+    let images = tasks.into_iter().map(|task| finish(&derainer, task, arguments, &progress)).collect();
+    let (network, weights_sha256) = (derainer.network().to_string(), derainer.weights_sha256().to_owned());
+    Ok(Report { network, weights_sha256, images })
+}
+
+/// Does a task and says how it went.
+fn finish(derainer: &Derainer, task: Task, arguments: &Arguments, progress: &Progress) -> Entry {
+    progress.begin(&task.input);
+    let outcome = process(derainer, &task, arguments);
+    let (mut seconds, mut error, mut skipped) = (None, None, false);
+    match outcome {
+        Ok(Outcome::Done { seconds: taken }) => {
+            progress.done(&task.input, taken);
+            seconds = Some(taken);
+        }
+        Ok(Outcome::Skipped) => {
+            progress.skipped(&task.input);
+            skipped = true;
+        }
+        Err(reason) => {
+            let reason = format!("{reason:#}");
+            progress.failed(&task.input, &reason);
+            error = Some(reason);
+        }
+    }
+    Entry { input: PathText(task.input), output: PathText(task.output), seconds, error, skipped }
+}
+
+fn process(derainer: &Derainer, task: &Task, arguments: &Arguments) -> Result<Outcome> {
+    if let Some(refusal) = &task.refusal {
+        bail!("{refusal}");
+    }
+    // Outputs are renamed into place when whole, so one that exists is whole.
+    if arguments.resume && task.targets().all(|target| target.is_file()) {
+        return Ok(Outcome::Skipped);
+    }
+    let picture = data::load_picture(&task.input)?;
+    let format = data::output_format(&task.output)?;
+    data::check_format(format, picture.image.color())?;
+
+    let begun = Instant::now();
+    let DerainedPicture { image, attention } = derainer.derain_dynamic_with_attention(&picture.image)?;
+    let seconds = begun.elapsed().as_secs_f64();
+
+    // Both are encoded before either is written.
+    let clean = data::encode_picture(&picture.with_image(image), format)?;
+    let attention = match &task.attention {
+        Some(path) => {
+            let map = attention.with_context(|| format!("{} has no attention to show", derainer.network()))?;
+            let picture = attention_picture(map, arguments.attention_style);
+            Some((path, data::encode_picture(&picture, data::output_format(path)?)?))
+        }
+        None => None,
+    };
+    if let Some((path, bytes)) = attention {
+        write(path, &bytes)?;
+    }
+    write(&task.output, &clean)?;
+    Ok(Outcome::Done { seconds })
+}
+
+fn attention_picture(map: GrayImage, style: AttentionStyle) -> Picture {
+    let image: DynamicImage = match style {
+        AttentionStyle::Grey => map.into(),
+        AttentionStyle::Heat => derain::models::heat_map(&map).into(),
+    };
+    image.into()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    Ok(data::write_durably(path, bytes)?)
+}

@@ -1,0 +1,79 @@
+//! Shows what a weight file holds, and converts PyTorch checkpoints to safetensors.
+//!
+//! ```text
+//! cargo run --release --example inspect_weights -- spanet.pth
+//! cargo run --release --example inspect_weights -- spanet.pth -o spanet.safetensors
+//! ```
+//!
+//! The file may come from anywhere: nothing in it is run.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use derain::models::weights::WeightFile;
+
+/// Show the names, types and shapes in a weight file (.safetensors, .pth), and convert it.
+#[derive(Parser)]
+struct Arguments {
+    /// The weight file; its format is told from its content.
+    file: PathBuf,
+    /// Write the tensors, unchanged, to this safetensors file.
+    #[arg(short, long, value_name = "OUT.safetensors")]
+    output: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let weights =
+        WeightFile::open(&arguments.file).with_context(|| format!("{} was not read", arguments.file.display()))?;
+    // Before the table, whose reader may go away.
+    if let Some(output) = &arguments.output {
+        convert(&weights, &arguments.file, output)?;
+    }
+    match print(&weights, &mut io::stdout().lock()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn convert(weights: &WeightFile, input: &Path, output: &Path) -> anyhow::Result<()> {
+    // The output need not exist yet.
+    let same = output.canonicalize().is_ok_and(|output| input.canonicalize().is_ok_and(|input| input == output));
+    if same {
+        bail!("{} is the input; give another name to -o", output.display());
+    }
+    let bytes = weights.to_safetensors().context("the tensors were not converted")?;
+    derain::data::write_durably(output, &bytes).with_context(|| format!("{} was not written", output.display()))
+}
+
+fn print(weights: &WeightFile, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "format      {}", weights.format)?;
+    writeln!(out, "sha256      {}", weights.sha256)?;
+    for (key, value) in &weights.metadata {
+        writeln!(out, "metadata    {}: {}", key.escape_debug(), value.escape_debug())?;
+    }
+    if let Some(key) = &weights.found_under {
+        writeln!(out, "found under {key}")?;
+    }
+    if !weights.ignored.is_empty() {
+        writeln!(out, "not weights {}", weights.ignored.join(", "))?;
+    }
+    writeln!(out, "tensors     {}", weights.tensors.len())?;
+    writeln!(out, "parameters  {}", weights.parameter_count())?;
+    writeln!(out)?;
+
+    let rows: Vec<(String, String, String)> = weights
+        .tensors
+        .iter()
+        .map(|(name, tensor)| {
+            (name.escape_debug().to_string(), tensor.dtype.to_string(), format!("{:?}", tensor.shape))
+        })
+        .collect();
+    let name_width = rows.iter().map(|(name, _, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, dtype, shape) in rows {
+        writeln!(out, "{name:name_width$}  {dtype:4}  {shape}")?;
+    }
+    Ok(())
+}

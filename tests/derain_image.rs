@@ -1,0 +1,392 @@
+//! The `derain_image` example from end to end, with a small network of random weights.
+//!
+//! `cargo test` builds the examples before it runs this; `cargo test --test derain_image` alone does
+//! not, so build the example first.
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use derain::data::{Picture, load_picture, save_picture};
+use derain::models::{SpanetConfig, spanet};
+use derain::{Derainer, Device, Network};
+use image::{ColorType, DynamicImage, GenericImageView, Pixel, Rgba};
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[path = "../examples/derain_image/size.rs"]
+mod size;
+
+/// A folder with `weights.safetensors` in it, gone after the test.
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SpanetConfig { channels: 4, ..SpanetConfig::release() };
+        let weights = spanet::initial_weight_file(&config, 7).unwrap();
+        fs::write(folder.path().join("weights.safetensors"), weights).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Saves a patterned picture, making its folder.
+    fn picture(&self, name: &str, color: ColorType) -> DynamicImage {
+        let image = pattern(color);
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        save_picture(self.path(name), &image.clone().into()).unwrap();
+        image
+    }
+
+    /// Runs the example in the folder with `--weights` and these arguments, separated by spaces.
+    fn run(&self, arguments: &str) -> Output {
+        self.run_bare(&format!("{arguments} --weights weights.safetensors"))
+    }
+
+    fn run_bare(&self, arguments: &str) -> Output {
+        let mut command = Command::new(example());
+        command.args(arguments.split_whitespace()).current_dir(self.folder.path()).env_remove("RUST_LOG");
+        command.output().unwrap()
+    }
+
+    fn derainer(&self) -> Derainer {
+        Derainer::from_weights(Network::SpaNet, self.path("weights.safetensors"), &Device::Cpu).unwrap()
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    /// Every file below a folder, relative to it and sorted.
+    fn tree(&self, name: &str) -> Vec<String> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.path(name)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => {
+                        files.push(path.strip_prefix(self.path(name)).unwrap().to_str().unwrap().replace('\\', "/"))
+                    }
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+fn example() -> PathBuf {
+    // .../target/PROFILE/deps/derain_image-HASH
+    let test = std::env::current_exe().unwrap();
+    let name = format!("derain_image{}", std::env::consts::EXE_SUFFIX);
+    let path = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is missing: cargo build --example derain_image", path.display());
+    path
+}
+
+/// 24 x 16, with a gradient in every channel and alpha that varies.
+fn pattern(color: ColorType) -> DynamicImage {
+    let image = image::ImageBuffer::from_fn(24, 16, |x, y| {
+        Rgba([2000 * x as u16, 4000 * y as u16, 1000 * (x + y) as u16, 65535 - 1111 * x as u16])
+    });
+    let image = DynamicImage::ImageRgba16(image);
+    match color {
+        ColorType::L8 => image.to_luma8().into(),
+        ColorType::La8 => image.to_luma_alpha8().into(),
+        ColorType::Rgb8 => image.to_rgb8().into(),
+        ColorType::Rgba8 => image.to_rgba8().into(),
+        ColorType::L16 => image.to_luma16().into(),
+        ColorType::La16 => image.to_luma_alpha16().into(),
+        ColorType::Rgb16 => image.to_rgb16().into(),
+        _ => image,
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+fn assert_done(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+    assert!(output.stdout.is_empty());
+}
+
+/// The run failed, and said so with these words.
+#[track_caller]
+fn assert_failed(output: &Output, words: &str) {
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(output));
+    assert!(stderr(output).contains(words), "`{words}` is not in:\n{}", stderr(output));
+}
+
+#[test]
+fn one_picture_keeps_its_kind() {
+    let bench = Bench::new();
+    let derainer = bench.derainer();
+    for color in [
+        ColorType::L8,
+        ColorType::La8,
+        ColorType::Rgb8,
+        ColorType::Rgba8,
+        ColorType::L16,
+        ColorType::La16,
+        ColorType::Rgb16,
+        ColorType::Rgba16,
+    ] {
+        let rainy = bench.picture("rainy.png", color);
+        assert_done(&bench.run("-i rainy.png -o made/for/this/clean.png"));
+        let clean = load_picture(bench.path("made/for/this/clean.png")).unwrap().image;
+        assert_eq!(clean.color(), color);
+        assert!(clean == derainer.derain_dynamic(&rainy).unwrap(), "{color:?}");
+        assert!(clean != rainy, "{color:?}: nothing was done");
+        assert!(clean.pixels().zip(rainy.pixels()).all(|(c, r)| c.2.channels()[3] == r.2.channels()[3]), "{color:?}");
+    }
+}
+
+#[test]
+fn the_name_chooses_the_format_and_a_folder_gets_png() {
+    let bench = Bench::new();
+    bench.picture("rainy.jpg", ColorType::Rgb8);
+    fs::create_dir(bench.path("there")).unwrap();
+    for (output, made) in [
+        ("clean.tiff", "clean.tiff"),
+        ("clean.webp", "clean.webp"),
+        ("clean.JPG", "clean.JPG"),
+        ("there", "there/rainy.png"),
+        ("new/", "new/rainy.png"),
+    ] {
+        assert_done(&bench.run(&format!("-i rainy.jpg -o {output}")));
+        assert_eq!(load_picture(bench.path(made)).unwrap().image.dimensions(), (24, 16), "{made}");
+    }
+    assert_failed(&bench.run("-i rainy.jpg -o clean"), "clean: the name must end in .png");
+    bench.picture("alpha.png", ColorType::Rgba8);
+    assert_failed(&bench.run("-i alpha.png -o lost.jpg"), "Jpeg cannot hold a Rgba8 picture");
+    assert!(!bench.path("lost.jpg").exists());
+}
+
+#[test]
+fn orientation_is_applied_and_the_profile_kept() {
+    let bench = Bench::new();
+    let mut profile = vec![0; 200];
+    profile[16..20].copy_from_slice(b"RGB ");
+    let mut picture = Picture::from(pattern(ColorType::Rgb8));
+    picture.icc_profile = Some(profile.clone());
+    save_picture(bench.path("plain.jpg"), &picture).unwrap();
+    // A TIFF header with one tag: orientation 6, to be turned by 90 degrees.
+    let exif = b"\xFF\xE1\x00\x22Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let plain = fs::read(bench.path("plain.jpg")).unwrap();
+    fs::write(bench.path("turned.jpg"), [&plain[..2], exif, &plain[2..]].concat()).unwrap();
+    assert_done(&bench.run("-i turned.jpg -o clean.png"));
+    let clean = load_picture(bench.path("clean.png")).unwrap();
+    let upright = load_picture(bench.path("plain.jpg")).unwrap().image.rotate90();
+    assert_eq!(clean.image.dimensions(), (16, 24));
+    assert!(clean.image == bench.derainer().derain_dynamic(&upright).unwrap());
+    assert_eq!(clean.icc_profile, Some(profile));
+}
+
+#[test]
+fn a_folder_keeps_its_tree_and_a_bad_file_stops_nothing() {
+    let bench = Bench::new();
+    bench.picture("in/1.jpg", ColorType::Rgb8);
+    bench.picture("in/a/2.png", ColorType::L16);
+    bench.picture("in/a/b/10.TIF", ColorType::Rgba8);
+    fs::write(bench.path("in/a/9.png"), "no picture").unwrap();
+    fs::write(bench.path("in/notes.txt"), "no picture either").unwrap();
+    let output = bench.run("-i in -o out --json reports/r.json");
+    assert_failed(&output, "1 of 4 failed:");
+    assert!(stderr(&output).contains("9.png is not a BMP, JPEG, PNG"), "{}", stderr(&output));
+    assert_eq!(bench.tree("out"), ["1.png", "a/2.png", "a/b/10.png"]);
+    assert_eq!(load_picture(bench.path("out/a/2.png")).unwrap().image.color(), ColorType::L16);
+
+    let report = bench.json("reports/r.json");
+    assert_eq!(report["network"], "spanet");
+    assert_eq!(report["weights_sha256"], bench.derainer().weights_sha256());
+    let images = report["images"].as_array().unwrap();
+    let inputs: Vec<_> = images.iter().map(|image| image["input"].as_str().unwrap().replace('\\', "/")).collect();
+    assert_eq!(inputs, ["in/1.jpg", "in/a/2.png", "in/a/9.png", "in/a/b/10.TIF"]);
+    for image in images {
+        assert!(image["output"].as_str().unwrap().ends_with(".png"));
+        let failed = image["input"].as_str().unwrap().ends_with("9.png");
+        assert_eq!(image["seconds"].is_null(), failed);
+        assert_eq!(image["error"].is_string(), failed);
+        assert!(failed || (image["error"].is_null() && image["seconds"].as_f64().unwrap() > 0.0));
+    }
+}
+
+#[test]
+fn resume_does_what_is_missing() {
+    let bench = Bench::new();
+    for name in ["in/1.png", "in/2.png", "in/3.png"] {
+        bench.picture(name, ColorType::Rgb8);
+    }
+    assert_done(&bench.run("-i in -o out --attention map"));
+    fs::write(bench.path("out/1.png"), "left alone").unwrap();
+    fs::remove_file(bench.path("out/2.png")).unwrap();
+    fs::remove_file(bench.path("map/3.png")).unwrap();
+    let output = bench.run("-i in -o out --attention map --resume --json r.json");
+    assert_done(&output);
+    assert!(stderr(&output).contains("2 of 3 done, 1 skipped because their output exists"), "{}", stderr(&output));
+    assert_eq!(fs::read(bench.path("out/1.png")).unwrap(), b"left alone");
+    assert_eq!((bench.tree("out").len(), bench.tree("map").len()), (3, 3));
+    let images = bench.json("r.json")["images"].clone();
+    assert_eq!((&images[0]["skipped"], &images[0]["seconds"]), (&Value::Bool(true), &Value::Null));
+    assert!(images[1].get("skipped").is_none() && images[1]["seconds"].is_number());
+    // Without it, everything is done again.
+    assert_done(&bench.run("-i in -o out"));
+    assert!(load_picture(bench.path("out/1.png")).is_ok());
+}
+
+#[test]
+fn inputs_with_the_same_output_fail_both() {
+    let bench = Bench::new();
+    bench.picture("in/a.jpg", ColorType::Rgb8);
+    bench.picture("in/a.png", ColorType::Rgb8);
+    bench.picture("in/b.png", ColorType::Rgb8);
+    let output = bench.run("-i in -o out --json r.json");
+    assert_failed(&output, "2 of 3 failed:");
+    assert!(stderr(&output).contains("a.jpg and in"), "{}", stderr(&output));
+    assert_eq!(bench.tree("out"), ["b.png"]);
+    assert!(bench.json("r.json")["images"][0]["error"].is_string());
+    // A picture and its attention are two files.
+    assert_failed(&bench.run("-i in/b.png -o c.png --attention c.png"), "the picture and its attention");
+    assert!(!bench.path("c.png").exists());
+    assert_failed(&bench.run("-i in -o out --attention out"), "choose another");
+}
+
+#[test]
+fn inputs_are_never_overwritten() {
+    let bench = Bench::new();
+    bench.picture("in/a.png", ColorType::Rgb8);
+    bench.picture("in/in/b.png", ColorType::Rgb8);
+    bench.picture("b.png", ColorType::Rgb8);
+    fs::hard_link(bench.path("b.png"), bench.path("hard.png")).unwrap();
+    let before = fs::read(bench.path("b.png")).unwrap();
+    let mut runs = vec![
+        "-i b.png -o b.png",
+        "-i b.png -o in/../b.png",
+        "-i b.png -o hard.png",
+        "-i b.png -o .",
+        "-i b.png -o c.png --attention b.png",
+        "-i b.png -o c.png --json b.png",
+        "-i b.png -o c.png --json weights.safetensors",
+    ];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("b.png", bench.path("soft.png")).unwrap();
+        runs.push("-i b.png -o soft.png");
+        runs.push("-i soft.png -o b.png");
+    }
+    for arguments in runs {
+        assert_failed(&bench.run(arguments), "is an input and would be overwritten");
+    }
+    assert_failed(&bench.run("-i in -o in"), "is the input folder");
+    // in/in/a.png would become in/a.png.
+    bench.picture("in/in/a.png", ColorType::Rgb8);
+    assert_failed(&bench.run("-i in -o ."), "is an input and would be overwritten");
+    assert_eq!(fs::read(bench.path("b.png")).unwrap(), before);
+    assert!(!bench.path("c.png").exists());
+}
+
+#[test]
+fn outputs_inside_the_input_folder_are_no_inputs() {
+    let bench = Bench::new();
+    bench.picture("in/a.png", ColorType::Rgb8);
+    bench.picture("in/b/c.png", ColorType::Rgb8);
+    for _ in 0..2 {
+        assert_done(&bench.run("-i in -o in/clean --attention in/b/maps"));
+        assert_eq!(bench.tree("in/clean"), ["a.png", "b/c.png"]);
+        assert_eq!(bench.tree("in/b/maps"), ["a.png", "b/c.png"]);
+    }
+}
+
+#[test]
+fn attention_is_grey_or_in_colour() {
+    let bench = Bench::new();
+    let rainy = bench.picture("rainy.png", ColorType::Rgba8);
+    let expected = bench.derainer().derain_dynamic_with_attention(&rainy).unwrap().attention.unwrap();
+    assert_done(&bench.run("-i rainy.png -o clean.png --attention maps/grey.png"));
+    assert_eq!(load_picture(bench.path("maps/grey.png")).unwrap().image, expected.clone().into());
+    assert_done(&bench.run("-i rainy.png -o clean.png --attention maps --attention-style heat"));
+    let heat = derain::models::heat_map(&expected);
+    assert_eq!(load_picture(bench.path("maps/rainy.png")).unwrap().image, heat.into());
+}
+
+#[test]
+fn what_cannot_be_done_is_said_before_anything_is_written() {
+    let bench = Bench::new();
+    bench.picture("rainy.png", ColorType::Rgb8);
+    fs::create_dir(bench.path("empty")).unwrap();
+    fs::write(bench.path("broken.pth"), "no weights").unwrap();
+    let weights = "--weights weights.safetensors";
+    for (arguments, words) in [
+        ("-i rainy.png -o c.png", "no weights are shipped with this release: give a file with --weights"),
+        ("-i rainy.png -o c.png --weights broken.pth", "cannot use the weights broken.pth"),
+        ("-i rainy.png -o c.png --weights none.pth", "cannot use the weights none.pth"),
+        (&format!("-i rainy.png -o c.png --device cuda:0 {weights}"), "this build has no CUDA support"),
+        (&format!("-i none.png -o c.png {weights}"), "cannot read none.png"),
+        (&format!("-i empty -o c {weights}"), "there are no pictures in empty"),
+        (&format!("-i empty -o rainy.png {weights}"), "rainy.png must be one too"),
+    ] {
+        assert_failed(&bench.run_bare(arguments), words);
+    }
+    // What the command line itself forbids has clap's exit status.
+    for (arguments, words) in [
+        ("-i rainy.png -o c.png --model unet", "there is: spanet"),
+        ("-i rainy.png -o c.png --device tpu", "expected cpu or cuda:N"),
+        ("-i rainy.png -o c.png --max-memory 2XB", "is no size such as 2GiB"),
+        ("-i rainy.png", "--output"),
+    ] {
+        let output = bench.run(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+    assert_eq!(bench.tree("."), ["broken.pth", "rainy.png", "weights.safetensors"]);
+}
+
+#[test]
+fn a_picture_over_the_memory_limit_fails() {
+    let bench = Bench::new();
+    bench.picture("rainy.png", ColorType::Rgb8);
+    assert_failed(&bench.run("-i rainy.png -o clean.png --max-memory 1KB"), "more than the 1000 allowed");
+    assert!(!bench.path("clean.png").exists());
+    assert_done(&bench.run("-i rainy.png -o clean.png --max-memory 2GiB"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_run_left_is_removed() {
+    let bench = Bench::new();
+    bench.picture("in/a/1.png", ColorType::Rgb8);
+    fs::create_dir_all(bench.path("out/a")).unwrap();
+    let left = bench.path("out/a/.derain-tmp-00000000-1-2-3-4");
+    let made = fs::File::create(&left).unwrap();
+    made.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(200_000)).unwrap();
+    assert_done(&bench.run("-i in -o out"));
+    assert_eq!(bench.tree("out"), ["a/1.png"]);
+}
+
+#[test]
+fn sizes_are_read_as_people_write_them() {
+    for (text, bytes) in [
+        ("1073741824", 1 << 30),
+        ("2GiB", 2 << 30),
+        ("500MB", 500_000_000),
+        ("1.5 gib", 3 << 29),
+        ("10b", 10),
+        ("3TB", 3_000_000_000_000),
+        ("18446744073709551615", u64::MAX),
+    ] {
+        assert_eq!(size::parse(text), Ok(bytes), "{text}");
+    }
+    for text in ["", "GiB", "-1", "1.2.3", "2XB", "0", "99999999999GiB", "1e9", "2 Gi B"] {
+        assert!(size::parse(text).is_err(), "{text}");
+    }
+}
