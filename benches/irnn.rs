@@ -4,6 +4,12 @@
 //! Floor: the input is read once and four results are written once, 5 planes of 4 bytes a pixel, 20 bytes a pixel and channel;
 //! 4 directions x (multiply, add, add, max) = 16 operations a pixel and channel. Memory decides.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot set up has nothing to measure, and prints"
+)]
+
 mod support;
 
 use std::hint::black_box;
@@ -84,7 +90,7 @@ fn work(planes: Planes, planes_moved: f64, operations: f64) -> Work {
 
 fn into(planes: Planes, x: &[f32], out: &mut [f32]) {
     let coefficients = [vec![0.2; 4 * planes.channels], vec![0.1; 4 * planes.channels]];
-    derain::ops::irnn::irnn_into(x, planes, &coefficients[0], &coefficients[1], None, out).expect("fitting slices");
+    irnn::irnn_into(x, planes, &coefficients[0], &coefficients[1], None, out).expect("fitting slices");
 }
 
 fn comparisons() -> candle_core::Result<()> {
@@ -112,7 +118,10 @@ fn comparisons() -> candle_core::Result<()> {
     let (mut ours, mut restarted) = (vec![0f32; 4 * SMALL.len()], vec![0f32; 4 * SMALL.len()]);
     let contenders: Vec<Contender<'_>> = vec![
         ("irnn_into, reused buffer", Box::new(|| into(SMALL, black_box(&values), &mut ours))),
-        ("restart from the border (release)", Box::new(|| restart_from_border(SMALL, black_box(&values), &mut restarted))),
+        (
+            "restart from the border (release)",
+            Box::new(|| restart_from_border(SMALL, black_box(&values), &mut restarted)),
+        ),
     ];
     side_by_side("IRNN forward 1x32x128x128", work(SMALL, 5.0, 16.0), 11, contenders);
 

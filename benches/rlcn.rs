@@ -3,6 +3,12 @@
 //! Floor: the picture is read once and written once, 8 bytes a pixel and channel. Sliding sums cost about 30 operations a pixel
 //! and channel in f64, two divisions and a square root among them.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot set up has nothing to measure, and prints"
+)]
+
 mod support;
 
 use std::hint::black_box;

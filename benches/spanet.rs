@@ -2,12 +2,18 @@
 //!
 //! Nearly all work is convolution; the floor in bytes (weights, picture in, picture and map out) is negligible beside it.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot set up has nothing to measure, and prints"
+)]
+
 mod support;
 
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use derain::models::weights::WeightFile;
 use derain::models::spanet::initial_weight_file;
+use derain::models::weights::WeightFile;
 use derain::models::{Spanet, SpanetConfig};
 use support::{Contender, Work, pattern, side_by_side};
 

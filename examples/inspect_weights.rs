@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use derain::Device;
+use derain::models::Spanet;
 use derain::models::weights::WeightFile;
 
 /// Show the names, types and shapes in a weight file (.safetensors, .pth), and convert it.
@@ -62,6 +64,10 @@ fn print(weights: &WeightFile, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "tensors     {}", weights.tensors.len())?;
     writeln!(out, "parameters  {}", weights.parameter_count())?;
+    match Spanet::from_file(weights, &Device::Cpu) {
+        Ok(network) => writeln!(out, "network     spanet {:?}", network.config())?,
+        Err(reason) => writeln!(out, "network     not recognised ({reason})")?,
+    }
     writeln!(out)?;
 
     let rows: Vec<(String, String, String)> = weights

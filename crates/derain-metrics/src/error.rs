@@ -111,9 +111,9 @@ pub enum Error {
         name: String,
     },
     /// Some pictures have no partner, or more than one.
-    #[error("{} picture(s) cannot be paired:{}", problems.len(), lines(problems))]
+    #[error("the pictures do not pair:{}", lines(problems))]
     Pairing {
-        /// All of them, the reference pictures first.
+        /// All of them: first what has no partner, then what has too many.
         problems: Vec<Problem>,
     },
 }

@@ -2,7 +2,7 @@
 //!
 //! | item | does |
 //! | --- | --- |
-//! | [`psnr`] | peak signal-to-noise ratio of two arrays `[H, W, C]` |
+//! | [`psnr()`] | peak signal-to-noise ratio of two arrays `[H, W, C]` |
 //! | [`Ssim`] | structural similarity of two arrays `[H, W, C]`, as a score or a map |
 //! | [`Protocol`] | both, with every choice made: `rgb`, `y` or `spanet`; arrays and `image` pictures |
 //! | [`pairing`] | which test picture belongs to which reference picture, by name |
@@ -33,9 +33,9 @@ mod error;
 mod luma;
 pub mod pairing;
 mod picture;
-mod protocol;
-mod psnr;
-mod ssim;
+pub mod protocol;
+pub mod psnr;
+pub mod ssim;
 
 pub use check::Sample;
 pub use error::{Error, Side};

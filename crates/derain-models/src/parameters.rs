@@ -26,7 +26,12 @@ pub(crate) fn initial<N>(seed: u64, build: impl FnOnce(VarBuilder<'_>) -> Result
 }
 
 /// The file's tensors as the network's parameters: exactly the expected names and shapes, else an error that lists what differs.
-pub(crate) fn check(network: &'static str, expected: &Parameters, file: &WeightFile, device: &Device) -> Result<Parameters> {
+pub(crate) fn check(
+    network: &'static str,
+    expected: &Parameters,
+    file: &WeightFile,
+    device: &Device,
+) -> Result<Parameters> {
     let names = |names: Vec<String>| {
         let count = names.len();
         let listed = names.into_iter().take(8).collect::<Vec<_>>().join(", ");
@@ -66,9 +71,7 @@ impl SimpleBackend for Initializer {
         let (rng, drawn) = &mut *state;
         let values: Vec<f32> = match init {
             Init::Const(value) => vec![value as f32; shape.elem_count()],
-            Init::Uniform { lo, up } => {
-                (0..shape.elem_count()).map(|_| rng.random_range(lo..up) as f32).collect()
-            }
+            Init::Uniform { lo, up } => (0..shape.elem_count()).map(|_| rng.random_range(lo..up) as f32).collect(),
             other => candle_core::bail!("parameter {name} asks for initial values {other:?}, which are not drawn here"),
         };
         let tensor = Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?;

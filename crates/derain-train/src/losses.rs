@@ -40,7 +40,6 @@ fn same_shape(op: &'static str, left: &Tensor, right: &Tensor) -> Result<()> {
     Err(Error::Shapes { op, left: left.shape().clone(), right: right.shape().clone() })
 }
 
-
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device, Var};
@@ -63,7 +62,8 @@ mod tests {
         // One row of three pixels, two channels: no difference, one channel just at, one channel above.
         let rainy = Tensor::new(&[[[[0.5f64, 0.25, 0.5]], [[0.5, 0.5, 0.75]]]], &Device::Cpu)?;
         let clean = Tensor::new(&[[[[0.5f64, 0.125, 0.5]], [[0.5, 0.5, 0.25]]]], &Device::Cpu)?;
-        let mask = |threshold| rain_mask(&rainy, &clean, threshold)?.flatten_all()?.to_vec1::<f64>().map_err(Error::from);
+        let mask =
+            |threshold| rain_mask(&rainy, &clean, threshold)?.flatten_all()?.to_vec1::<f64>().map_err(Error::from);
         assert_eq!(mask(0.125)?, [0., 0., 1.]);
         assert_eq!(mask(0.0)?, [0., 1., 1.]);
         assert_eq!(rain_mask(&rainy, &clean, 0.0)?.dims(), [1, 1, 1, 3]);

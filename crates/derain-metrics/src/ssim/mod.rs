@@ -121,11 +121,7 @@ impl Ssim {
         }
     }
 
-    pub(crate) fn score_of_views<A: Sample>(
-        &self,
-        a: &ArrayView3<'_, A>,
-        b: &ArrayView3<'_, A>,
-    ) -> Result<f64, Error> {
+    pub(crate) fn score_of_views<A: Sample>(&self, a: &ArrayView3<'_, A>, b: &ArrayView3<'_, A>) -> Result<f64, Error> {
         let [height, width, channels] = self.validate(a, b)?;
         let (a_contiguous, b_contiguous) = (a.as_standard_layout(), b.as_standard_layout());
         let (a_view, b_view) = (a_contiguous.view(), b_contiguous.view());

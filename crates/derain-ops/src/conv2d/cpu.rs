@@ -57,7 +57,8 @@ pub(super) fn forward<E: Element>(
             bands.push((first_row, count, slices));
         }
         bands.into_par_iter().for_each(|(first_row, rows, out)| {
-            let band = Band { x, packed: &packed, weights, options, reach, channels, height, width, first_row, rows, out };
+            let band =
+                Band { x, packed: &packed, weights, options, reach, channels, height, width, first_row, rows, out };
             E::run(isa, band);
         });
     });
@@ -164,7 +165,12 @@ impl<E: Element> Band<'_, '_, E> {
 
     /// `O` output channels times `X` vectors of one row. `weights` hold `BLOCK` output channels a tap, of which the first `O` are used.
     #[inline(always)]
-    fn tile<V: Vector<Elem = E>, const O: usize, const X: usize>(&mut self, padded: &Padded<E>, weights: &[E], at: Place) {
+    fn tile<V: Vector<Elem = E>, const O: usize, const X: usize>(
+        &mut self,
+        padded: &Padded<E>,
+        weights: &[E],
+        at: Place,
+    ) {
         let Padded { values, stride, rows } = padded;
         let (size, dilation) = (self.weights.size, self.options.dilation);
         let last_tap = (size - 1) * dilation;

@@ -67,7 +67,9 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv
     const OP: &str = "conv2d";
     let planes = crate::plane::of_tensor(OP, x)?;
     let outputs = match *weight.dims() {
-        [outputs, channels, k, l] if outputs > 0 && channels == planes.channels && k == l && (k == 1 || k == 3) => outputs,
+        [outputs, channels, k, l] if outputs > 0 && channels == planes.channels && k == l && (k == 1 || k == 3) => {
+            outputs
+        }
         _ => {
             let expected = format!("[O, {}, K, K] with K = 1 or 3, to fit `x`", planes.channels);
             return Err(Error::Shape { op: OP, argument: "weight", expected, got: weight.shape().clone() });

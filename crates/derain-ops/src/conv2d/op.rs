@@ -3,8 +3,8 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape};
 
-use super::cpu::{self, Weights};
 use super::Conv2dOptions;
+use super::cpu::{self, Weights};
 use crate::element::Element;
 use crate::storage::elements;
 use crate::{Isa, Planes, buffer};

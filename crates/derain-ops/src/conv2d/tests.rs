@@ -8,16 +8,31 @@ use crate::{Error, Isa, Planes};
 
 /// ([B, C, H, W], O): pictures around the vector lengths and smaller than the kernel, channels around the register blocks.
 const SHAPES: [((usize, usize, usize, usize), usize); 14] = [
-    ((1, 1, 1, 1), 1), ((1, 2, 1, 5), 3), ((1, 1, 5, 1), 4), ((2, 3, 3, 2), 8), ((1, 3, 4, 7), 9), ((1, 4, 8, 8), 5),
-    ((2, 2, 7, 15), 16), ((1, 5, 9, 16), 7), ((1, 3, 6, 17), 12), ((1, 2, 40, 31), 2), ((1, 3, 5, 48), 8),
-    ((1, 2, 4, 49), 9), ((3, 1, 3, 100), 1), ((1, 16, 33, 20), 24),
+    ((1, 1, 1, 1), 1),
+    ((1, 2, 1, 5), 3),
+    ((1, 1, 5, 1), 4),
+    ((2, 3, 3, 2), 8),
+    ((1, 3, 4, 7), 9),
+    ((1, 4, 8, 8), 5),
+    ((2, 2, 7, 15), 16),
+    ((1, 5, 9, 16), 7),
+    ((1, 3, 6, 17), 12),
+    ((1, 2, 40, 31), 2),
+    ((1, 3, 5, 48), 8),
+    ((1, 2, 4, 49), 9),
+    ((3, 1, 3, 100), 1),
+    ((1, 16, 33, 20), 24),
 ];
 
 fn all_options() -> Vec<(usize, Conv2dOptions)> {
     let of = |size, dilation, activation| (size, Conv2dOptions { dilation, activation });
     vec![
-        of(1, 1, Activation::None), of(1, 2, Activation::Relu), of(3, 1, Activation::None), of(3, 1, Activation::Relu),
-        of(3, 2, Activation::Relu), of(3, 5, Activation::None),
+        of(1, 1, Activation::None),
+        of(1, 2, Activation::Relu),
+        of(3, 1, Activation::None),
+        of(3, 1, Activation::Relu),
+        of(3, 2, Activation::Relu),
+        of(3, 5, Activation::None),
     ]
 }
 
@@ -40,7 +55,8 @@ fn every_instruction_set_equals_the_reference() {
         for (shape, outputs) in SHAPES {
             for (size, options) in all_options() {
                 let planes = Planes::from(shape);
-                let mut draw = |count| -> Vec<E> { noise.uniform(count, -1.0, 1.0).into_iter().map(E::from_f64).collect() };
+                let mut draw =
+                    |count| -> Vec<E> { noise.uniform(count, -1.0, 1.0).into_iter().map(E::from_f64).collect() };
                 let x = draw(planes.len());
                 let values = draw(outputs * planes.channels * size * size);
                 let bias = draw(outputs);
@@ -50,7 +66,12 @@ fn every_instruction_set_equals_the_reference() {
                     cpu::forward(isa, planes, &x, weights, options, &mut out);
                     let bias = bias.map_or(vec![0.0; outputs], to_f64);
                     let expected = reference::forward(planes, &to_f64(&x), &to_f64(&values), &bias, &options);
-                    assert_close(&to_f64(&out), &expected, tolerance, &format!("{isa:?} {shape:?} {outputs} {size} {options:?}"));
+                    assert_close(
+                        &to_f64(&out),
+                        &expected,
+                        tolerance,
+                        &format!("{isa:?} {shape:?} {outputs} {size} {options:?}"),
+                    );
                 }
             }
         }

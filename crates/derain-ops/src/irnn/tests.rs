@@ -7,10 +7,30 @@ use crate::{Error, Isa, Planes};
 
 /// Sizes around the vector lengths, one pixel, one row, one column, several bands, batches.
 const SHAPES: [(usize, usize, usize, usize); 24] = [
-    (1, 1, 1, 1), (1, 1, 1, 5), (1, 1, 5, 1), (2, 1, 3, 3), (1, 2, 4, 7), (1, 1, 7, 4), (1, 3, 8, 8), (2, 2, 9, 8),
-    (1, 1, 15, 16), (1, 1, 16, 15), (1, 2, 16, 16), (1, 1, 17, 16), (1, 1, 16, 17), (3, 1, 17, 17), (1, 1, 31, 33),
-    (1, 1, 33, 31), (1, 2, 32, 32), (2, 1, 31, 32), (1, 1, 1, 33), (1, 1, 33, 1), (1, 1, 2, 65), (1, 1, 65, 2),
-    (1, 1, 70, 40), (1, 1, 130, 20),
+    (1, 1, 1, 1),
+    (1, 1, 1, 5),
+    (1, 1, 5, 1),
+    (2, 1, 3, 3),
+    (1, 2, 4, 7),
+    (1, 1, 7, 4),
+    (1, 3, 8, 8),
+    (2, 2, 9, 8),
+    (1, 1, 15, 16),
+    (1, 1, 16, 15),
+    (1, 2, 16, 16),
+    (1, 1, 17, 16),
+    (1, 1, 16, 17),
+    (3, 1, 17, 17),
+    (1, 1, 31, 33),
+    (1, 1, 33, 31),
+    (1, 2, 32, 32),
+    (2, 1, 31, 32),
+    (1, 1, 1, 33),
+    (1, 1, 33, 1),
+    (1, 1, 2, 65),
+    (1, 1, 65, 2),
+    (1, 1, 70, 40),
+    (1, 1, 130, 20),
 ];
 
 struct Case<E> {
@@ -65,7 +85,8 @@ fn every_instruction_set_equals_the_reference_forward_and_backward() {
         for shape in SHAPES {
             for weighted in [false, true] {
                 let case = case::<E>(shape.into(), &mut noise);
-                let (planes, coefficients) = (case.planes, Coefficients { weights: &case.weights, biases: &case.biases });
+                let (planes, coefficients) =
+                    (case.planes, Coefficients { weights: &case.weights, biases: &case.biases });
                 let maps = weighted.then_some(&case.directions[..]);
                 let [x, weights, biases, grad] = [&case.x, &case.weights, &case.biases, &case.grad].map(|v| to_f64(v));
                 let ones = vec![1.0; case.directions.len()];
@@ -157,9 +178,11 @@ fn thread_counts_give_the_same_bits() {
         within_pool(threads, || {
             let mut h = vec![0f32; 4 * case.planes.len()];
             cpu::forward(Isa::current(), case.planes, &case.x, coefficients, None, &mut h);
-            let gradients = cpu::backward(Isa::current(), case.planes, coefficients, Some(&case.directions), &h, &case.grad);
+            let gradients =
+                cpu::backward(Isa::current(), case.planes, coefficients, Some(&case.directions), &h, &case.grad);
             let maps = cpu::direction_gradient(case.planes, &h, &case.grad);
-            [h, gradients.x, gradients.weights, gradients.biases, maps].map(|v| v.into_iter().map(f32::to_bits).collect())
+            [h, gradients.x, gradients.weights, gradients.biases, maps]
+                .map(|v| v.into_iter().map(f32::to_bits).collect())
         })
     };
     let one: [Vec<u32>; 5] = run(1);

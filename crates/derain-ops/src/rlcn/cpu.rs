@@ -94,7 +94,9 @@ impl<E: Element> Kernel<E> for Forward<'_, E> {
             |y| moments(row(y)),
             |Row { y, n, first, second }| {
                 let out = &mut out[(y - first_row) * width..][..width];
-                for ((out, x), (n, (sum, squares))) in out.iter_mut().zip(row(y)).zip(n.iter().zip(first.iter().zip(second))) {
+                for ((out, x), (n, (sum, squares))) in
+                    out.iter_mut().zip(row(y)).zip(n.iter().zip(first.iter().zip(second)))
+                {
                     let (deviation, sigma) = statistics(x.to_f64(), *n, *sum, *squares, variance_epsilon);
                     let l = deviation / (sigma + epsilon);
                     // Not `f64::max`, which would turn NaN into 0.

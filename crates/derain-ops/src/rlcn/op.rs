@@ -42,9 +42,8 @@ impl Rlcn {
 
     fn backward<E: Element>(&self, x: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let planes = Planes::from(x.dims4()?);
-        let gradient = with_elements([x, grad], |[x, grad]: [&[E]; 2]| {
-            cpu::backward(Isa::current(), planes, x, grad, &self.0)
-        })?;
+        let gradient =
+            with_elements([x, grad], |[x, grad]: [&[E]; 2]| cpu::backward(Isa::current(), planes, x, grad, &self.0))?;
         Tensor::from_vec(gradient, x.shape(), x.device()).map(Some)
     }
 }

@@ -21,7 +21,7 @@ pub fn backward(planes: Planes, x: &[f64], grad: &[f64], options: &RlcnOptions) 
     let mut out = vec![0.0; x.len()];
     let pixels = planes.pixels();
     for ((plane, grad), out) in x.chunks(pixels).zip(grad.chunks(pixels)).zip(out.chunks_mut(pixels)) {
-        for pixel in 0..plane.len() {
+        for (pixel, grad) in grad.iter().enumerate() {
             let Statistics { window, mean, deviation, sigma } = statistics(planes, plane, pixel, options);
             let s = sigma + options.epsilon;
             if deviation <= 0.0 || (options.clamp && deviation / s > 1.0) {
@@ -31,7 +31,7 @@ pub fn backward(planes: Planes, x: &[f64], grad: &[f64], options: &RlcnOptions) 
             for &q in &window {
                 let d_deviation = if q == pixel { 1.0 } else { 0.0 } - 1.0 / n;
                 let d_sigma = if n > 1.0 { (plane[q] - mean) / ((n - 1.0) * sigma) } else { 0.0 };
-                out[q] += grad[pixel] * (d_deviation / s - deviation / (s * s) * d_sigma);
+                out[q] += grad * (d_deviation / s - deviation / (s * s) * d_sigma);
             }
         }
     }
@@ -50,7 +50,8 @@ fn statistics(planes: Planes, plane: &[f64], pixel: usize, options: &RlcnOptions
     let rows = y.saturating_sub(radius)..(y + radius + 1).min(planes.height);
     let window: Vec<usize> = rows
         .flat_map(|row| {
-            (x.saturating_sub(radius)..(x + radius + 1).min(planes.width)).map(move |column| row * planes.width + column)
+            (x.saturating_sub(radius)..(x + radius + 1).min(planes.width))
+                .map(move |column| row * planes.width + column)
         })
         .collect();
     let n = window.len() as f64;

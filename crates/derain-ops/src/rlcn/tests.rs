@@ -6,8 +6,20 @@ use crate::testing::{Noise, assert_close, sum_weighted, to_f64, within_pool};
 use crate::{Error, Isa, Planes};
 
 const SHAPES: [(usize, usize, usize, usize); 14] = [
-    (1, 1, 1, 1), (1, 1, 1, 9), (1, 1, 9, 1), (1, 1, 2, 2), (2, 3, 5, 7), (1, 2, 8, 8), (1, 1, 9, 9), (1, 1, 16, 31),
-    (1, 1, 31, 16), (1, 3, 33, 32), (2, 1, 12, 65), (1, 1, 140, 6), (1, 1, 300, 4), (1, 1, 3, 40),
+    (1, 1, 1, 1),
+    (1, 1, 1, 9),
+    (1, 1, 9, 1),
+    (1, 1, 2, 2),
+    (2, 3, 5, 7),
+    (1, 2, 8, 8),
+    (1, 1, 9, 9),
+    (1, 1, 16, 31),
+    (1, 1, 31, 16),
+    (1, 3, 33, 32),
+    (2, 1, 12, 65),
+    (1, 1, 140, 6),
+    (1, 1, 300, 4),
+    (1, 1, 3, 40),
 ];
 
 /// The defaults, windows of one pixel, wider than the picture, and the clamp.
@@ -82,7 +94,11 @@ fn gradients_equal_finite_differences() -> crate::Result<()> {
                 }
                 let expected = (up - down) / (2.0 * STEP);
                 let error = (gradient[at] - expected).abs();
-                assert!(error <= 1e-4 + 1e-3 * expected.abs(), "{shape:?} {options:?} element {at}: {} for {expected}", gradient[at]);
+                assert!(
+                    error <= 1e-4 + 1e-3 * expected.abs(),
+                    "{shape:?} {options:?} element {at}: {} for {expected}",
+                    gradient[at]
+                );
             }
         }
     }
@@ -141,7 +157,8 @@ fn thread_counts_give_the_same_bits() {
 fn strided_tensors_equal_contiguous_ones() -> crate::Result<()> {
     let x = Tensor::from_vec(Noise::new(6).uniform(2 * 3 * 6 * 10, 0.0, 1.0), (2, 3, 6, 10), &Device::Cpu)?;
     let strided = x.transpose(2, 3)?;
-    let [got, expected] = [rlcn(&strided, &RlcnOptions::default())?, rlcn(&strided.contiguous()?, &RlcnOptions::default())?];
+    let [got, expected] =
+        [rlcn(&strided, &RlcnOptions::default())?, rlcn(&strided.contiguous()?, &RlcnOptions::default())?];
     assert_eq!(got.flatten_all()?.to_vec1::<f64>()?, expected.flatten_all()?.to_vec1::<f64>()?);
     Ok(())
 }

@@ -95,11 +95,7 @@ impl Window {
 }
 
 #[inline(always)]
-fn accumulate(
-    columns: &mut [Vec<f64>; 2],
-    row: impl Iterator<Item = (f64, f64)>,
-    combine: impl Fn(f64, f64) -> f64,
-) {
+fn accumulate(columns: &mut [Vec<f64>; 2], row: impl Iterator<Item = (f64, f64)>, combine: impl Fn(f64, f64) -> f64) {
     let [first, second] = columns;
     for ((first, second), values) in first.iter_mut().zip(second).zip(row) {
         *first = combine(*first, values.0);

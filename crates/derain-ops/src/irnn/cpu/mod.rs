@@ -106,10 +106,7 @@ pub(super) fn forward<E: Element>(
                     E::run(isa, horizontal::Forward { x, width, sides });
                 });
             };
-            rayon::join(
-                || rayon::join(|| vertical(Direction::Down, down), || vertical(Direction::Up, up)),
-                horizontal,
-            );
+            rayon::join(|| rayon::join(|| vertical(Direction::Down, down), || vertical(Direction::Up, up)), horizontal);
         });
     });
 }

@@ -1,0 +1,132 @@
+//! Convolution in the shapes of SPANet, beside candle's and beside the processor's peak.
+//!
+//! FLOPs are 2·K²·C·O a pixel; the peak is what independent multiply-adds in registers reach in the same run with the same threads.
+//! Bytes: input, weights and output once.
+
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot set up has nothing to measure, and prints"
+)]
+
+mod support;
+
+use std::hint::black_box;
+
+use candle_core::{Device, Tensor};
+use criterion::{Criterion, criterion_group, criterion_main};
+use derain::ops::{Conv2dOptions, conv2d};
+use rayon::prelude::*;
+use support::{Contender, Work, pattern, side_by_side};
+
+/// (C, O, K, dilation, side).
+const SHAPES: [(usize, usize, usize, usize, usize); 7] = [
+    (32, 32, 3, 1, 256),
+    (32, 32, 3, 1, 512),
+    (32, 32, 3, 2, 512),
+    (128, 32, 3, 1, 256),
+    (128, 32, 3, 1, 512),
+    (32, 32, 1, 1, 512),
+    (3, 32, 3, 1, 512),
+];
+
+/// Multiply-adds of one thread's peak loop.
+const PEAK_STEPS: usize = 400_000;
+const PEAK_LANES: usize = 16 * 24;
+
+/// Independent chains of multiply-adds that stay in registers, compiled for the widest instruction set at hand.
+fn peak() -> f32 {
+    (0..rayon::current_num_threads())
+        .into_par_iter()
+        .map(|_| {
+            #[cfg(target_arch = "x86_64")]
+            {
+                if is_x86_feature_detected!("avx512f") {
+                    // SAFETY: the processor has AVX-512F, as just asked.
+                    return unsafe { chains_avx512() };
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has AVX2 and FMA, as just asked.
+                    return unsafe { chains_avx2() };
+                }
+            }
+            chains()
+        })
+        .sum()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn chains_avx512() -> f32 {
+    use std::arch::x86_64::*;
+    let (factor, addend) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(0.001)));
+    let mut sums = [_mm512_set1_ps(black_box(1.0)); 24];
+    for _ in 0..PEAK_STEPS {
+        for sum in &mut sums {
+            *sum = _mm512_fmadd_ps(*sum, factor, addend);
+        }
+    }
+    sums.iter().map(|sum| _mm512_reduce_add_ps(*sum)).sum()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn chains_avx2() -> f32 {
+    use std::arch::x86_64::*;
+    let (factor, addend) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(0.001)));
+    let mut sums = [_mm256_set1_ps(black_box(1.0)); 12];
+    for _ in 0..PEAK_STEPS * PEAK_LANES / (8 * 12) {
+        for sum in &mut sums {
+            *sum = _mm256_fmadd_ps(*sum, factor, addend);
+        }
+    }
+    let mut lanes = [0f32; 8];
+    // SAFETY: the array holds 8 elements.
+    sums.iter().for_each(|sum| unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), *sum) });
+    lanes.iter().sum()
+}
+
+fn chains() -> f32 {
+    let (factor, addend) = (black_box(0.999f32), black_box(0.001f32));
+    let mut sums = [black_box(1f32); 16];
+    for _ in 0..PEAK_STEPS * PEAK_LANES / 16 {
+        for sum in &mut sums {
+            *sum = *sum * factor + addend;
+        }
+    }
+    sums.iter().sum()
+}
+
+fn benches(criterion: &mut Criterion) {
+    let peak_work = Work { bytes: 0.0, flops: (2 * PEAK_STEPS * PEAK_LANES * rayon::current_num_threads()) as f64 };
+    let contenders: Vec<Contender<'_>> = vec![("multiply-adds in registers", Box::new(|| _ = black_box(peak())))];
+    side_by_side("peak", peak_work, 21, contenders);
+
+    let mut group = criterion.benchmark_group("conv2d");
+    group.sample_size(10);
+    for (channels, outputs, size, dilation, side) in SHAPES {
+        let x = Tensor::from_vec(pattern(channels * side * side), (1, channels, side, side), &Device::Cpu).expect("x");
+        let count = outputs * channels * size * size;
+        let weight = Tensor::from_vec(pattern(count), (outputs, channels, size, size), &Device::Cpu).expect("weights");
+        let options = Conv2dOptions { dilation, ..Default::default() };
+        let name = format!("{size}x{size} {channels}->{outputs} dilation {dilation} {side}x{side}");
+        let flops = 2.0 * (count * side * side) as f64;
+        group.throughput(criterion::Throughput::Elements(flops as u64));
+        group.bench_function(&name, |b| b.iter(|| conv2d(&x, &weight, None, &options)));
+
+        let bytes = 4.0 * ((channels + outputs) * side * side + count) as f64;
+        let contenders: Vec<Contender<'_>> = vec![
+            ("conv2d", Box::new(|| drop(black_box(conv2d(&x, &weight, None, &options).expect("conv2d"))))),
+            (
+                "candle",
+                Box::new(|| drop(black_box(x.conv2d(&weight, size / 2 * dilation, 1, dilation, 1).expect("candle")))),
+            ),
+            ("multiply-adds in registers (peak)", Box::new(|| _ = black_box(peak()))),
+        ];
+        side_by_side(&format!("{name}, rates of the first two"), Work { bytes, flops }, 7, contenders);
+    }
+    group.finish();
+}
+
+criterion_group!(group, benches);
+criterion_main!(group);
