@@ -15,7 +15,7 @@ use std::hint::black_box;
 
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use derain::ops::{Conv2dOptions, conv2d};
+use derain::ops::{Conv2dOptions, Isa, conv2d};
 use rayon::prelude::*;
 use support::{Contender, Work, pattern, side_by_side};
 
@@ -34,23 +34,20 @@ const SHAPES: [(usize, usize, usize, usize, usize); 7] = [
 const PEAK_STEPS: usize = 400_000;
 const PEAK_LANES: usize = 16 * 24;
 
-/// Independent chains of multiply-adds that stay in registers, compiled for the widest instruction set at hand.
+/// Independent chains of multiply-adds that stay in registers, compiled for the instruction set that the kernels use.
 fn peak() -> f32 {
     (0..rayon::current_num_threads())
         .into_par_iter()
         .map(|_| {
-            #[cfg(target_arch = "x86_64")]
-            {
-                if is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the processor has AVX-512F, as just asked.
-                    return unsafe { chains_avx512() };
-                }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    // SAFETY: the processor has AVX2 and FMA, as just asked.
-                    return unsafe { chains_avx2() };
-                }
+            match Isa::current() {
+                // SAFETY: the current instruction set is one that the processor has.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => unsafe { chains_avx512() },
+                // SAFETY: the current instruction set is one that the processor has.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => unsafe { chains_avx2() },
+                _ => chains(),
             }
-            chains()
         })
         .sum()
 }

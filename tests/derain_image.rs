@@ -305,6 +305,9 @@ fn outputs_inside_the_input_folder_are_no_inputs() {
         assert_eq!(bench.tree("in/clean"), ["a.png", "b/c.png"]);
         assert_eq!(bench.tree("in/b/maps"), ["a.png", "b/c.png"]);
     }
+    // A photograph that lay there before is neither skipped in silence nor written over.
+    bench.picture("in/clean/holiday.png", ColorType::Rgb8);
+    assert_failed(&bench.run("-i in -o in/clean"), "holiday.png lies in an output folder");
 }
 
 #[test]

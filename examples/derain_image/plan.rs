@@ -71,10 +71,12 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
     // What an earlier run wrote into the input folder is no input.
     written.retain(|folder| folder.starts_with(&source));
     let mut tasks = Vec::new();
+    let mut left_out = Vec::new();
     for name in data::find_pictures(&arguments.input)? {
         let input = arguments.input.join(&name);
         let resolved = resolve(&input)?;
         if written.iter().any(|folder| resolved.starts_with(folder)) {
+            left_out.push((input, resolved));
             continue;
         }
         let name = name.with_extension("png");
@@ -82,6 +84,17 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
         tasks.push(Task { input, output: arguments.output.join(&name), attention, refusal: None });
     }
     ensure!(!tasks.is_empty(), "there are no pictures in {}", arguments.input.display());
+    let mut targets = HashSet::new();
+    for target in tasks.iter().flat_map(Task::targets) {
+        targets.insert(resolve(target)?);
+    }
+    if let Some((picture, _)) = left_out.iter().find(|(_, resolved)| !targets.contains(resolved)) {
+        bail!(
+            "{} lies in an output folder inside {} and is no result of these pictures: choose output folders elsewhere",
+            picture.display(),
+            arguments.input.display()
+        );
+    }
     Ok(tasks)
 }
 

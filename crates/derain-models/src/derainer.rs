@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use crate::pixels::{self, RgbPlanes};
-use crate::spanet::{ChannelOrder, Spanet, SpanetOutput};
+use crate::spanet::{self, ChannelOrder, Spanet, SpanetConfig, SpanetOutput};
 use crate::weights::WeightFile;
 use crate::{Error, Network, Result};
 
@@ -57,9 +57,18 @@ impl Derainer {
     /// # Errors
     /// When the file does not hold the weights of `network`.
     pub fn from_weight_file(network: Network, file: &WeightFile, device: &Device) -> Result<Self> {
-        let network = match network {
-            Network::SpaNet => Spanet::from_file(file, device)?,
-        };
+        match network {
+            Network::SpaNet => Self::from_spanet_file(&spanet::recognize(file)?, file, device),
+        }
+    }
+
+    /// SPANet as `config` says, for weight files that do not say it themselves: a .pth of the paper's form, say, which its tensors'
+    /// names alone would have run in the release's form.
+    ///
+    /// # Errors
+    /// When the file does not hold the weights of that network.
+    pub fn from_spanet_file(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
+        let network = Spanet::with_config(config, file, device)?;
         Ok(Self { network, device: device.clone(), weights_sha256: file.sha256.clone(), max_memory: None })
     }
 
@@ -117,7 +126,11 @@ impl Derainer {
         let (width, height) = (planes.width, planes.height);
         let SpanetOutput { clean, attention } = self.run(planes)?;
         let clean = self.ordered(&clean)?.flatten_all()?.to_vec1()?;
-        let image = pixels::with_colours(picture, &RgbPlanes { width, height, values: clean })?;
+        let clean = RgbPlanes { width, height, values: clean };
+        if let Some((x, y)) = clean.first_not_finite() {
+            return Err(Error::NotFiniteResult { x, y });
+        }
+        let image = pixels::with_colours(picture, &clean)?;
         let attention = match attention {
             Some(map) => Some(pixels::grey_picture(width, &map.flatten_all()?.to_vec1::<f32>()?)),
             None => None,

@@ -21,6 +21,22 @@ pub enum Error {
         /// What is missing, unexpected or of another shape, with names.
         problems: String,
     },
+    /// A weight file with a value that is NaN or infinite.
+    #[error("the weights are damaged: tensor `{name}` holds a value that is not a number or infinite")]
+    NotFiniteWeights {
+        /// The tensor's name, made safe to print.
+        name: String,
+    },
+    /// The network's result is NaN or infinite: its weights do not fit the picture's values.
+    #[error(
+        "the network's result is not a number or infinite at column {x}, row {y}; the weights are damaged or diverged"
+    )]
+    NotFiniteResult {
+        /// The pixel's column.
+        x: u32,
+        /// The pixel's row.
+        y: u32,
+    },
     /// A configuration that describes no network.
     #[error("{option} must be {expected}, got {got}")]
     Config {

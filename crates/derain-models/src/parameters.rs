@@ -9,11 +9,13 @@ use candle_nn::{Init, VarBuilder};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::weights::WeightFile;
+use crate::weights::{WeightFile, printable};
 use crate::{Error, Result};
 
 /// Tensors by parameter name.
 pub(crate) type Parameters = BTreeMap<String, Tensor>;
+/// Shapes by parameter name.
+pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// The parameters that `build` asks for, with initial values drawn from `seed` in the order in which it asks.
 ///
@@ -25,35 +27,60 @@ pub(crate) fn initial<N>(seed: u64, build: impl FnOnce(VarBuilder<'_>) -> Result
     Ok(std::mem::take(&mut state.1))
 }
 
-/// The file's tensors as the network's parameters: exactly the expected names and shapes, else an error that lists what differs.
+/// The names and shapes of the parameters that `build` asks for. No parameter is made: a hostile configuration costs nothing.
+pub(crate) fn shapes<N>(build: impl FnOnce(VarBuilder<'_>) -> Result<N>) -> Result<Shapes> {
+    let asked = Recorder(Arc::default());
+    build(VarBuilder::from_backend(Box::new(asked.clone()), DType::F32, Device::Cpu))?;
+    let mut shapes = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(std::mem::take(&mut shapes))
+}
+
+/// The file's tensors as the network's parameters: exactly the expected names and shapes, all values finite, else an error that
+/// lists what differs.
 pub(crate) fn check(
     network: &'static str,
-    expected: &Parameters,
+    expected: &Shapes,
     file: &WeightFile,
     device: &Device,
 ) -> Result<Parameters> {
-    let names = |names: Vec<String>| {
-        let count = names.len();
-        let listed = names.into_iter().take(8).collect::<Vec<_>>().join(", ");
-        if count > 8 { format!("{listed} and {} more", count - 8) } else { listed }
-    };
-    let missing = expected.keys().filter(|name| !file.tensors.contains_key(*name)).cloned().collect::<Vec<_>>();
-    let unexpected = file.tensors.keys().filter(|name| !expected.contains_key(*name)).cloned().collect::<Vec<_>>();
-    let reshaped = expected.iter().filter_map(|(name, tensor)| {
+    let missing = expected.keys().filter(|name| !file.tensors.contains_key(*name)).map(|name| printable(name));
+    let unexpected = file.tensors.keys().filter(|name| !expected.contains_key(*name)).map(|name| printable(name));
+    let reshaped = expected.iter().filter_map(|(name, shape)| {
         let found = &file.tensors.get(name)?.shape;
-        (tensor.dims() != found).then(|| format!("{name} {found:?} instead of {:?}", tensor.dims()))
+        (shape != found).then(|| format!("{} {found:?} instead of {shape:?}", printable(name)))
     });
     let problems: Vec<String> =
-        [("missing", missing), ("not known", unexpected), ("of another shape", reshaped.collect::<Vec<_>>())]
+        [("missing", listed(missing)), ("not known", listed(unexpected)), ("of another shape", listed(reshaped))]
             .into_iter()
-            .filter(|(_, found)| !found.is_empty())
-            .map(|(what, found)| format!("{what}: {}", names(found)))
+            .filter_map(|(what, found)| Some(format!("{what}: {}", found?)))
             .collect();
     if !problems.is_empty() {
         return Err(Error::Weights { network, problems: problems.join("; ") });
     }
-    let tensors = file.tensors.iter().map(|(name, tensor)| Ok((name.clone(), tensor.to_candle(DType::F32, device)?)));
-    tensors.collect()
+    let mut parameters = Parameters::new();
+    for (name, tensor) in &file.tensors {
+        let values = tensor.to_candle(DType::F32, &Device::Cpu)?;
+        // 0 times infinity is NaN, as is 0 times NaN.
+        if (&values * 0.0)?.sum_all()?.to_scalar::<f32>()?.is_nan() {
+            return Err(Error::NotFiniteWeights { name: printable(name) });
+        }
+        parameters.insert(name.clone(), values.to_device(device)?);
+    }
+    Ok(parameters)
+}
+
+/// The first few of some names; none of nothing.
+fn listed(names: impl Iterator<Item = String>) -> Option<String> {
+    const MOST: usize = 8;
+    let mut names: Vec<String> = names.collect();
+    let more = names.len().saturating_sub(MOST);
+    names.truncate(MOST);
+    let list = names.join(", ");
+    match (names.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(list),
+        (false, more) => Some(format!("{list} and {more} more")),
+    }
 }
 
 /// A builder that hands out these tensors, as `dtype`.
@@ -77,6 +104,26 @@ impl SimpleBackend for Initializer {
         let tensor = Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?;
         drawn.insert(name.to_owned(), tensor.clone());
         Ok(tensor)
+    }
+
+    fn get_unchecked(&self, name: &str, _dtype: DType, _device: &Device) -> candle_core::Result<Tensor> {
+        candle_core::bail!("parameter {name} is asked for without a shape")
+    }
+
+    fn contains_tensor(&self, _name: &str) -> bool {
+        true
+    }
+}
+
+/// Answers every request for a parameter with a view of a single zero and remembers the shape.
+#[derive(Clone)]
+struct Recorder(Arc<Mutex<Shapes>>);
+
+impl SimpleBackend for Recorder {
+    fn get(&self, shape: Shape, name: &str, _init: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        let mut shapes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shapes.insert(name.to_owned(), shape.dims().to_vec());
+        Tensor::zeros(1, dtype, device)?.broadcast_as(shape)
     }
 
     fn get_unchecked(&self, name: &str, _dtype: DType, _device: &Device) -> candle_core::Result<Tensor> {

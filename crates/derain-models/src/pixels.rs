@@ -11,6 +11,15 @@ pub(crate) struct RgbPlanes {
     pub(crate) values: Vec<f32>,
 }
 
+impl RgbPlanes {
+    /// Column and row of the first pixel with a value that is NaN or infinite.
+    pub(crate) fn first_not_finite(&self) -> Option<(u32, u32)> {
+        let at = self.values.iter().position(|value| !value.is_finite())?;
+        let pixel = (at % (self.values.len() / 3)) as u32;
+        Some((pixel % self.width, pixel / self.width))
+    }
+}
+
 /// A channel's storage type and how it stands for 0..1.
 pub(crate) trait Depth: image::Primitive {
     fn to_unit(self) -> f32;
@@ -109,14 +118,15 @@ where
     let mut values = vec![0.0; 3 * pixels];
     for (at, pixel) in image.pixels().enumerate() {
         for (plane, value) in colour(pixel).into_iter().enumerate() {
-            let value = value.to_unit();
-            if !value.is_finite() {
-                return Err(Error::NotFinite { x: at as u32 % width, y: at as u32 / width });
-            }
-            values[plane * pixels + at] = value.clamp(0.0, 1.0);
+            values[plane * pixels + at] = value.to_unit();
         }
     }
-    Ok(RgbPlanes { width, height, values })
+    let mut planes = RgbPlanes { width, height, values };
+    if let Some((x, y)) = planes.first_not_finite() {
+        return Err(Error::NotFinite { x, y });
+    }
+    planes.values.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+    Ok(planes)
 }
 
 fn recolour<P, T>(image: &mut ImageBuffer<P, Vec<T>>, planes: &RgbPlanes, set: impl Fn(&mut P, [f32; 3]))

@@ -26,6 +26,12 @@ impl Planes {
         self.batch * self.channels * self.pixels()
     }
 
+    /// Elements of `copies` such batches, unless the count overflows.
+    pub(crate) fn checked_len(&self, copies: usize) -> Option<usize> {
+        let Self { batch, channels, height, width } = *self;
+        [batch, channels, height, width].into_iter().try_fold(copies, usize::checked_mul)
+    }
+
     /// Whether any dimension is zero.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

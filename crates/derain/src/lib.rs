@@ -4,7 +4,7 @@
 //!
 //! | module | crate | holds |
 //! | --- | --- | --- |
-//! | [`ops`] | `derain-ops` | IRNN scans and RLCN as candle operations with gradients |
+//! | [`ops`] | `derain-ops` | IRNN scans and RLCN with gradients, convolution for inference, as candle operations |
 //! | [`models`] | `derain-models` | SPANet, weight import, [`Derainer`] |
 //! | [`data`] | `derain-data` | picture loading, durable writes |
 //! | [`metrics`] | `derain-metrics` | PSNR, SSIM, evaluation protocols |

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{Attention, DirectionWeights, Spanet, SpanetConfig};
 use crate::parameters::{self, Parameters};
-use crate::weights::{WeightError, WeightFile};
+use crate::weights::{WeightError, WeightFile, printable};
 use crate::{Error, Result};
 
 /// The key under which safetensors files of this project carry their network's configuration, as JSON.
@@ -22,7 +22,8 @@ const CONFIG_KEY: &str = "derain.spanet";
 pub fn recognize(file: &WeightFile) -> Result<SpanetConfig> {
     let not = |problems: String| Error::Weights { network: "spanet", problems };
     if let Some(json) = file.metadata.get(CONFIG_KEY) {
-        return serde_json::from_str(json).map_err(|error| not(format!("metadata `{CONFIG_KEY}`: {error}")));
+        return serde_json::from_str(json)
+            .map_err(|error| not(format!("metadata `{CONFIG_KEY}`: {}", printable(&error.to_string()))));
     }
     let has = |prefix: &str| file.tensors.keys().any(|name| name.starts_with(prefix));
     let channels = match file.tensors.get("conv_in.0.weight").map(|tensor| &tensor.shape[..]) {
@@ -87,12 +88,7 @@ impl Spanet {
     /// # Errors
     /// When a tensor is missing, unknown or of another shape.
     pub fn with_config(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        // Before any tensor is made: a hostile file must not choose how much memory its network takes.
-        if config.channels > file.tensors.get("conv_in.0.weight").and_then(|t| t.shape.first()).map_or(0, |&c| c) {
-            let problems = format!("conv_in.0.weight does not have the configuration's {} channels", config.channels);
-            return Err(Error::Weights { network: "spanet", problems });
-        }
-        let expected = config.initial_weights(0)?;
+        let expected = parameters::shapes(|vb| Self::new(config, vb))?;
         let parameters = parameters::check("spanet", &expected, file, device)?;
         Self::new(config, parameters::builder(parameters, DType::F32, device))
     }

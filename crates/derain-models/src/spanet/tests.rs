@@ -144,8 +144,11 @@ fn foreign_weights_are_refused_by_name() -> Result<()> {
     assert_eq!(refused(&|t| drop(t.insert("head.weight".into(), zeros.clone()))), "not known: head.weight");
     let reshaped = refused(&|t| drop(t.insert("SAM1.conv2.weight".into(), zeros.clone())));
     assert_eq!(reshaped, "of another shape: SAM1.conv2.weight [4, 4] instead of [4, 16, 3, 3]");
-    assert!(refused(&|t| t.retain(|name, _| name == "conv_out.0.weight")).contains("conv_in.0.weight"));
+    let most = refused(&|t| t.retain(|name, _| name == "conv_out.0.weight"));
+    assert!(most.starts_with("missing: SAM1.") && most.ends_with("and 70 more"), "{most}");
 
+    let escape = refused(&|t| drop(t.insert("\u{1b}[31m".into(), zeros.clone())));
+    assert_eq!(escape, "not known: \\u{1b}[31m");
     let huge = SpanetConfig { channels: 4096, ..config.clone() };
     let file = WeightFile::parse(&weight_file(config, &tensors)?)?;
     assert!(matches!(Spanet::with_config(&huge, &file, &Device::Cpu), Err(Error::Weights { .. })));
@@ -172,6 +175,32 @@ fn training_and_inference_compute_the_same() -> Result<()> {
         let error = largest_difference(&a.clean, &b.clean)?;
         assert!(error <= 1e-5, "{variant}: {error}");
     }
+    Ok(())
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused() -> Result<()> {
+    let config = &variants()[0].1;
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut tensors: HashMap<_, _> = config.initial_weights(1)?.into_iter().collect();
+        let mut values = tensors["conv_out.0.weight"].flatten_all()?.to_vec1::<f32>()?;
+        values[7] = bad;
+        tensors.insert("conv_out.0.weight".into(), Tensor::from_vec(values, (3, 4, 3, 3), &Device::Cpu)?);
+        let result = weight_file(config, &tensors);
+        assert!(matches!(&result, Err(Error::NotFiniteWeights { name }) if name == "conv_out.0.weight"), "{result:?}");
+    }
+    Ok(())
+}
+
+/// Finite weights can still overflow; the picture must not silently become black.
+#[test]
+fn results_that_are_not_finite_are_refused() -> Result<()> {
+    let config = &variants()[5].1;
+    let tensors = config.initial_weights(1)?.into_iter().map(|(name, value)| Ok((name, (value.abs()? * 1e30)?)));
+    let file = WeightFile::parse(&weight_file(config, &tensors.collect::<Result<_>>()?)?)?;
+    let derainer = Derainer::from_weight_file(Network::SpaNet, &file, &Device::Cpu)?;
+    let result = derainer.derain(&RgbImage::from_pixel(3, 2, Rgb([9, 9, 9])));
+    assert!(matches!(result, Err(Error::NotFiniteResult { x: 0, y: 0 })), "{result:?}");
     Ok(())
 }
 

@@ -65,7 +65,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 pub use self::error::WeightError;
-use self::error::printable;
+pub(crate) use self::error::printable;
 pub use self::limits::MAX_FILE_BYTES;
 pub use self::state_dict::STATE_DICT_KEYS;
 pub use self::tensor::{ElementType, WeightTensor};

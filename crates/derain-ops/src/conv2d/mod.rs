@@ -79,13 +79,16 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv
     if options.dilation == 0 {
         return Err(Error::Option { op: OP, option: "dilation", expected: "at least 1", got: "0".into() });
     }
+    // Taps further apart than the picture is large all lie outside it, however far.
+    let dilation = options.dilation.min(planes.height.max(planes.width));
+    let options = Conv2dOptions { dilation, ..*options };
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match bias {
-        None => Ok(x.apply_op2(&weight, op::Conv2d(*options))?),
+        None => Ok(x.apply_op2(&weight, op::Conv2d(options))?),
         Some(bias) => {
             check_shape(OP, "bias", bias, &[outputs], "[O]")?;
             check_dtype(OP, "bias", bias, x.dtype())?;
-            Ok(x.apply_op3(&weight, &bias.contiguous()?, op::Conv2d(*options))?)
+            Ok(x.apply_op3(&weight, &bias.contiguous()?, op::Conv2d(options))?)
         }
     }
 }

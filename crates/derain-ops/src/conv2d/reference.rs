@@ -26,7 +26,8 @@ pub fn forward(planes: Planes, x: &[f64], weight: &[f64], bias: &[f64], options:
                             }
                         }
                     }
-                    out.push(if options.activation == Activation::Relu { y.max(0.0) } else { y });
+                    // Not `f64::max`, which would turn NaN into 0.
+                    out.push(if options.activation == Activation::Relu && y < 0.0 { 0.0 } else { y });
                 }
             }
         }

@@ -118,6 +118,27 @@ fn thread_counts_give_the_same_bits() {
 }
 
 #[test]
+fn nan_stays_visible() -> crate::Result<()> {
+    let x = Tensor::new(&[[[[1f32, f32::NAN, 1., 1., 1.]]]], &Device::Cpu)?;
+    let weight = Tensor::ones((1, 1, 3, 3), DType::F32, &Device::Cpu)?;
+    let y = conv2d(&x, &weight, None, &Conv2dOptions { activation: Activation::Relu, ..Default::default() })?;
+    let y = y.flatten_all()?.to_vec1::<f32>()?;
+    assert!(y[..3].iter().all(|y| y.is_nan()) && y[3..] == [3.0, 2.0], "{y:?}");
+    Ok(())
+}
+
+#[test]
+fn far_apart_taps_cost_nothing() -> crate::Result<()> {
+    let x = Tensor::new(&[[[[1f32, 2.], [3., 4.]]]], &Device::Cpu)?;
+    let weight = Tensor::full(3f32, (1, 1, 3, 3), &Device::Cpu)?;
+    for dilation in [2, 100_000, usize::MAX] {
+        let y = conv2d(&x, &weight, None, &Conv2dOptions { dilation, ..Default::default() })?;
+        assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [3., 6., 9., 12.], "dilation {dilation}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_gradient_is_refused_not_dropped() -> crate::Result<()> {
     let x = Var::zeros((1, 1, 4, 4), DType::F32, &Device::Cpu)?;
     let weight = Tensor::ones((1, 1, 3, 3), DType::F32, &Device::Cpu)?;

@@ -127,17 +127,22 @@ pub fn irnn_into(
     directions: Option<&[f32]>,
     out: &mut [f32],
 ) -> Result<()> {
-    let maps = 4 * planes.batch * planes.pixels();
+    const OP: &str = "irnn_into";
+    let Some(results) = planes.checked_len(4).filter(|&results| results > 0) else {
+        let expected = "above 0 in every dimension, and small enough to count";
+        return Err(Error::Option { op: OP, option: "planes", expected, got: format!("{planes:?}") });
+    };
+    let maps = results / planes.channels;
     let lengths = [
-        ("x", planes.len().max(1), x.len()),
+        ("x", results / 4, x.len()),
         ("weights", 4 * planes.channels, weights.len()),
         ("biases", 4 * planes.channels, biases.len()),
         ("directions", maps, directions.map_or(maps, <[f32]>::len)),
-        ("out", 4 * planes.len(), out.len()),
+        ("out", results, out.len()),
     ];
     for (argument, expected, got) in lengths {
         if expected != got {
-            return Err(Error::Length { op: "irnn_into", argument, expected, got });
+            return Err(Error::Length { op: OP, argument, expected, got });
         }
     }
     cpu::forward(Isa::current(), planes, x, Coefficients { weights, biases }, directions, out);

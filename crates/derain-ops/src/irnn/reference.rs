@@ -96,7 +96,9 @@ fn scan(planes: Planes, x: &[f64], a: f64, b: f64, direction: Direction) -> Vec<
     for line in lines(planes, direction) {
         for (i, &pixel) in line.iter().enumerate() {
             let carried = if i == 0 { 0.0 } else { a * h[line[i - 1]] + b };
-            h[pixel] = f64::max(carried + x[pixel], 0.0);
+            let sum = carried + x[pixel];
+            // Not `f64::max`, which would turn NaN into 0.
+            h[pixel] = if sum < 0.0 { 0.0 } else { sum };
         }
     }
     h

@@ -121,7 +121,9 @@ fn every_instruction_set_equals_the_reference_forward_and_backward() {
 fn gradients_equal_finite_differences() -> crate::Result<()> {
     const STEP: f64 = 1e-6;
     let mut noise = Noise::new(11);
-    for shape in SHAPES.into_iter().filter(|&(b, c, h, w)| b * c * h * w <= 600) {
+    let (mut shapes, mut sampled, mut compared) = (0, 0, 0);
+    for shape in SHAPES.into_iter().filter(|&(b, c, h, w)| b * c * h * w <= 1100) {
+        shapes += 1;
         for weighted in [false, true] {
             let case = case::<f64>(shape.into(), &mut noise);
             let (b, c, height, width) = shape;
@@ -143,6 +145,7 @@ fn gradients_equal_finite_differences() -> crate::Result<()> {
                 let values = vars[index].flatten_all()?.to_vec1::<f64>()?;
                 let every = values.len().div_ceil(40);
                 for at in (0..values.len()).step_by(every) {
+                    sampled += 1;
                     let moved = |step: f64| -> crate::Result<f64> {
                         let mut values = values.clone();
                         values[at] += step;
@@ -155,6 +158,7 @@ fn gradients_equal_finite_differences() -> crate::Result<()> {
                     if ((up - here) - (here - down)).abs() > 1e-9 {
                         continue; // A kink lies within the step: the one-sided slopes differ.
                     }
+                    compared += 1;
                     let expected = (up - down) / (2.0 * STEP);
                     let error = (gradient[at] - expected).abs();
                     assert!(
@@ -166,6 +170,8 @@ fn gradients_equal_finite_differences() -> crate::Result<()> {
             }
         }
     }
+    assert!(shapes >= 20, "only {shapes} shapes");
+    assert!(compared * 10 >= sampled * 9, "only {compared} of {sampled} elements lie away from kinks");
     Ok(())
 }
 
@@ -244,6 +250,10 @@ fn what_does_not_fit_is_refused() -> crate::Result<()> {
     assert!(matches!(wrong, Err(Error::DType { argument: "weights", got: DType::F64, .. })), "{wrong:?}");
     let wrong = irnn(&x.to_dtype(DType::U8)?, &ok, &ok);
     assert!(matches!(wrong, Err(Error::DType { argument: "x", got: DType::U8, .. })), "{wrong:?}");
+    for planes in [(1, 1, 1, 0), (0, 1, 1, 1), (usize::MAX, 1, 1, 2)].map(Planes::from) {
+        let result = irnn_into(&[0.0], planes, &[0.0; 4], &[0.0; 4], None, &mut []);
+        assert!(matches!(result, Err(Error::Option { option: "planes", .. })), "{planes:?}: {result:?}");
+    }
     let short = irnn_into(&[0.0; 24], Planes::from((1, 2, 3, 4)), &[0.0; 8], &[0.0; 8], None, &mut [0.0; 95]);
     assert!(matches!(short, Err(Error::Length { argument: "out", expected: 96, got: 95, .. })), "{short:?}");
     Ok(())

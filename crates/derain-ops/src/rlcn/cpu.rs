@@ -1,7 +1,7 @@
 //! RLCN on the CPU: slices in, slices out, bands of rows in parallel.
 //!
 //! With S and Q the window's sums of I and I², n its pixels: I - μ = (n·I - S) / n and the variance is
-//! (n·Q - S²) / (n·(n - 1)). Sums of 8-bit values are exact in f64, so that flat regions give exactly 0.
+//! (n·Q - S²) / (n·(n - 1)). Sums of equal f32 values are exact in f64: there flat regions give exactly 0.
 
 use rayon::prelude::*;
 
@@ -52,7 +52,9 @@ pub(super) fn backward<E: Element>(isa: Isa, planes: Planes, x: &[E], grad: &[E]
 }
 
 fn window(planes: Planes, options: &RlcnOptions) -> Window {
-    Window { height: planes.height, width: planes.width, radius: options.window / 2 }
+    let Planes { height, width, .. } = planes;
+    // A window that reaches beyond the picture on all sides sees no more by reaching further.
+    Window { height, width, radius: (options.window / 2).min(height.max(width)) }
 }
 
 /// I and I² along a row.

@@ -11,8 +11,8 @@
 //! are 0. The paper prints neither window nor ε; the defaults are those of the authors' later code. At the border only
 //! the n pixels inside the picture count. A window of one pixel has variance 0.
 //!
-//! Window sums slide, so the cost does not depend on the window. They are kept in f64: flat bright regions have variance
-//! 0 and result 0, not rounding noise. A pixel that is NaN or infinite spoils its plane.
+//! Window sums slide, so the cost does not depend on the window. They are kept in f64: flat regions of an f32 picture give exactly 0,
+//! however bright (of an f64 picture, less than 1e-10). A pixel that is NaN or infinite spoils results far beyond its window.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};

@@ -9,8 +9,9 @@ pub fn forward(planes: Planes, x: &[f64], options: &RlcnOptions) -> Vec<f64> {
     for plane in x.chunks(planes.pixels()) {
         for pixel in 0..plane.len() {
             let Statistics { deviation, sigma, .. } = statistics(planes, plane, pixel, options);
-            let l = deviation.max(0.0) / (sigma + options.epsilon);
-            out.push(if options.clamp { l.min(1.0) } else { l });
+            // Comparisons, not `max` and `min`, which would turn NaN into a number.
+            let l = if deviation < 0.0 { 0.0 } else { deviation / (sigma + options.epsilon) };
+            out.push(if options.clamp && l > 1.0 { 1.0 } else { l });
         }
     }
     out

@@ -73,6 +73,7 @@ fn every_instruction_set_equals_the_reference_forward_and_backward() {
 fn gradients_equal_finite_differences() -> crate::Result<()> {
     const STEP: f64 = 1e-6;
     let mut noise = Noise::new(2);
+    let (mut sampled, mut compared) = (0, 0);
     for shape in SHAPES.into_iter().filter(|&(b, c, h, w)| b * c * h * w <= 300) {
         let (b, c, h, w) = shape;
         for options in all_options() {
@@ -83,6 +84,7 @@ fn gradients_equal_finite_differences() -> crate::Result<()> {
             let gradient = gradients.get(&var).expect("a gradient").flatten_all()?.to_vec1::<f64>()?;
             let values = var.flatten_all()?.to_vec1::<f64>()?;
             for at in (0..values.len()).step_by(values.len().div_ceil(30)) {
+                sampled += 1;
                 let moved = |step: f64| -> crate::Result<f64> {
                     let mut values = values.clone();
                     values[at] += step;
@@ -92,6 +94,7 @@ fn gradients_equal_finite_differences() -> crate::Result<()> {
                 if ((up - here) - (here - down)).abs() > 1e-8 {
                     continue; // A kink of max or of the clamp lies within the step.
                 }
+                compared += 1;
                 let expected = (up - down) / (2.0 * STEP);
                 let error = (gradient[at] - expected).abs();
                 assert!(
@@ -102,6 +105,7 @@ fn gradients_equal_finite_differences() -> crate::Result<()> {
             }
         }
     }
+    assert!(compared * 10 >= sampled * 9, "only {compared} of {sampled} elements lie away from kinks");
     Ok(())
 }
 
@@ -160,6 +164,38 @@ fn strided_tensors_equal_contiguous_ones() -> crate::Result<()> {
     let [got, expected] =
         [rlcn(&strided, &RlcnOptions::default())?, rlcn(&strided.contiguous()?, &RlcnOptions::default())?];
     assert_eq!(got.flatten_all()?.to_vec1::<f64>()?, expected.flatten_all()?.to_vec1::<f64>()?);
+    Ok(())
+}
+
+#[test]
+fn nan_stays_visible() -> crate::Result<()> {
+    let x = Tensor::new(&[[[[0.5f32, f32::NAN, 0.25]]]], &Device::Cpu)?;
+    let l = rlcn(&x, &RlcnOptions { clamp: true, ..Default::default() })?.flatten_all()?.to_vec1::<f32>()?;
+    assert!(l.iter().all(|l| l.is_nan()), "{l:?}");
+    Ok(())
+}
+
+#[test]
+fn a_strided_gradient_equals_a_contiguous_one() -> crate::Result<()> {
+    let mut noise = Noise::new(8);
+    let var = Var::from_vec(noise.uniform(2 * 3 * 6 * 10, 0.0, 1.0), (2, 3, 6, 10), &Device::Cpu)?;
+    let factor = Tensor::from_vec(noise.uniform(2 * 3 * 6 * 10, -1.0, 1.0), (2, 3, 10, 6), &Device::Cpu)?;
+    let l = rlcn(&var, &RlcnOptions::default())?;
+    let through_view = (l.transpose(2, 3)? * &factor)?.sum_all()?.backward()?;
+    let direct = (l * factor.transpose(2, 3)?.contiguous()?)?.sum_all()?.backward()?;
+    let [a, b] = [through_view, direct].map(|gradients| gradients.get(&var).expect("a gradient").clone());
+    assert_eq!(a.flatten_all()?.to_vec1::<f64>()?, b.flatten_all()?.to_vec1::<f64>()?);
+    Ok(())
+}
+
+#[test]
+fn windows_of_any_size_are_taken() -> crate::Result<()> {
+    let x = Tensor::from_vec(Noise::new(9).uniform(12, 0.0, 1.0), (1, 1, 3, 4), &Device::Cpu)?;
+    let of = |window| rlcn(&x, &RlcnOptions { window, ..Default::default() })?.flatten_all()?.to_vec1::<f64>();
+    let whole = of(9)?;
+    for window in [65, 1 << 40 | 1, usize::MAX] {
+        assert_eq!(of(window)?, whole, "{window}");
+    }
     Ok(())
 }
 
