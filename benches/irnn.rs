@@ -109,10 +109,11 @@ fn comparisons() -> candle_core::Result<()> {
     side_by_side("IRNN forward 1x32x512x512", work(LARGE, 5.0, 16.0), 21, contenders);
 
     let contenders: Vec<Contender<'_>> = vec![
+        ("irnn_into, reused buffer", Box::new(|| into(LARGE, black_box(&values), &mut scanned))),
         ("irnn, with its allocation", Box::new(|| drop(black_box(irnn(&x, &weights, &biases).expect("irnn"))))),
         ("candle, column by column", Box::new(|| drop(black_box(column_by_column(&x).expect("candle"))))),
     ];
-    side_by_side("IRNN forward 1x32x512x512", work(LARGE, 5.0, 16.0), 5, contenders);
+    side_by_side("IRNN forward 1x32x512x512, against tensor operations", work(LARGE, 5.0, 16.0), 7, contenders);
 
     let values = tensors(SMALL)?[0].flatten_all()?.to_vec1::<f32>()?;
     let (mut ours, mut restarted) = (vec![0f32; 4 * SMALL.len()], vec![0f32; 4 * SMALL.len()]);
