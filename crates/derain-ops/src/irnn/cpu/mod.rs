@@ -56,6 +56,16 @@ impl<E: Element> Recurrence<E> {
     }
 }
 
+/// One plane that was scanned in one direction, for its gradient.
+struct Scanned<'a, 'dx, E> {
+    h: &'a [E],
+    grad: &'a [E],
+    map: Option<&'a [E]>,
+    width: usize,
+    recurrence: Recurrence<E>,
+    dx: &'dx mut [E],
+}
+
 /// Gradient sums of one channel's weight and bias in one direction.
 #[derive(Clone, Copy, Default)]
 struct Sums {
@@ -142,13 +152,10 @@ pub(super) fn backward<E: Element>(
                 let (h, grad) = (of_plane(h), of_plane(grad));
                 let map = directions.map(|maps| slice_of(maps, picture * 4 + d, pixels));
                 let recurrence = Recurrence::new(coefficients, direction, channel);
+                let plane = Scanned { h, grad, map, width, recurrence, dx: &mut *dx };
                 match direction {
-                    Direction::Up | Direction::Down => {
-                        E::run(isa, vertical::Backward { h, grad, map, width, recurrence, dx })
-                    }
-                    Direction::Right | Direction::Left => {
-                        E::run(isa, horizontal::Backward { h, grad, map, width, recurrence, dx })
-                    }
+                    Direction::Up | Direction::Down => E::run(isa, vertical::Backward(plane)),
+                    Direction::Right | Direction::Left => E::run(isa, horizontal::Backward(plane)),
                 }
             })
         })

@@ -2,7 +2,7 @@
 
 use candle_core::WithDType;
 
-use super::{Recurrence, Sums};
+use super::{Recurrence, Scanned, Sums};
 use crate::element::Element;
 use crate::simd::{Kernel, Vector};
 
@@ -64,21 +64,14 @@ fn scan_row_weighted<V: Vector>(
 }
 
 /// The gradient of one plane's scan along its columns: adds to `dx`, returns the sums for a and b.
-pub(super) struct Backward<'a, 'dx, E> {
-    pub h: &'a [E],
-    pub grad: &'a [E],
-    pub map: Option<&'a [E]>,
-    pub width: usize,
-    pub recurrence: Recurrence<E>,
-    pub dx: &'dx mut [E],
-}
+pub(super) struct Backward<'a, 'dx, E>(pub Scanned<'a, 'dx, E>);
 
 impl<E: Element> Kernel<E> for Backward<'_, '_, E> {
     type Output = Sums;
 
     #[inline(always)]
     fn run<V: Vector<Elem = E>>(self) -> Sums {
-        let Self { h, grad, map, width, recurrence, dx } = self;
+        let Scanned { h, grad, map, width, recurrence, dx } = self.0;
         let height = h.len() / width;
         let row = |step: usize| {
             let start = recurrence.order.at(step, height) * width;
