@@ -41,7 +41,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "cpu", value_name = "cpu|cuda:N")]
     pub(crate) device: DeviceName,
 
-    /// Refuses pictures that need more memory than this, such as 2GiB, 500MB or 1073741824.
+    /// Refuses pictures that need more memory than this, such as 2GiB, 500MB or 1073741824. Without it, what is free at the start
+    /// (Linux; elsewhere nothing is refused).
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
 

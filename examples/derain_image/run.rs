@@ -13,6 +13,7 @@ use crate::arguments::{Arguments, AttentionStyle};
 use crate::plan::{Task, plan, target_folders};
 use crate::progress::Progress;
 use crate::report::{Entry, PathText, Report};
+use crate::size;
 
 enum Outcome {
     Done { seconds: f64 },
@@ -26,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     let tasks = plan(arguments)?;
     let derainer = Derainer::from_weights(arguments.model, weights, &device)
         .with_context(|| format!("cannot use the weights {}", weights.display()))?
-        .with_max_memory(arguments.max_memory);
+        .with_max_memory(arguments.max_memory.or_else(size::available));
     for folder in target_folders(&tasks, arguments.json.as_deref()) {
         // What cannot be removed is in nobody's way.
         if let Err(error) = data::remove_orphans(&folder) {
