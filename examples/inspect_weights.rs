@@ -7,8 +7,10 @@
 //!
 //! The file may come from anywhere: nothing in it is run.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -26,7 +28,18 @@ struct Arguments {
     output: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If standard error is gone, the status still tells.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let weights =
         WeightFile::open(&arguments.file).with_context(|| format!("{} was not read", arguments.file.display()))?;
@@ -46,8 +59,16 @@ fn convert(weights: &WeightFile, input: &Path, output: &Path) -> anyhow::Result<
     if same {
         bail!("{} is the input; give another name to -o", output.display());
     }
+    if output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("safetensors")) {
+        bail!("what is written is safetensors, so the name of {} must end in .safetensors", output.display());
+    }
     let bytes = weights.to_safetensors().context("the tensors were not converted")?;
-    derain::data::write_durably(output, &bytes).with_context(|| format!("{} was not written", output.display()))
+    if let Some(folder) = output.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    derain::data::write_durably(output, &bytes)?;
+    let _ = writeln!(io::stderr(), "wrote {}", output.display());
+    Ok(())
 }
 
 fn print(weights: &WeightFile, out: &mut impl Write) -> io::Result<()> {

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     pub(crate) attention: Option<PathBuf>,
 
     /// How the attention pictures look.
-    #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
+    #[arg(long, value_enum, default_value_t, value_name = "STYLE", requires = "attention")]
     pub(crate) attention_style: AttentionStyle,
 
     /// Where to compute.
@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Skips pictures whose output exists already.
+    /// Skips pictures whose output exists already, whatever weights and options made it.
     #[arg(long)]
     pub(crate) resume: bool,
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -24,19 +24,25 @@ impl Progress {
     }
 
     pub(crate) fn done(&self, input: &Path, seconds: f64) {
-        if self.bar.is_hidden() {
-            tracing::info!("{}: done in {seconds:.2} s", input.display());
-        }
         self.bar.inc(1);
+        if self.bar.is_hidden() {
+            let left = HumanDuration(self.bar.eta());
+            tracing::info!("[{}] {}: done in {seconds:.2} s, about {left} left", self.place(), input.display());
+        }
     }
 
     /// Skipped pictures take no time, so they must not count for the time that is left.
     pub(crate) fn skipped(&self, input: &Path) {
-        if self.bar.is_hidden() {
-            tracing::info!("{}: skipped, its output exists", input.display());
-        }
         self.bar.inc(1);
+        if self.bar.is_hidden() {
+            tracing::info!("[{}] {}: skipped, its output exists", self.place(), input.display());
+        }
         self.bar.reset_eta();
+    }
+
+    /// Which of the pictures this is.
+    fn place(&self) -> String {
+        format!("{}/{}", self.bar.position(), self.bar.length().unwrap_or_default())
     }
 
     /// Failures are said at once and whatever the log filter says.

@@ -13,7 +13,6 @@ use crate::arguments::{Arguments, AttentionStyle};
 use crate::plan::{Task, plan, target_folders};
 use crate::progress::Progress;
 use crate::report::{Entry, PathText, Report};
-use crate::size;
 
 enum Outcome {
     Done { seconds: f64 },
@@ -27,7 +26,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     let tasks = plan(arguments)?;
     let derainer = Derainer::from_weights(arguments.model, weights, &device)
         .with_context(|| format!("cannot use the weights {}", weights.display()))?
-        .with_max_memory(arguments.max_memory.or_else(size::available));
+        .with_max_memory(arguments.max_memory.or_else(available_memory));
     for folder in target_folders(&tasks, arguments.json.as_deref()) {
         // What cannot be removed is in nobody's way.
         if let Err(error) = data::remove_orphans(&folder) {
@@ -109,4 +108,11 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     Ok(data::write_durably(path, bytes)?)
+}
+
+/// Memory that the system could give now without swapping, where it says so (Linux).
+fn available_memory() -> Option<u64> {
+    let report = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = report.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

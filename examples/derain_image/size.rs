@@ -1,7 +1,7 @@
 //! Amounts of memory as people write them.
 
 /// Powers of ten, and of two with an `i`, as in IEC 80000-13.
-const UNITS: [(&str, u64); 9] = [
+const UNITS: [(&str, u64); 12] = [
     ("", 1),
     ("B", 1),
     ("KB", 1_000),
@@ -11,6 +11,10 @@ const UNITS: [(&str, u64); 9] = [
     ("KIB", 1 << 10),
     ("MIB", 1 << 20),
     ("GIB", 1 << 30),
+    // As other tools take them.
+    ("K", 1 << 10),
+    ("M", 1 << 20),
+    ("G", 1 << 30),
 ];
 
 /// Bytes in `2GiB`, `500MB`, `1.5 gib` or `1073741824`.
@@ -22,13 +26,6 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
     let bytes = factor.and_then(|factor| times(number, factor));
     bytes.filter(|&bytes| bytes > 0).ok_or_else(|| format!("`{text}` is no size such as 2GiB, 500MB or 1073741824"))
-}
-
-/// Memory that the system could give now without swapping, where it says so (Linux).
-pub(crate) fn available() -> Option<u64> {
-    let report = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = report.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn times(number: &str, factor: u64) -> Option<u64> {

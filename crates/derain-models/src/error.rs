@@ -71,8 +71,9 @@ pub enum Error {
     },
     /// The network would need more memory than allowed.
     #[error(
-        "a picture of {width}x{height} needs about {needed} bytes, more than the {limit} allowed; \
-         raise the limit, or cut or scale the picture"
+        "a picture of {width}x{height} needs about {:.1} MB, more than the {:.1} MB allowed; raise the limit, or cut or scale the picture",
+        *.needed as f64 / 1e6,
+        *.limit as f64 / 1e6
     )]
     Memory {
         /// The picture's width.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum WeightError {
     /// The file system refused.
-    #[error("cannot read {path}: {source}", path = path.display())]
+    #[error("cannot read {path}", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -155,7 +155,7 @@ pub enum WeightError {
     #[error("malformed safetensors: {0}")]
     Safetensors(#[from] safetensors::SafeTensorError),
     /// A tensor could not be made or moved to its device.
-    #[error("tensor `{shape:?}` of {dtype:?}: {source}")]
+    #[error("a tensor of shape {shape:?} and type {dtype:?} could not be made")]
     Device {
         /// The tensor's shape.
         shape: Vec<usize>,
