@@ -1,7 +1,7 @@
 //! A network's parameters as its own constructor asks for them: the one list of names, shapes and initial values.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
@@ -21,18 +21,35 @@ pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 ///
 /// candle's own CPU generator cannot be seeded, hence the generator here.
 pub(crate) fn initial<N>(seed: u64, build: impl FnOnce(VarBuilder<'_>) -> Result<N>) -> Result<Parameters> {
-    let drawn = Initializer(Arc::new(Mutex::new((Pcg64Mcg::seed_from_u64(seed), Parameters::new()))));
-    build(VarBuilder::from_backend(Box::new(drawn.clone()), DType::F32, Device::Cpu))?;
-    let mut state = drawn.0.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(std::mem::take(&mut state.1))
+    let state = Mutex::new((Pcg64Mcg::seed_from_u64(seed), Parameters::new()));
+    let draw = |shape: Shape, name: &str, init: Init| {
+        let (rng, drawn) = &mut *state.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = shape.elem_count();
+        let values: Vec<f32> = match init {
+            Init::Const(value) => vec![value as f32; count],
+            Init::Uniform { lo, up } => (0..count).map(|_| rng.random_range(lo..up) as f32).collect(),
+            other => candle_core::bail!("parameter {name} asks for initial values {other:?}, which are not drawn here"),
+        };
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        drawn.insert(name.to_owned(), tensor.clone());
+        Ok(tensor)
+    };
+    build(VarBuilder::from_backend(Box::new(Answers(draw)), DType::F32, Device::Cpu))?;
+    let (_, drawn) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(drawn)
 }
 
-/// The names and shapes of the parameters that `build` asks for. No parameter is made: a hostile configuration costs nothing.
+/// The names and shapes of the parameters that `build` asks for. Each is answered with a view of a single zero: a hostile
+/// configuration costs nothing.
 pub(crate) fn shapes<N>(build: impl FnOnce(VarBuilder<'_>) -> Result<N>) -> Result<Shapes> {
-    let asked = Recorder(Arc::default());
-    build(VarBuilder::from_backend(Box::new(asked.clone()), DType::F32, Device::Cpu))?;
-    let mut shapes = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(std::mem::take(&mut shapes))
+    let asked = Mutex::new(Shapes::new());
+    let note = |shape: Shape, name: &str, _init: Init| {
+        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.insert(name.to_owned(), shape.dims().to_vec());
+        Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)
+    };
+    build(VarBuilder::from_backend(Box::new(Answers(note)), DType::F32, Device::Cpu))?;
+    Ok(asked.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The file's tensors as the network's parameters: exactly the expected names and shapes, all values finite, else an error that
@@ -88,45 +105,18 @@ pub(crate) fn builder(parameters: Parameters, dtype: DType, device: &Device) -> 
     VarBuilder::from_tensors(parameters.into_iter().collect::<HashMap<_, _>>(), dtype, device)
 }
 
-/// Answers every request for a parameter with fresh initial values and remembers them.
-#[derive(Clone)]
-struct Initializer(Arc<Mutex<(Pcg64Mcg, Parameters)>>);
+/// Answers every request for a parameter by a function of shape, name and initial distribution, on the CPU in f32.
+struct Answers<F>(F);
 
-impl SimpleBackend for Initializer {
-    fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (rng, drawn) = &mut *state;
-        let values: Vec<f32> = match init {
-            Init::Const(value) => vec![value as f32; shape.elem_count()],
-            Init::Uniform { lo, up } => (0..shape.elem_count()).map(|_| rng.random_range(lo..up) as f32).collect(),
-            other => candle_core::bail!("parameter {name} asks for initial values {other:?}, which are not drawn here"),
-        };
-        let tensor = Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?;
-        drawn.insert(name.to_owned(), tensor.clone());
-        Ok(tensor)
+impl<F> SimpleBackend for Answers<F>
+where
+    F: Fn(Shape, &str, Init) -> candle_core::Result<Tensor> + Send + Sync,
+{
+    fn get(&self, shape: Shape, name: &str, init: Init, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        (self.0)(shape, name, init)
     }
 
-    fn get_unchecked(&self, name: &str, _dtype: DType, _device: &Device) -> candle_core::Result<Tensor> {
-        candle_core::bail!("parameter {name} is asked for without a shape")
-    }
-
-    fn contains_tensor(&self, _name: &str) -> bool {
-        true
-    }
-}
-
-/// Answers every request for a parameter with a view of a single zero and remembers the shape.
-#[derive(Clone)]
-struct Recorder(Arc<Mutex<Shapes>>);
-
-impl SimpleBackend for Recorder {
-    fn get(&self, shape: Shape, name: &str, _init: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        let mut shapes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shapes.insert(name.to_owned(), shape.dims().to_vec());
-        Tensor::zeros(1, dtype, device)?.broadcast_as(shape)
-    }
-
-    fn get_unchecked(&self, name: &str, _dtype: DType, _device: &Device) -> candle_core::Result<Tensor> {
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
         candle_core::bail!("parameter {name} is asked for without a shape")
     }
 

@@ -12,7 +12,7 @@ use derain_models::{Derainer, Error, Network};
 #[allow(dead_code)]
 #[path = "../src/weights/tests/builder.rs"]
 mod builder;
-#[path = "../src/weights/tests/hostile.rs"]
+#[path = "../src/weights/tests/hostile/mod.rs"]
 mod hostile;
 
 /// Memory that reading may need beside the file itself.

@@ -35,10 +35,8 @@ pub fn recognize(file: &WeightFile) -> Result<SpanetConfig> {
         (true, false) => Attention::Shared,
         (true, true) => Attention::Separate,
     };
-    let direction_weights = match has("SAM1.attention_layer.") || attention == Attention::None {
-        true => DirectionWeights::Ignored,
-        false => DirectionWeights::Absent,
-    };
+    let with_branch = has("SAM1.attention_layer.") || attention == Attention::None;
+    let direction_weights = if with_branch { DirectionWeights::Ignored } else { DirectionWeights::Absent };
     Ok(SpanetConfig { channels, attention, direction_weights, ..SpanetConfig::release() })
 }
 

@@ -24,10 +24,7 @@ impl CustomOp2 for Conv2d {
         weight: &CpuStorage,
         weight_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        match x.dtype() {
-            DType::F64 => self.forward::<f64>((x, x_layout), (weight, weight_layout), None),
-            _ => self.forward::<f32>((x, x_layout), (weight, weight_layout), None),
-        }
+        self.forward((x, x_layout), (weight, weight_layout), None)
     }
 }
 
@@ -45,20 +42,25 @@ impl CustomOp3 for Conv2d {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let bias = Some((bias, bias_layout));
-        match x.dtype() {
-            DType::F64 => self.forward::<f64>((x, x_layout), (weight, weight_layout), bias),
-            _ => self.forward::<f32>((x, x_layout), (weight, weight_layout), bias),
-        }
+        self.forward((x, x_layout), (weight, weight_layout), Some((bias, bias_layout)))
     }
 }
 
+type Input<'a> = (&'a CpuStorage, &'a Layout);
+
 impl Conv2d {
-    fn forward<E: Element>(
+    fn forward(&self, x: Input<'_>, weight: Input<'_>, bias: Option<Input<'_>>) -> Result<(CpuStorage, Shape)> {
+        match x.0.dtype() {
+            DType::F64 => self.typed::<f64>(x, weight, bias),
+            _ => self.typed::<f32>(x, weight, bias),
+        }
+    }
+
+    fn typed<E: Element>(
         &self,
-        (x, x_layout): (&CpuStorage, &Layout),
-        (weight, weight_layout): (&CpuStorage, &Layout),
-        bias: Option<(&CpuStorage, &Layout)>,
+        (x, x_layout): Input<'_>,
+        (weight, weight_layout): Input<'_>,
+        bias: Option<Input<'_>>,
     ) -> Result<(CpuStorage, Shape)> {
         let planes = Planes::from(x_layout.shape().dims4()?);
         let (outputs, _, size, _) = weight_layout.shape().dims4()?;
