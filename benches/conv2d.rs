@@ -1,7 +1,9 @@
 //! Convolution in the shapes of SPANet, beside candle's and beside the processor's peak.
 //!
-//! FLOPs are 2·K²·C·O a pixel; the floor is the time of as many multiply-adds in registers, in the same run with the same threads.
-//! Bytes: input, weights and output once.
+//! FLOPs are 2·K²·C·O a pixel; the floor of the direct form is the time of as many multiply-adds in registers, in the same run with the
+//! same threads. Winograd's form needs fewer, so its rate may lie above. Bytes: input, weights and output once.
+//! The rows "direct" and "Winograd" run on pixels whose channels lie side by side, as the inference path does; `conv2d` is the operation on
+//! tensors, with its allocation and the way into that layout and back.
 
 #![allow(
     clippy::expect_used,
@@ -15,6 +17,9 @@ use std::hint::black_box;
 
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
+use derain::ops::conv2d::cpu::{Convolution, Epilogue, Weights};
+use derain::ops::conv2d::{Activation, Form};
+use derain::ops::rect::{Rect, RectMut, padded};
 use derain::ops::{Conv2dOptions, Isa, conv2d};
 use rayon::prelude::*;
 use support::{Contender, Work, pattern, side_by_side};
@@ -97,6 +102,47 @@ fn chains(multiply_adds: usize) -> f32 {
     sums.iter().sum()
 }
 
+/// A form on a picture whose channels lie side by side, with all threads.
+struct SideBySide {
+    convolution: Convolution<f32>,
+    source: Vec<f32>,
+    columns: usize,
+    channels: usize,
+    side: usize,
+    out: Vec<f32>,
+}
+
+impl SideBySide {
+    fn new(form: Form, weights: Weights<'_, f32>, channels: usize, dilation: usize, side: usize) -> Option<Self> {
+        let convolution = Convolution::with_form(Isa::current(), form, weights, &[channels], dilation).ok()?;
+        let columns = convolution.source_extent(side);
+        let source = pattern(columns * columns * padded(channels));
+        let out = vec![0.0; side * side * padded(weights.outputs)];
+        Some(Self { convolution, source, columns, channels: padded(channels), side, out })
+    }
+
+    fn run(&mut self) {
+        const ROWS: usize = 32;
+        const COLUMNS: usize = 96;
+        let Self { convolution, source, columns, channels, side, out } = self;
+        let stride = *columns * *channels;
+        let source = Rect::new(source, *columns, *columns, *channels, stride);
+        let outputs = padded(convolution.outputs());
+        let bands = out.par_chunks_mut(ROWS * *side * outputs).enumerate();
+        bands.for_each_init(Vec::new, |scratch, (band, out)| {
+            let rows = out.len() / (*side * outputs);
+            let mut out = RectMut::new(out, rows, *side, outputs, *side * outputs);
+            for column in (0..*side).step_by(COLUMNS) {
+                let width = COLUMNS.min(*side - column);
+                let (height, across) = (convolution.source_extent(rows), convolution.source_extent(width));
+                let source = source.part(band * ROWS, column, height, across);
+                let epilogue = Epilogue::activation(Activation::Relu);
+                convolution.run(&[source], &epilogue, out.part(0, column, rows, width), scratch);
+            }
+        });
+    }
+}
+
 fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("conv2d");
     group.sample_size(10);
@@ -111,14 +157,22 @@ fn benches(criterion: &mut Criterion) {
         group.bench_function(&name, |b| b.iter(|| conv2d(&x, &weight, None, &options)));
 
         let bytes = 4.0 * ((channels + outputs) * side * side + count) as f64;
-        let contenders: Vec<Contender<'_>> = vec![
+        let values = pattern(count);
+        let weights = Weights { values: &values, bias: None, outputs, size };
+        let mut direct = SideBySide::new(Form::Direct, weights, channels, dilation, side).expect("every shape");
+        let winograd = SideBySide::new(Form::Winograd, weights, channels, dilation, side);
+        let mut contenders: Vec<Contender<'_>> = vec![
             ("as many multiply-adds in registers", Box::new(|| _ = black_box(peak(flops)))),
+            ("direct", Box::new(move || direct.run())),
             ("conv2d", Box::new(|| drop(black_box(conv2d(&x, &weight, None, &options).expect("conv2d"))))),
             (
                 "candle",
                 Box::new(|| drop(black_box(x.conv2d(&weight, size / 2 * dilation, 1, dilation, 1).expect("candle")))),
             ),
         ];
+        if let Some(mut winograd) = winograd {
+            contenders.insert(2, ("Winograd", Box::new(move || winograd.run())));
+        }
         side_by_side(&name, Work { bytes, flops }, 11, contenders);
     }
     group.finish();

@@ -1,6 +1,7 @@
-//! SPANet forward, with random weights: time does not depend on their values.
+//! SPANet: inference on whole pictures, and one step of training, with random weights: time does not depend on their values.
 //!
-//! Nearly all work is convolution; the floor in bytes (weights, picture in, picture and map out) is negligible beside it.
+//! Nearly all work is convolution; the floor in bytes (weights, picture in, picture and map out) is negligible beside it. FLOPs are those of
+//! the formulas; Winograd's form needs fewer, so the rate may lie above the processor's peak.
 
 #![allow(
     clippy::expect_used,
@@ -10,17 +11,20 @@
 
 mod support;
 
-use candle_core::{Device, Tensor};
+use std::hint::black_box;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{VarBuilder, VarMap};
 use criterion::{Criterion, criterion_group, criterion_main};
 use derain::models::spanet::initial_weight_file;
 use derain::models::weights::WeightFile;
 use derain::models::{Spanet, SpanetConfig};
+use derain::{Derainer, Network};
+use image::{DynamicImage, Rgb32FImage};
 use support::{Contender, Work, pattern, side_by_side};
 
-const SIDE: usize = 256;
-
-/// Multiplications and additions of every convolution that runs, counted from the weights' shapes.
-fn flops(file: &WeightFile, pixels: usize, directional: bool) -> f64 {
+/// Multiplications and additions a pixel of every convolution that runs, counted from the weights' shapes.
+fn flops(file: &WeightFile, directional: bool) -> f64 {
     let mut total = 0.0;
     for (name, tensor) in &file.tensors {
         let convolution = tensor.shape.len() == 4 && !name.contains("irnn");
@@ -30,29 +34,65 @@ fn flops(file: &WeightFile, pixels: usize, directional: bool) -> f64 {
             total += 2.0 * runs * tensor.shape.iter().product::<usize>() as f64;
         }
     }
-    total * pixels as f64
+    total
 }
 
 fn benches(criterion: &mut Criterion) {
-    let networks = [SpanetConfig::release(), SpanetConfig::paper()].map(|config| {
-        let file = WeightFile::parse(&initial_weight_file(&config, 1).expect("weights")).expect("a weight file");
-        let network = Spanet::from_file(&file, &Device::Cpu).expect("a network");
-        (flops(&file, SIDE * SIDE, config == SpanetConfig::paper()), network)
-    });
-    let [(flops, release), (_, paper)] = &networks;
-    let picture = Tensor::from_vec(pattern(3 * SIDE * SIDE), (1, 3, SIDE, SIDE), &Device::Cpu).expect("a picture");
-    let mut group = criterion.benchmark_group("spanet 1x3x256x256");
-    group.sample_size(10).throughput(criterion::Throughput::Elements(*flops as u64));
-    group.bench_function("forward, release form", |b| b.iter(|| release.forward(&picture)));
-    group.bench_function("forward, paper form", |b| b.iter(|| paper.forward(&picture)));
-    group.finish();
+    let file = |config| WeightFile::parse(&initial_weight_file(&config, 1).expect("weights")).expect("a weight file");
+    let (release, paper) = (file(SpanetConfig::release()), file(SpanetConfig::paper()));
+    let derainer = |file| Derainer::from_weight_file(Network::SpaNet, file, &Device::Cpu).expect("a network");
+    let (derain_release, derain_paper) = (derainer(&release), derainer(&paper));
+    let tensors = Spanet::from_file(&release, &Device::Cpu).expect("a network");
 
-    let work = Work { bytes: (7 * SIDE * SIDE * 4 + 283_716 * 4) as f64, flops: *flops };
-    let contenders: Vec<Contender<'_>> = vec![
-        ("release form", Box::new(|| drop(release.forward(&picture).expect("forward")))),
-        ("paper form (with direction weights)", Box::new(|| drop(paper.forward(&picture).expect("forward")))),
-    ];
-    side_by_side("SPANet forward 256x256", work, 3, contenders);
+    let mut group = criterion.benchmark_group("spanet");
+    group.sample_size(10);
+    for side in [256u32, 512] {
+        let values = pattern(3 * (side * side) as usize);
+        let picture = Rgb32FImage::from_raw(side, side, values.clone()).expect("as many values");
+        let picture = DynamicImage::ImageRgb32F(picture);
+        let shape = (1, 3, side as usize, side as usize);
+        let pixels = Tensor::from_vec(values, shape, &Device::Cpu).expect("a picture");
+        let work = f64::from(side * side);
+        group.throughput(criterion::Throughput::Elements((work * flops(&release, false)) as u64));
+        group.bench_function(format!("release form {side}x{side}"), |b| {
+            b.iter(|| derain_release.derain_dynamic(&picture))
+        });
+        let contenders: Vec<Contender<'_>> = vec![
+            ("release form", Box::new(|| drop(black_box(derain_release.derain_dynamic(&picture).expect("runs"))))),
+            (
+                "paper form (with direction weights)",
+                Box::new(|| drop(black_box(derain_paper.derain_dynamic(&picture).expect("runs")))),
+            ),
+            ("release form, tensor by tensor", Box::new(|| drop(black_box(tensors.forward(&pixels).expect("runs"))))),
+        ];
+        let bytes = work * 7.0 * 4.0 + 283_716.0 * 4.0;
+        side_by_side(
+            &format!("SPANet {side}x{side}"),
+            Work { bytes, flops: work * flops(&release, false) },
+            5,
+            contenders,
+        );
+    }
+    group.finish();
+    training_step(flops(&paper, true));
+}
+
+/// Forward, loss and backward of four crops of 64x64 in the paper's form.
+fn training_step(flops: f64) {
+    const CROPS: (usize, usize, usize, usize) = (4, 3, 64, 64);
+    let pixels = CROPS.0 * CROPS.2 * CROPS.3;
+    let variables = VarMap::new();
+    let builder = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
+    let network = Spanet::new(&SpanetConfig::paper(), builder).expect("a network");
+    let rainy = Tensor::from_vec(pattern(3 * pixels), CROPS, &Device::Cpu).expect("crops");
+    let clean = (&rainy * 0.8).expect("crops");
+    let step = || {
+        let out = network.forward(&rainy).expect("forward");
+        let loss = derain::train::l1(&out.clean, &clean).expect("a loss");
+        drop(black_box(loss.backward().expect("gradients")));
+    };
+    let work = Work { bytes: 0.0, flops: 3.0 * flops * pixels as f64 };
+    side_by_side("SPANet training step, 4 crops of 64x64", work, 7, vec![("forward, loss, backward", Box::new(step))]);
 }
 
 criterion_group!(group, benches);

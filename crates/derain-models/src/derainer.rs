@@ -1,26 +1,27 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::pixels::{self, RgbPlanes};
-use crate::spanet::{self, ChannelOrder, Spanet, SpanetConfig, SpanetOutput};
+use crate::engine::{Place, Progress};
+use crate::pixels::{self, RgbPixels};
+use crate::spanet::{self, ChannelOrder, Planned, PlannedOutput, Spanet, SpanetConfig, SpanetOutput};
 use crate::weights::WeightFile;
 use crate::{Error, Network, Result};
 
-/// Bytes that inference takes per pixel and feature channel. Measured: peak resident memory grows by 41 from a picture of 512x512 to
-/// one of 1024x1024; most of it is the attention module's four directions. The rest is margin.
-const BYTES_PER_PIXEL_AND_CHANNEL: u64 = 48;
-
 /// A network with its weights, ready to take rain out of pictures of any size.
 ///
-/// It holds no state between calls: one derainer may serve many threads.
+/// It holds no state between calls: one derainer may serve many threads. A single picture keeps all threads of the current rayon pool busy.
 #[derive(Clone, Debug)]
 pub struct Derainer {
     network: Spanet,
+    /// The network made ready for the CPU; none on other devices.
+    planned: Option<Arc<Planned>>,
     device: Device,
     weights_sha256: String,
     max_memory: Option<u64>,
+    spool_folder: Option<PathBuf>,
 }
 
 /// What [`Derainer::derain`] gives back.
@@ -69,13 +70,24 @@ impl Derainer {
     /// When the file does not hold the weights of that network.
     pub fn from_spanet_file(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
         let network = Spanet::with_config(config, file, device)?;
-        Ok(Self { network, device: device.clone(), weights_sha256: file.sha256.clone(), max_memory: None })
+        let planned = if device.is_cpu() { Some(Arc::new(Planned::new(&network)?)) } else { None };
+        let (device, weights_sha256) = (device.clone(), file.sha256.clone());
+        Ok(Self { network, planned, device, weights_sha256, max_memory: None, spool_folder: None })
     }
 
-    /// Refuses pictures for which inference would take more than so many bytes, instead of starting on them.
+    /// Limits the memory that inference on a picture may take, the picture itself not counted. A picture that needs more is run from temporary
+    /// files, with the same result bit by bit; one that needs more even then is refused before any work. Without a limit, all stays in memory.
     #[must_use]
     pub fn with_max_memory(mut self, bytes: Option<u64>) -> Self {
         self.max_memory = bytes;
+        self
+    }
+
+    /// The folder for those temporary files instead of the system's, which may itself be memory. The files have no names and vanish with the
+    /// process; a picture takes 8 bytes a pixel and feature channel, 256 for SPANet.
+    #[must_use]
+    pub fn with_spool_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spool_folder = Some(folder.into());
         self
     }
 
@@ -89,10 +101,26 @@ impl Derainer {
         &self.weights_sha256
     }
 
-    /// Bytes that inference on a picture of this size takes, about.
+    /// Bytes that inference on a picture of this size takes at most when all of it is in memory, the picture itself not counted.
     pub fn memory_needed(&self, width: u32, height: u32) -> u64 {
-        let per_pixel = BYTES_PER_PIXEL_AND_CHANNEL * self.network.config().channels as u64;
-        (u64::from(width) * u64::from(height)).saturating_mul(per_pixel)
+        self.memory_in(width, height, Place::Memory)
+    }
+
+    /// The same when features are kept in temporary files.
+    pub fn memory_needed_with_files(&self, width: u32, height: u32) -> u64 {
+        self.memory_in(width, height, self.spool())
+    }
+
+    fn memory_in(&self, width: u32, height: u32, place: Place<'_>) -> u64 {
+        match &self.planned {
+            Some(planned) => planned.memory_needed(height as usize, width as usize, place),
+            // Inputs, four scans and one result of a module, as tensors.
+            None => (u64::from(width) * u64::from(height)).saturating_mul(48 * self.network.config().channels as u64),
+        }
+    }
+
+    fn spool(&self) -> Place<'_> {
+        Place::Spool(self.spool_folder.as_deref())
     }
 
     /// Takes the rain out of an 8-bit colour picture. Values of the result are round(255·x), clamped.
@@ -121,42 +149,63 @@ impl Derainer {
     /// # Errors
     /// As [`Self::derain_dynamic`].
     pub fn derain_dynamic_with_attention(&self, picture: &DynamicImage) -> Result<DerainedPicture> {
-        self.check_memory(picture.width(), picture.height())?;
-        let planes = pixels::to_planes(picture)?;
-        let (width, height) = (planes.width, planes.height);
-        let SpanetOutput { clean, attention } = self.run(planes)?;
-        let clean = self.ordered(&clean)?.flatten_all()?.to_vec1()?;
-        let clean = RgbPlanes { width, height, values: clean };
+        self.derain_dynamic_with_progress(picture, &|_| ())
+    }
+
+    /// [`Self::derain_dynamic_with_attention`], telling `progress` what share of the work is done, from 0 to 1. It is called by whichever
+    /// thread has finished a part, so calls may overlap and come out of order; on devices other than the CPU it is not called.
+    ///
+    /// # Errors
+    /// As [`Self::derain_dynamic`].
+    pub fn derain_dynamic_with_progress(
+        &self,
+        picture: &DynamicImage,
+        progress: &(dyn Fn(f64) + Sync),
+    ) -> Result<DerainedPicture> {
+        let place = self.place(picture.width(), picture.height())?;
+        let mut pixels = pixels::to_pixels(picture)?;
+        let (width, height) = (pixels.width, pixels.height);
+        let reversed = self.network.config().channel_order == ChannelOrder::Bgr;
+        if reversed {
+            pixels.reverse_colours();
+        }
+        let PlannedOutput { clean, attention } = match &self.planned {
+            Some(planned) => {
+                planned.run((height as usize, width as usize), pixels.values, place, Progress(progress))?
+            }
+            None => self.run_tensors(pixels)?,
+        };
+        let mut clean = RgbPixels { width, height, values: clean };
+        if reversed {
+            clean.reverse_colours();
+        }
         if let Some((x, y)) = clean.first_not_finite() {
             return Err(Error::NotFiniteResult { x, y });
         }
         let image = pixels::with_colours(picture, &clean)?;
-        let attention = match attention {
-            Some(map) => Some(pixels::grey_picture(width, &map.flatten_all()?.to_vec1::<f32>()?)),
-            None => None,
-        };
-        Ok(DerainedPicture { image, attention })
+        Ok(DerainedPicture { image, attention: attention.map(|map| pixels::grey_picture(width, &map)) })
     }
 
-    fn run(&self, planes: RgbPlanes) -> Result<SpanetOutput> {
-        let shape = (1, 3, planes.height as usize, planes.width as usize);
-        let input = Tensor::from_vec(planes.values, shape, &self.device)?;
-        self.network.forward(&self.ordered(&input)?)
+    /// The network on a device without planned buffers.
+    fn run_tensors(&self, pixels: RgbPixels) -> Result<PlannedOutput> {
+        let shape = (1, pixels.height as usize, pixels.width as usize, 3);
+        let input = Tensor::from_vec(pixels.values, shape, &self.device)?.permute((0, 3, 1, 2))?.contiguous()?;
+        let SpanetOutput { clean, attention } = self.network.forward(&input)?;
+        let clean = clean.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()?;
+        let attention = attention.map(|map| map.flatten_all()?.to_vec1()).transpose()?;
+        Ok(PlannedOutput { clean, attention })
     }
 
-    /// From red, green, blue to the network's order, or back.
-    fn ordered(&self, pictures: &Tensor) -> Result<Tensor> {
-        match self.network.config().channel_order {
-            ChannelOrder::Rgb => Ok(pictures.clone()),
-            ChannelOrder::Bgr => Ok(pictures.flip(&[1])?),
+    /// Where a picture's features go.
+    fn place(&self, width: u32, height: u32) -> Result<Place<'_>> {
+        let Some(limit) = self.max_memory else { return Ok(Place::Memory) };
+        if self.memory_needed(width, height) <= limit {
+            return Ok(Place::Memory);
         }
-    }
-
-    fn check_memory(&self, width: u32, height: u32) -> Result<()> {
-        let needed = self.memory_needed(width, height);
-        match self.max_memory {
-            Some(limit) if needed > limit => Err(Error::Memory { width, height, needed, limit }),
-            _ => Ok(()),
+        let needed = self.memory_needed_with_files(width, height);
+        if self.planned.is_none() || needed > limit {
+            return Err(Error::Memory { width, height, needed, limit });
         }
+        Ok(self.spool())
     }
 }

@@ -85,6 +85,9 @@ pub enum Error {
         /// Bytes that it may take.
         limit: u64,
     },
+    /// The temporary file that holds what memory does not could not be made, read or written.
+    #[error("the temporary file for the picture's features: {0}; name a folder with room, or allow more memory")]
+    Spool(#[source] std::io::Error),
     /// An operation refused its input.
     #[error(transparent)]
     Ops(#[from] derain_ops::Error),

@@ -17,6 +17,7 @@
 //! ```
 
 mod derainer;
+mod engine;
 mod error;
 mod heat_map;
 mod network;

@@ -1,22 +1,27 @@
-//! Between pictures and planes of f32 in 0..1.
+//! Between pictures and pixels of f32 in 0..1.
 
 use image::{DynamicImage, GenericImageView, GrayImage, ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba};
 
 use crate::{Error, Result};
 
-/// Three planes of one picture, red, green, blue, rows contiguous, values in 0..1.
-pub(crate) struct RgbPlanes {
+/// A picture's pixels, red, green and blue side by side, rows contiguous, values in 0..1.
+pub(crate) struct RgbPixels {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) values: Vec<f32>,
 }
 
-impl RgbPlanes {
+impl RgbPixels {
     /// Column and row of the first pixel with a value that is NaN or infinite.
     pub(crate) fn first_not_finite(&self) -> Option<(u32, u32)> {
         let at = self.values.iter().position(|value| !value.is_finite())?;
-        let pixel = (at % (self.values.len() / 3)) as u32;
+        let pixel = (at / 3) as u32;
         Some((pixel % self.width, pixel / self.width))
+    }
+
+    /// From red, green, blue to blue, green, red, or back.
+    pub(crate) fn reverse_colours(&mut self) {
+        self.values.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
     }
 }
 
@@ -52,29 +57,29 @@ impl Depth for f32 {
     }
 }
 
-/// A picture's colours; grey is repeated in all three planes, alpha is left out, float values are clamped to 0..1.
-pub(crate) fn to_planes(picture: &DynamicImage) -> Result<RgbPlanes> {
+/// A picture's colours; grey is repeated in all three, alpha is left out, float values are clamped to 0..1.
+pub(crate) fn to_pixels(picture: &DynamicImage) -> Result<RgbPixels> {
     let (width, height) = picture.dimensions();
     if width == 0 || height == 0 {
         return Err(Error::EmptyPicture { width, height });
     }
     match picture {
-        DynamicImage::ImageLuma8(image) => planes(image, |p: &Luma<u8>| [p.0[0]; 3]),
-        DynamicImage::ImageLumaA8(image) => planes(image, |p: &LumaA<u8>| [p.0[0]; 3]),
-        DynamicImage::ImageRgb8(image) => planes(image, |p: &Rgb<u8>| p.0),
-        DynamicImage::ImageRgba8(image) => planes(image, |p: &Rgba<u8>| [p.0[0], p.0[1], p.0[2]]),
-        DynamicImage::ImageLuma16(image) => planes(image, |p: &Luma<u16>| [p.0[0]; 3]),
-        DynamicImage::ImageLumaA16(image) => planes(image, |p: &LumaA<u16>| [p.0[0]; 3]),
-        DynamicImage::ImageRgb16(image) => planes(image, |p: &Rgb<u16>| p.0),
-        DynamicImage::ImageRgba16(image) => planes(image, |p: &Rgba<u16>| [p.0[0], p.0[1], p.0[2]]),
-        DynamicImage::ImageRgb32F(image) => planes(image, |p: &Rgb<f32>| p.0),
-        DynamicImage::ImageRgba32F(image) => planes(image, |p: &Rgba<f32>| [p.0[0], p.0[1], p.0[2]]),
+        DynamicImage::ImageLuma8(image) => pixels(image, |p: &Luma<u8>| [p.0[0]; 3]),
+        DynamicImage::ImageLumaA8(image) => pixels(image, |p: &LumaA<u8>| [p.0[0]; 3]),
+        DynamicImage::ImageRgb8(image) => pixels(image, |p: &Rgb<u8>| p.0),
+        DynamicImage::ImageRgba8(image) => pixels(image, |p: &Rgba<u8>| [p.0[0], p.0[1], p.0[2]]),
+        DynamicImage::ImageLuma16(image) => pixels(image, |p: &Luma<u16>| [p.0[0]; 3]),
+        DynamicImage::ImageLumaA16(image) => pixels(image, |p: &LumaA<u16>| [p.0[0]; 3]),
+        DynamicImage::ImageRgb16(image) => pixels(image, |p: &Rgb<u16>| p.0),
+        DynamicImage::ImageRgba16(image) => pixels(image, |p: &Rgba<u16>| [p.0[0], p.0[1], p.0[2]]),
+        DynamicImage::ImageRgb32F(image) => pixels(image, |p: &Rgb<f32>| p.0),
+        DynamicImage::ImageRgba32F(image) => pixels(image, |p: &Rgba<f32>| [p.0[0], p.0[1], p.0[2]]),
         other => Err(Error::PixelFormat { format: format!("{:?}", other.color()) }),
     }
 }
 
-/// `original` with new colours: same type, depth and alpha. A grey picture gets the mean of the three planes.
-pub(crate) fn with_colours(original: &DynamicImage, planes: &RgbPlanes) -> Result<DynamicImage> {
+/// `original` with new colours: same type, depth and alpha. A grey picture gets the mean of the three colours.
+pub(crate) fn with_colours(original: &DynamicImage, pixels: &RgbPixels) -> Result<DynamicImage> {
     fn grey([r, g, b]: [f32; 3]) -> f32 {
         (r + g + b) / 3.0
     }
@@ -87,16 +92,16 @@ pub(crate) fn with_colours(original: &DynamicImage, planes: &RgbPlanes) -> Resul
     }
     let mut out = original.clone();
     match &mut out {
-        DynamicImage::ImageLuma8(image) => recolour(image, planes, |p, c| p.0 = [u8::from_unit(grey(c))]),
-        DynamicImage::ImageLumaA8(image) => recolour(image, planes, |p, c| p.0[0] = u8::from_unit(grey(c))),
-        DynamicImage::ImageRgb8(image) => recolour(image, planes, |p, c| p.0 = rgb(c)),
-        DynamicImage::ImageRgba8(image) => recolour(image, planes, |p, c| p.0 = rgba(c, p.0[3])),
-        DynamicImage::ImageLuma16(image) => recolour(image, planes, |p, c| p.0 = [u16::from_unit(grey(c))]),
-        DynamicImage::ImageLumaA16(image) => recolour(image, planes, |p, c| p.0[0] = u16::from_unit(grey(c))),
-        DynamicImage::ImageRgb16(image) => recolour(image, planes, |p, c| p.0 = rgb(c)),
-        DynamicImage::ImageRgba16(image) => recolour(image, planes, |p, c| p.0 = rgba(c, p.0[3])),
-        DynamicImage::ImageRgb32F(image) => recolour(image, planes, |p, c| p.0 = rgb(c)),
-        DynamicImage::ImageRgba32F(image) => recolour(image, planes, |p, c| p.0 = rgba(c, p.0[3])),
+        DynamicImage::ImageLuma8(image) => recolour(image, pixels, |p, c| p.0 = [u8::from_unit(grey(c))]),
+        DynamicImage::ImageLumaA8(image) => recolour(image, pixels, |p, c| p.0[0] = u8::from_unit(grey(c))),
+        DynamicImage::ImageRgb8(image) => recolour(image, pixels, |p, c| p.0 = rgb(c)),
+        DynamicImage::ImageRgba8(image) => recolour(image, pixels, |p, c| p.0 = rgba(c, p.0[3])),
+        DynamicImage::ImageLuma16(image) => recolour(image, pixels, |p, c| p.0 = [u16::from_unit(grey(c))]),
+        DynamicImage::ImageLumaA16(image) => recolour(image, pixels, |p, c| p.0[0] = u16::from_unit(grey(c))),
+        DynamicImage::ImageRgb16(image) => recolour(image, pixels, |p, c| p.0 = rgb(c)),
+        DynamicImage::ImageRgba16(image) => recolour(image, pixels, |p, c| p.0 = rgba(c, p.0[3])),
+        DynamicImage::ImageRgb32F(image) => recolour(image, pixels, |p, c| p.0 = rgb(c)),
+        DynamicImage::ImageRgba32F(image) => recolour(image, pixels, |p, c| p.0 = rgba(c, p.0[3])),
         other => return Err(Error::PixelFormat { format: format!("{:?}", other.color()) }),
     }
     Ok(out)
@@ -108,34 +113,28 @@ pub(crate) fn grey_picture(width: u32, values: &[f32]) -> GrayImage {
     GrayImage::from_fn(width, height, |x, y| Luma([u8::from_unit(values[y as usize * width as usize + x as usize])]))
 }
 
-fn planes<P, T>(image: &ImageBuffer<P, Vec<T>>, colour: impl Fn(&P) -> [T; 3]) -> Result<RgbPlanes>
+fn pixels<P, T>(image: &ImageBuffer<P, Vec<T>>, colour: impl Fn(&P) -> [T; 3]) -> Result<RgbPixels>
 where
     P: Pixel<Subpixel = T>,
     T: Depth,
 {
     let (width, height) = image.dimensions();
-    let pixels = width as usize * height as usize;
-    let mut values = vec![0.0; 3 * pixels];
-    for (at, pixel) in image.pixels().enumerate() {
-        for (plane, value) in colour(pixel).into_iter().enumerate() {
-            values[plane * pixels + at] = value.to_unit();
-        }
-    }
-    let mut planes = RgbPlanes { width, height, values };
-    if let Some((x, y)) = planes.first_not_finite() {
+    let mut values = Vec::with_capacity(3 * width as usize * height as usize);
+    values.extend(image.pixels().flat_map(|pixel| colour(pixel).map(T::to_unit)));
+    let mut pixels = RgbPixels { width, height, values };
+    if let Some((x, y)) = pixels.first_not_finite() {
         return Err(Error::NotFinite { x, y });
     }
-    planes.values.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
-    Ok(planes)
+    pixels.values.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+    Ok(pixels)
 }
 
-fn recolour<P, T>(image: &mut ImageBuffer<P, Vec<T>>, planes: &RgbPlanes, set: impl Fn(&mut P, [f32; 3]))
+fn recolour<P, T>(image: &mut ImageBuffer<P, Vec<T>>, pixels: &RgbPixels, set: impl Fn(&mut P, [f32; 3]))
 where
     P: Pixel<Subpixel = T>,
     T: Depth,
 {
-    let pixels = planes.values.len() / 3;
-    for (at, pixel) in image.pixels_mut().enumerate() {
-        set(pixel, std::array::from_fn(|plane| planes.values[plane * pixels + at]));
+    for (pixel, colour) in image.pixels_mut().zip(pixels.values.chunks_exact(3)) {
+        set(pixel, [colour[0], colour[1], colour[2]]);
     }
 }

@@ -10,7 +10,7 @@ const WORTH_ADVISING: usize = 4 << 20;
 ///
 /// A fresh 128 MiB result touches 32,768 small pages, and the kernel's work for each (some 1.5 µs on a virtual machine)
 /// took five times as long as the scans that fill it. Huge pages of 2 MiB cut that to 64.
-pub(crate) fn zeroed<E: Element>(length: usize) -> Vec<E> {
+pub fn zeroed<E: Element>(length: usize) -> Vec<E> {
     let buffer = vec![E::ZERO; length];
     #[cfg(target_os = "linux")]
     {

@@ -2,8 +2,8 @@ use candle_core::{CpuStorage, WithDType};
 
 use crate::simd::{Isa, Kernel, Lanes, run_f32};
 
-/// The element types that CPU kernels compute in.
-pub(crate) trait Element: WithDType {
+/// The element types that CPU kernels compute in: f32 and f64. No others can be added from outside.
+pub trait Element: WithDType + Default {
     /// 0.
     const ZERO: Self;
     /// 1.

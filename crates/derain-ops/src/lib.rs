@@ -4,30 +4,46 @@
 //! | --- | --- | --- |
 //! | [`irnn()`] | four directional scans with a ReLU, one weight and bias per channel and direction | SPANet, CVPR 2019, Eq. 5 |
 //! | [`irnn_directional`] | the same, each direction multiplied by a weight map | SPANet, section 4.2 |
-//! | [`conv2d()`] | 1x1 and 3x3 convolution with bias and ReLU, for inference | |
+//! | [`conv2d()`], [`conv2d_residual`] | 1x1 and 3x3 convolution with bias, ReLU, scale and residual | |
+//! | [`max_pool2d()`], [`upsample2x()`] | the steps down and up of U-Nets; upsampling nearest or bilinear | |
+//! | [`batch_norm_train`], [`batch_norm_eval`], [`instance_norm`] | normalization by statistics of the batch, running statistics, or the picture's own | Ioffe and Szegedy, ICML 2015 |
+//! | [`lstm_gates()`] | what a convolutional LSTM does with its gates, in one pass | Shi et al., NIPS 2015 |
 //! | [`rlcn()`] | rectified local contrast normalization | RRANet, MVA 2021, Eq. 2 |
 //!
-//! All but the convolution have gradients; all run in f32 and f64 on the CPU and give the same bits for any number of threads.
+//! All have gradients and run in f32 and f64 on the CPU and give the same bits for any number of threads.
 //! The f32 kernels use AVX-512 or AVX2 with FMA where the processor has them ([`Isa`] is the one place that looks).
 //!
 //! Each operation is a folder: `mod.rs` (formula, shapes, entry point), `reference.rs` (the readable version that
 //! everything else is tested against), `cpu` (slices in, slices out), `op.rs` (glue to candle), `tests.rs`.
 
-mod buffer;
+pub mod batch_norm;
+pub mod buffer;
 pub mod conv2d;
 mod element;
 mod error;
+#[cfg(test)]
+mod finite_differences;
+mod interleave;
 pub mod irnn;
+pub mod lstm_gates;
+pub mod max_pool2d;
 mod plane;
+pub mod rect;
 pub mod rlcn;
 mod simd;
 mod storage;
 #[cfg(test)]
 mod testing;
+pub mod upsample2x;
 
-pub use conv2d::{Activation, Conv2dOptions, conv2d};
+pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, instance_norm};
+pub use conv2d::{Activation, Conv2dOptions, conv2d, conv2d_residual};
+pub use element::Element;
 pub use error::{Error, Result};
 pub use irnn::{irnn, irnn_directional};
+pub use lstm_gates::{LstmState, lstm_gates};
+pub use max_pool2d::max_pool2d;
 pub use plane::Planes;
 pub use rlcn::{RlcnOptions, rlcn};
 pub use simd::Isa;
+pub use upsample2x::{Upsampling, upsample2x};

@@ -1,9 +1,11 @@
 //! The parts that SPANet is made of.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::ops::sigmoid;
 use candle_nn::{Init, VarBuilder};
-use derain_ops::{Activation, Conv2dOptions, conv2d, irnn, irnn_directional};
+use derain_ops::conv2d::cpu::Weights;
+use derain_ops::irnn::RectScans;
+use derain_ops::{Activation, Conv2dOptions, Isa, conv2d, conv2d_residual, irnn, irnn_directional};
 
 use super::{DirectionWeights, SpanetConfig};
 
@@ -34,6 +36,11 @@ impl Conv {
         Self { dilation, ..self }
     }
 
+    /// Input channels.
+    pub(super) fn inputs(&self) -> usize {
+        self.weight.dims().get(1).copied().unwrap_or(0)
+    }
+
     pub(super) fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
         self.run(x, Activation::None)
     }
@@ -42,11 +49,28 @@ impl Conv {
         self.run(x, Activation::Relu)
     }
 
-    /// Our own convolution has no gradient, so candle's, ten times slower, runs wherever one could be asked for.
+    /// relu(conv(x) · scale + residual), the scale `[B, 1, H, W]` or 1.
+    pub(super) fn forward_residual(
+        &self,
+        x: &Tensor,
+        scale: Option<&Tensor>,
+        residual: &Tensor,
+    ) -> crate::Result<Tensor> {
+        let Self { weight, bias, dilation } = self;
+        if x.device().is_cpu() {
+            let options = Conv2dOptions { dilation: *dilation, activation: Activation::Relu };
+            return Ok(conv2d_residual(x, weight, bias.as_ref(), scale, residual, &options)?);
+        }
+        let mut y = self.run(x, Activation::None)?;
+        if let Some(scale) = scale {
+            y = y.broadcast_mul(scale)?;
+        }
+        Ok((y + residual)?.relu()?)
+    }
+
     fn run(&self, x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
         let Self { weight, bias, dilation } = self;
-        let trains = x.track_op() || weight.track_op() || bias.as_ref().is_some_and(Tensor::track_op);
-        if x.device().is_cpu() && !trains {
+        if x.device().is_cpu() {
             return Ok(conv2d(x, weight, bias.as_ref(), &Conv2dOptions { dilation: *dilation, activation })?);
         }
         let mut y = x.conv2d(weight, weight.dim(2)? / 2 * dilation, 1, *dilation, 1)?;
@@ -55,6 +79,22 @@ impl Conv {
         }
         Ok(if activation == Activation::Relu { y.relu()? } else { y })
     }
+
+    /// Calls `f` with the weights as f32 slices, and the dilation.
+    pub(super) fn with_weights<R>(
+        &self,
+        f: impl FnOnce(Weights<'_, f32>, usize) -> crate::Result<R>,
+    ) -> crate::Result<R> {
+        let (outputs, _, size, _) = self.weight.dims4()?;
+        let bias = self.bias.as_ref().map(values).transpose()?;
+        let values = values(&self.weight)?;
+        f(Weights { values: &values, bias: bias.as_deref(), outputs, size }, self.dilation)
+    }
+}
+
+/// A tensor's values as f32, in order.
+fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
 }
 
 /// The release's initial values: uniform within ±1/sqrt(fan_in).
@@ -66,9 +106,9 @@ fn uniform(fan_in: usize) -> Init {
 /// 1x1, 3x3 with dilation 2, 1x1, with ReLUs between; no bias.
 #[derive(Clone, Debug)]
 pub(super) struct Bottleneck {
-    conv1: Conv,
-    conv2: Conv,
-    conv3: Conv,
+    pub(super) conv1: Conv,
+    pub(super) conv2: Conv,
+    pub(super) conv3: Conv,
 }
 
 impl Bottleneck {
@@ -80,10 +120,15 @@ impl Bottleneck {
         })
     }
 
-    pub(super) fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
-        let x = self.conv1.forward_relu(x)?;
-        let x = self.conv2.forward_relu(&x)?;
-        self.conv3.forward(&x)
+    pub(super) fn channels(&self) -> usize {
+        self.conv1.inputs()
+    }
+
+    /// relu(block(x) · map + x), the map `[B, 1, H, W]` or 1.
+    pub(super) fn forward(&self, x: &Tensor, map: Option<&Tensor>) -> crate::Result<Tensor> {
+        let inner = self.conv1.forward_relu(x)?;
+        let inner = self.conv2.forward_relu(&inner)?;
+        self.conv3.forward_residual(&inner, map, x)
     }
 }
 
@@ -92,12 +137,12 @@ impl Bottleneck {
 pub(super) struct SpatialAttention {
     branch: Option<DirectionBranch>,
     direction_weights: DirectionWeights,
-    conv_in: Conv,
-    irnn1: Scans,
-    conv2: Conv,
-    irnn2: Scans,
-    conv3: Conv,
-    conv_out: Conv,
+    pub(super) conv_in: Conv,
+    pub(super) irnn1: Scans,
+    pub(super) conv2: Conv,
+    pub(super) irnn2: Scans,
+    pub(super) conv3: Conv,
+    pub(super) conv_out: Conv,
 }
 
 impl SpatialAttention {
@@ -119,12 +164,14 @@ impl SpatialAttention {
         })
     }
 
+    /// The branch, if its maps multiply anything.
+    pub(super) fn used_branch(&self) -> Option<&DirectionBranch> {
+        self.branch.as_ref().filter(|_| self.direction_weights == DirectionWeights::Multiplied)
+    }
+
     /// x `[B, C, H, W]` -> the attention map `[B, 1, H, W]`.
     pub(super) fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
-        let directions = match (&self.branch, self.direction_weights) {
-            (Some(branch), DirectionWeights::Multiplied) => Some(branch.forward(x)?),
-            _ => None,
-        };
+        let directions = self.used_branch().map(|branch| branch.forward(x)).transpose()?;
         let h = self.irnn1.forward(&self.conv_in.forward(x)?, directions.as_ref())?;
         let h = self.irnn2.forward(&self.conv2.forward(&h)?, directions.as_ref())?;
         let h = self.conv3.forward_relu(&h)?;
@@ -134,7 +181,7 @@ impl SpatialAttention {
 
 /// One IRNN's coefficients; the release stores them as depthwise 1x1 convolutions.
 #[derive(Clone, Debug)]
-struct Scans {
+pub(super) struct Scans {
     weights: [Tensor; 4],
     biases: [Tensor; 4],
 }
@@ -153,6 +200,13 @@ impl Scans {
         })
     }
 
+    /// The coefficients, made ready for the inference path.
+    pub(super) fn planned(&self) -> crate::Result<RectScans> {
+        let weights = values(&Tensor::cat(&self.weights, 0)?)?;
+        let biases = values(&Tensor::cat(&self.biases, 0)?)?;
+        Ok(RectScans::new(Isa::current(), weights.len() / 4, &weights, &biases)?)
+    }
+
     /// x `[B, C, H, W]` -> `[B, 4·C, H, W]`, times `directions` `[B, 4, H, W]` where given.
     fn forward(&self, x: &Tensor, directions: Option<&Tensor>) -> crate::Result<Tensor> {
         let (weights, biases) = (Tensor::stack(&self.weights, 0)?, Tensor::stack(&self.biases, 0)?);
@@ -165,10 +219,10 @@ impl Scans {
 
 /// The attention branch: one weight map in 0..1 per scan direction.
 #[derive(Clone, Debug)]
-struct DirectionBranch {
-    conv1: Conv,
-    conv2: Conv,
-    conv3: Conv,
+pub(super) struct DirectionBranch {
+    pub(super) conv1: Conv,
+    pub(super) conv2: Conv,
+    pub(super) conv3: Conv,
 }
 
 impl DirectionBranch {

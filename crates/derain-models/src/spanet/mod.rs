@@ -22,6 +22,7 @@
 mod config;
 mod file;
 mod layers;
+mod planned;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ use candle_nn::VarBuilder;
 pub use config::{Attention, ChannelOrder, DirectionWeights, SpanetConfig};
 pub use file::{initial_weight_file, recognize, weight_file};
 use layers::{Bottleneck, Conv, SpatialAttention};
+pub(crate) use planned::{Planned, PlannedOutput};
 
 use crate::Result;
 
@@ -94,32 +96,55 @@ impl Spanet {
     /// # Errors
     /// When the shape or type does not fit.
     pub fn forward(&self, pictures: &Tensor) -> Result<SpanetOutput> {
-        let mut x = self.conv_in.forward_relu(pictures)?;
+        let mut x = pictures.clone();
         let mut first_map = None;
         let mut map: Option<Tensor> = None;
-        for (index, block) in self.blocks.iter().enumerate() {
-            let group = (index / GROUP_BLOCKS).checked_sub(1).filter(|&group| group < ATTENTIVE_GROUPS);
-            if let Some(group) = group.filter(|_| index % GROUP_BLOCKS == 0) {
-                map = self.attention_map(group, map, &x)?;
-                first_map = first_map.or_else(|| map.clone());
+        for layer in self.layers() {
+            match layer {
+                Layer::ConvIn => x = self.conv_in.forward_relu(&x)?,
+                Layer::Attend(module) => {
+                    map = Some(self.attention[module].forward(&x)?);
+                    first_map = first_map.or_else(|| map.clone());
+                }
+                Layer::Block { index, attentive } => {
+                    x = self.blocks[index].forward(&x, map.as_ref().filter(|_| attentive))?;
+                }
+                Layer::ConvOut => x = self.conv_out.forward(&x)?,
             }
-            let change = block.forward(&x)?;
-            let change = match (&map, group) {
-                (Some(map), Some(_)) => change.broadcast_mul(map)?,
-                _ => change,
-            };
-            x = (change + x)?.relu()?;
         }
-        Ok(SpanetOutput { clean: self.conv_out.forward(&x)?, attention: first_map })
+        Ok(SpanetOutput { clean: x, attention: first_map })
     }
 
-    /// The map for a group of blocks, given the previous group's.
-    fn attention_map(&self, group: usize, previous: Option<Tensor>, x: &Tensor) -> Result<Option<Tensor>> {
-        match (self.config.attention, previous) {
-            (Attention::None, _) => Ok(None),
-            (Attention::Once, Some(map)) => Ok(Some(map)),
-            (Attention::Separate, _) => self.attention[group].forward(x).map(Some),
-            (Attention::Once | Attention::Shared, _) => self.attention[0].forward(x).map(Some),
+    /// The network as a list, for whoever executes it: [`Self::forward`] with tensors and gradients, `planned` for inference.
+    fn layers(&self) -> Vec<Layer> {
+        let mut layers = vec![Layer::ConvIn];
+        for index in 0..BLOCKS {
+            let group = (index / GROUP_BLOCKS).checked_sub(1).filter(|&group| group < ATTENTIVE_GROUPS);
+            if let Some(group) = group.filter(|_| index % GROUP_BLOCKS == 0) {
+                match self.config.attention {
+                    Attention::Separate => layers.push(Layer::Attend(group)),
+                    Attention::Shared => layers.push(Layer::Attend(0)),
+                    Attention::Once if group == 0 => layers.push(Layer::Attend(0)),
+                    Attention::Once | Attention::None => {}
+                }
+            }
+            let attentive = group.is_some() && self.config.attention != Attention::None;
+            layers.push(Layer::Block { index, attentive });
         }
+        layers.push(Layer::ConvOut);
+        layers
     }
+}
+
+/// A step of the network.
+#[derive(Clone, Copy, Debug)]
+enum Layer {
+    /// The first convolution and its ReLU.
+    ConvIn,
+    /// The attention module of this number gives the map that holds from here on.
+    Attend(usize),
+    /// A residual block, times the map if it is attentive.
+    Block { index: usize, attentive: bool },
+    /// The last convolution.
+    ConvOut,
 }

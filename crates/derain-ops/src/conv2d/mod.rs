@@ -1,13 +1,20 @@
-//! Convolution that keeps the picture's size, for the shapes deraining networks use: 1x1 and 3x3 kernels, few channels, full resolution.
+//! Convolution that keeps the picture's size, for the shapes deraining networks use: 1x1 and 3x3 kernels at full resolution.
 //!
 //! ```text
-//! y[o, i, j] = relu(bias[o] + Σ_c Σ_u Σ_v weight[o, c, u, v] · x[c, i + D·(u - K/2), j + D·(v - K/2)])
+//! s[o, i, j] = bias[o] + Σ_c Σ_u Σ_v weight[o, c, u, v] · x[c, i + D·(u - K/2), j + D·(v - K/2)]
+//! y = activation(s · scale + residual)
 //! ```
 //!
-//! with kernel size K, dilation D, zeros outside the picture, and the ReLU only where asked for. Sums run over c, then u, then v for
-//! every pixel, so results do not depend on threads or on how the picture is cut into bands. NaN stays NaN.
+//! with kernel size K, dilation D and zeros outside the picture; the scale has one factor a pixel. Everything behind the sum happens
+//! while it is in registers. Gradients, with g = [y > 0] · dy where the activation is a ReLU:
 //!
-//! **There is no gradient yet**: calling `backward` through this operation is an error. Training runs candle's own convolution.
+//! ```text
+//! d residual = g        d scale = Σ_o g · s        d s = g · scale        d bias = Σ_i Σ_j d s
+//! d x = d s convolved with the turned kernel       d weight[o, c, u, v] = Σ_i Σ_j d s[o, i, j] · x[c, i + …, j + …]
+//! ```
+//!
+//! Two [forms](Form) of the sum exist; a table chooses by kernel, channels and instruction set, never by the picture, so results do not depend
+//! on threads or on how the picture is cut. NaN stays NaN; in Winograd's form it reaches the whole tile of 4x4 pixels.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -21,13 +28,16 @@
 //! # Ok::<(), derain_ops::Error>(())
 //! ```
 
-mod cpu;
+pub mod cpu;
+mod form;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
 use candle_core::Tensor;
+
+pub use form::Form;
 
 use crate::plane::{check_dtype, check_shape};
 use crate::{Error, Result};
@@ -59,36 +69,76 @@ pub enum Activation {
 
 /// Convolves `x` `[B, C, H, W]` with `weight` `[O, C, K, K]`, K = 1 or 3, and adds `bias` `[O]`; the result is `[B, O, H, W]`.
 ///
-/// Type f32 or f64, the same for all; strided tensors are taken as they are. There is no gradient: see the module.
+/// Type f32 or f64, the same for all; strided tensors are taken as they are; gradients flow to all three.
 ///
 /// # Errors
 /// When a shape or a type does not fit, a dimension is 0, or the dilation is 0.
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
-    const OP: &str = "conv2d";
-    let planes = crate::plane::of_tensor(OP, x)?;
-    let outputs = match *weight.dims() {
+    let (op, parameters) = prepare("conv2d", x, weight, bias, options)?;
+    Ok(x.contiguous()?.apply_op2(&parameters, op)?)
+}
+
+/// [`conv2d`], then times `scale` `[B, 1, H, W]` where given, plus `residual` `[B, O, H, W]`, then the activation. Gradients flow to all.
+///
+/// # Errors
+/// As [`conv2d`].
+pub fn conv2d_residual(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    scale: Option<&Tensor>,
+    residual: &Tensor,
+    options: &Conv2dOptions,
+) -> Result<Tensor> {
+    const OP: &str = "conv2d_residual";
+    let (op, parameters) = prepare(OP, x, weight, bias, options)?;
+    let (batch, _, height, width) = x.dims4()?;
+    check_shape(OP, "residual", residual, &[batch, op.outputs, height, width], "[B, O, H, W]")?;
+    check_dtype(OP, "residual", residual, x.dtype())?;
+    let extras = match scale {
+        None => residual.contiguous()?,
+        Some(scale) => {
+            check_shape(OP, "scale", scale, &[batch, 1, height, width], "[B, 1, H, W]")?;
+            check_dtype(OP, "scale", scale, x.dtype())?;
+            Tensor::cat(&[residual, scale], 1)?.contiguous()?
+        }
+    };
+    let op = op::Conv2d { residual: true, scale: scale.is_some(), ..op };
+    Ok(x.contiguous()?.apply_op3(&parameters, &extras, op)?)
+}
+
+/// The operation, and weights and bias as one list.
+fn prepare(
+    name: &'static str,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    options: &Conv2dOptions,
+) -> Result<(op::Conv2d, Tensor)> {
+    let planes = crate::plane::of_tensor(name, x)?;
+    let (outputs, size) = match *weight.dims() {
         [outputs, channels, k, l] if outputs > 0 && channels == planes.channels && k == l && (k == 1 || k == 3) => {
-            outputs
+            (outputs, k)
         }
         _ => {
             let expected = format!("[O, {}, K, K] with K = 1 or 3, to fit `x`", planes.channels);
-            return Err(Error::Shape { op: OP, argument: "weight", expected, got: weight.shape().clone() });
+            return Err(Error::Shape { op: name, argument: "weight", expected, got: weight.shape().clone() });
         }
     };
-    check_dtype(OP, "weight", weight, x.dtype())?;
+    check_dtype(name, "weight", weight, x.dtype())?;
     if options.dilation == 0 {
-        return Err(Error::Option { op: OP, option: "dilation", expected: "at least 1", got: "0".into() });
+        return Err(Error::Option { op: name, option: "dilation", expected: "at least 1", got: "0".into() });
     }
     // Taps further apart than the picture is large all lie outside it, however far.
     let dilation = options.dilation.min(planes.height.max(planes.width));
     let options = Conv2dOptions { dilation, ..*options };
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    match bias {
-        None => Ok(x.apply_op2(&weight, op::Conv2d(options))?),
+    let parameters = match bias {
+        None => weight.contiguous()?,
         Some(bias) => {
-            check_shape(OP, "bias", bias, &[outputs], "[O]")?;
-            check_dtype(OP, "bias", bias, x.dtype())?;
-            Ok(x.apply_op3(&weight, &bias.contiguous()?, op::Conv2d(options))?)
+            check_shape(name, "bias", bias, &[outputs], "[O]")?;
+            check_dtype(name, "bias", bias, x.dtype())?;
+            Tensor::cat(&[&weight.flatten_all()?, bias], 0)?
         }
-    }
+    };
+    Ok((op::Conv2d { options, outputs, size, residual: false, scale: false }, parameters))
 }

@@ -41,11 +41,14 @@
 
 mod cpu;
 mod op;
+mod rect;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
 use candle_core::Tensor;
+
+pub use rect::{DirectionMaps, RectScans};
 
 use crate::plane::{check_dtype, check_shape};
 use crate::{Error, Isa, Planes, Result};
@@ -66,6 +69,16 @@ pub enum Direction {
 impl Direction {
     /// All four, in order.
     pub const ALL: [Self; 4] = [Self::Up, Self::Right, Self::Down, Self::Left];
+
+    /// Whether the scan runs along columns.
+    pub fn is_vertical(self) -> bool {
+        matches!(self, Self::Up | Self::Down)
+    }
+
+    /// Whether the scan meets rows or columns in rising order.
+    pub fn is_ascending(self) -> bool {
+        matches!(self, Self::Down | Self::Right)
+    }
 }
 
 /// One weight and one bias per direction and channel, both `[4, C]`, row-major.

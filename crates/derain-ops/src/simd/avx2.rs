@@ -71,6 +71,18 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn store_to(self, target: *mut f32) {
+        // SAFETY: AVX2 is there; the caller vouches for 8 elements.
+        unsafe { _mm256_storeu_ps(target, self.0) }
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        // SAFETY: AVX2 is there (module documentation).
+        Self(unsafe { _mm256_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         // SAFETY: AVX2 is there (module documentation).
         Self(unsafe { _mm256_add_ps(self.0, other.0) })

@@ -66,9 +66,21 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn store_to(self, target: *mut f32) {
+        // SAFETY: AVX-512F is there; the caller vouches for 16 elements.
+        unsafe { _mm512_storeu_ps(target, self.0) }
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         // SAFETY: AVX-512F is there (module documentation).
         Self(unsafe { _mm512_add_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        // SAFETY: AVX-512F is there (module documentation).
+        Self(unsafe { _mm512_sub_ps(self.0, other.0) })
     }
 
     #[inline(always)]

@@ -22,7 +22,7 @@ use crate::element::Element;
 ///
 /// Types that stand for hardware vectors are private to this module and reach a kernel only through [`run_f32`],
 /// which has checked the processor: that is what makes their methods sound.
-pub(crate) trait Vector: Copy {
+pub trait Vector: Copy {
     /// What a lane holds.
     type Elem: Element;
     /// Elements of one vector.
@@ -39,8 +39,15 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// They must lie inside one allocation that may be read.
     unsafe fn load_from(source: *const Self::Elem) -> Self;
+    /// Writes `LANES` elements from `target` on.
+    ///
+    /// # Safety
+    /// They must lie inside one allocation that may be written.
+    unsafe fn store_to(self, target: *mut Self::Elem);
     /// Lane by lane sum.
     fn add(self, other: Self) -> Self;
+    /// Lane by lane difference.
+    fn sub(self, other: Self) -> Self;
     /// Lane by lane product.
     fn mul(self, other: Self) -> Self;
     /// `self · factor + addend`, fused where the hardware does it.
@@ -59,7 +66,7 @@ pub(crate) trait Vector: Copy {
 }
 
 /// A computation written once for all vector types.
-pub(crate) trait Kernel<E> {
+pub trait Kernel<E> {
     /// What the computation returns.
     type Output;
     /// Runs it. Implementations are `#[inline(always)]`, to be compiled with the caller's target features.

@@ -42,8 +42,19 @@ impl<E: Element, const N: usize> Vector for Lanes<E, N> {
     }
 
     #[inline(always)]
+    unsafe fn store_to(self, target: *mut E) {
+        // SAFETY: the caller vouches for N elements; an array has its element's alignment.
+        unsafe { *target.cast::<[E; N]>() = self.0 }
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         self.map(other, |x, y| x + y)
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.map(other, |x, y| x - y)
     }
 
     #[inline(always)]

@@ -42,10 +42,7 @@ struct Recurrence<E> {
 impl<E: Element> Recurrence<E> {
     fn new(coefficients: Coefficients<'_, E>, direction: Direction, channel: usize) -> Self {
         let (a, b) = coefficients.at(direction, channel);
-        let order = match direction {
-            Direction::Down | Direction::Right => Order::Ascending,
-            Direction::Up | Direction::Left => Order::Descending,
-        };
+        let order = if direction.is_ascending() { Order::Ascending } else { Order::Descending };
         Self { a, b, order }
     }
 

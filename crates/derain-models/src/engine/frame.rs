@@ -1,0 +1,206 @@
+//! Passes over a picture: bands of rows in parallel.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use derain_ops::rect::{Rect, RectMut};
+use rayon::prelude::*;
+
+use super::Store;
+use crate::Result;
+
+/// Told how far a run has come, as a share from 0 to 1, from whichever thread has finished a band.
+#[derive(Clone, Copy)]
+pub(crate) struct Progress<'a>(pub(crate) &'a (dyn Fn(f64) + Sync));
+
+/// A picture's size, how it is cut into bands, and the threads' memory.
+pub(crate) struct Frame<'a, S> {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// Rows of a band, the last one perhaps fewer; a multiple of every convolution's grid.
+    pub(crate) band_rows: usize,
+    threads: Vec<Mutex<Thread<S>>>,
+    progress: Progress<'a>,
+    work_done: AtomicU64,
+    work_in_all: u64,
+}
+
+/// One thread's memory: the network's scratch, and bands that were read from a file or are to be written to one.
+#[derive(Default)]
+struct Thread<S> {
+    scratch: S,
+    input: Vec<f32>,
+    output: Vec<f32>,
+}
+
+/// One band of a pass, for the network to work on.
+pub(crate) struct Band<'a> {
+    /// The band's number.
+    pub(crate) index: usize,
+    /// Its rows within the picture.
+    pub(crate) rows: Range<usize>,
+    /// The input's rows that are at hand, all those that the pass has asked for, and the first one's number.
+    pub(crate) input: Rect<'a, f32>,
+    pub(crate) input_row: usize,
+    /// The band's rows of the output.
+    pub(crate) output: RectMut<'a, f32>,
+}
+
+impl Band<'_> {
+    /// Copies a window of the input whose corner may lie outside the picture; what does becomes 0.
+    pub(crate) fn window(&self, row: isize, column: isize, target: &mut RectMut<'_, f32>) {
+        target.copy_window(self.input, (row - self.input_row as isize, column));
+    }
+}
+
+/// What a pass reads: a store, the channels of its pixels and how many rows beyond a band are needed.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) channels: usize,
+    pub(crate) reach: usize,
+}
+
+impl<'a, S: Default + Send> Frame<'a, S> {
+    /// `work` is the number of multiply-adds that all passes will do, for the progress.
+    pub(crate) fn new(height: usize, width: usize, band_rows: usize, progress: Progress<'a>, work: u64) -> Self {
+        let threads = (0..rayon::current_num_threads()).map(|_| Mutex::default()).collect();
+        let work_done = AtomicU64::new(0);
+        Self { height, width, band_rows, threads, progress, work_done, work_in_all: work.max(1) }
+    }
+
+    pub(crate) fn bands(&self) -> usize {
+        self.height.div_ceil(self.band_rows)
+    }
+
+    pub(crate) fn rows_of(&self, band: usize) -> Range<usize> {
+        let start = band * self.band_rows;
+        start..(start + self.band_rows).min(self.height)
+    }
+
+    pub(crate) fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Runs `work` on every band of `output`, whose pixels have `channels`; `cost` is its number of multiply-adds a pixel.
+    pub(crate) fn pass(
+        &self,
+        input: Input<'_>,
+        (output, channels): (&mut Store, usize),
+        cost: usize,
+        work: impl Fn(&mut S, Band<'_>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let row = self.width * channels;
+        let band = |index: usize, thread: &mut Thread<S>, out: &mut [f32]| {
+            let rows = self.rows_of(index);
+            let needed = rows.start.saturating_sub(input.reach)..(rows.end + input.reach).min(self.height);
+            let (rect, input_row) = self.read(input, needed, &mut thread.input)?;
+            let output = RectMut::new(out, rows.len(), self.width, channels, row);
+            let pixels = (rows.len() * self.width) as u64;
+            work(&mut thread.scratch, Band { index, rows, input: rect, input_row, output })?;
+            self.advance(pixels * cost as u64);
+            Ok(())
+        };
+        match output {
+            Store::Memory(values) => {
+                let bands = values[..self.height * row].par_chunks_mut(self.band_rows * row).enumerate();
+                bands.try_for_each(|(index, out)| self.with_thread(|thread| band(index, thread, out)))
+            }
+            Store::Spool(spool) => (0..self.bands()).into_par_iter().try_for_each(|index| {
+                self.with_thread(|thread| {
+                    let rows = self.rows_of(index);
+                    let mut out = std::mem::take(&mut thread.output);
+                    out.resize(self.band_rows * row, 0.0);
+                    let done = band(index, thread, &mut out[..rows.len() * row])
+                        .and_then(|()| spool.write(rows.start * row, &out[..rows.len() * row]));
+                    thread.output = out;
+                    done
+                })
+            }),
+        }
+    }
+
+    /// As [`Self::pass`], with the output's own rows as the only input: what `work` finds in the band's output.
+    pub(crate) fn update(
+        &self,
+        (store, channels): (&mut Store, usize),
+        cost: usize,
+        work: impl Fn(&mut S, usize, RectMut<'_, f32>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let row = self.width * channels;
+        let band = |index: usize, scratch: &mut S, values: &mut [f32]| {
+            let rows = values.len() / row;
+            work(scratch, index, RectMut::new(values, rows, self.width, channels, row))?;
+            self.advance((rows * self.width * cost) as u64);
+            Ok(())
+        };
+        match store {
+            Store::Memory(values) => {
+                let bands = values[..self.height * row].par_chunks_mut(self.band_rows * row).enumerate();
+                bands
+                    .try_for_each(|(index, values)| self.with_thread(|thread| band(index, &mut thread.scratch, values)))
+            }
+            Store::Spool(spool) => (0..self.bands()).into_par_iter().try_for_each(|index| {
+                self.with_thread(|Thread { scratch, output, .. }| {
+                    let rows = self.rows_of(index);
+                    output.resize(self.band_rows * row, 0.0);
+                    let values = &mut output[..rows.len() * row];
+                    spool.read(rows.start * row, values)?;
+                    band(index, scratch, values)?;
+                    spool.write(rows.start * row, values)
+                })
+            }),
+        }
+    }
+
+    /// Calls `work` with each range of rows in turn; ranges may be picked in any order.
+    pub(crate) fn walk(
+        &self,
+        store: &Store,
+        channels: usize,
+        ranges: impl Iterator<Item = Range<usize>>,
+        mut work: impl FnMut(Range<usize>, Rect<'_, f32>),
+    ) -> Result<()> {
+        let mut buffer = Vec::new();
+        for rows in ranges {
+            let input = Input { store, channels, reach: 0 };
+            let (rect, first) = self.read(input, rows.clone(), &mut buffer)?;
+            work(rows.clone(), rect.part(rows.start - first, 0, rows.len(), self.width));
+        }
+        Ok(())
+    }
+
+    /// Rows of a store and the first one's number: all rows where they are in memory.
+    fn read<'s>(
+        &self,
+        input: Input<'s>,
+        rows: Range<usize>,
+        buffer: &'s mut Vec<f32>,
+    ) -> Result<(Rect<'s, f32>, usize)> {
+        let row = self.width * input.channels;
+        match input.store {
+            Store::Memory(values) => Ok((Rect::new(values, self.height, self.width, input.channels, row), 0)),
+            Store::Spool(spool) => {
+                let length = rows.len() * row;
+                if buffer.len() < length {
+                    buffer.resize(length, 0.0);
+                }
+                spool.read(rows.start * row, &mut buffer[..length])?;
+                Ok((Rect::new(buffer, rows.len(), self.width, input.channels, row), rows.start))
+            }
+        }
+    }
+
+    /// Calls `work` with this thread's memory.
+    fn with_thread<R>(&self, work: impl FnOnce(&mut Thread<S>) -> R) -> R {
+        let index = rayon::current_thread_index().unwrap_or(0) % self.threads.len();
+        // Nobody waits here: within a pool every thread has a memory of its own, and `work` starts no other parallel work.
+        work(&mut self.threads[index].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn advance(&self, work: u64) {
+        let done = self.work_done.fetch_add(work, Ordering::Relaxed) + work;
+        (self.progress.0)((done as f64 / self.work_in_all as f64).min(1.0));
+    }
+}

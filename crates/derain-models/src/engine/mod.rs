@@ -1,0 +1,11 @@
+//! Inference with planned buffers: what networks share.
+//!
+//! A picture's features lie pixel by pixel ([`derain_ops::rect`]) in a few [`Store`]s as large as the picture, in memory or in a temporary
+//! file. A network runs as a sequence of [passes](Frame::pass) over them: bands of rows in parallel, every thread with a scratch of its own that
+//! serves all passes. How a picture is cut into bands changes no bit of the result.
+
+mod frame;
+mod store;
+
+pub(crate) use frame::{Band, Frame, Input, Progress};
+pub(crate) use store::{Place, Store};

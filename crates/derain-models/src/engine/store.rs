@@ -1,0 +1,134 @@
+//! A picture's features, rows one after the other, in memory or in a file.
+
+use std::fs::File;
+use std::path::Path;
+
+use derain_ops::buffer;
+
+use crate::{Error, Result};
+
+/// Where a store keeps its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    Memory,
+    /// A file without a name in this folder, or in the system's folder for temporary files. Reads and writes go by position: mapped pages would
+    /// count as the process's memory.
+    Spool(Option<&'a Path>),
+}
+
+/// Rows of f32 values, all of the same length.
+#[derive(Debug)]
+pub(crate) enum Store {
+    Memory(Vec<f32>),
+    Spool(Spool),
+}
+
+/// A temporary file that holds f32 values.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    file: File,
+}
+
+impl Store {
+    /// Room for so many values.
+    pub(crate) fn new(place: Place<'_>, length: usize) -> Result<Self> {
+        match place {
+            Place::Memory => Ok(Self::Memory(buffer::zeroed(length))),
+            Place::Spool(folder) => {
+                let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in).map_err(Error::Spool)?;
+                // Says at once when the disk cannot address so much; blocks are taken as rows are written.
+                file.set_len(4 * length as u64).map_err(Error::Spool)?;
+                Ok(Self::Spool(Spool { file }))
+            }
+        }
+    }
+
+    /// The values of a store that is in memory; none of one that is not.
+    pub(crate) fn into_memory(self) -> Vec<f32> {
+        match self {
+            Self::Memory(values) => values,
+            Self::Spool(_) => Vec::new(),
+        }
+    }
+}
+
+impl Spool {
+    /// Fills `values` with those from `start` on.
+    pub(crate) fn read(&self, start: usize, values: &mut [f32]) -> Result<()> {
+        read_at(&self.file, bytemuck::cast_slice_mut(values), 4 * start as u64).map_err(Error::Spool)
+    }
+
+    /// Writes `values` from `start` on.
+    pub(crate) fn write(&self, start: usize, values: &[f32]) -> Result<()> {
+        write_at(&self.file, bytemuck::cast_slice(values), 4 * start as u64).map_err(Error::Spool)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, start)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], start: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, start)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut bytes: &mut [u8], mut start: u64) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let count = std::os::windows::fs::FileExt::seek_read(file, bytes, start)?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes = &mut bytes[count..];
+        start += count as u64;
+    }
+    Ok(())
+}
+
+#[cfg(windows)]
+fn write_at(file: &File, mut bytes: &[u8], mut start: u64) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let count = std::os::windows::fs::FileExt::seek_write(file, bytes, start)?;
+        bytes = &bytes[count..];
+        start += count as u64;
+    }
+    Ok(())
+}
+
+#[cfg(not(any(unix, windows)))]
+fn read_at(_: &File, _: &mut [u8], _: u64) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(any(unix, windows)))]
+fn write_at(_: &File, _: &[u8], _: u64) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spool_gives_back_what_was_written_and_zeros_elsewhere() -> Result<()> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let Store::Spool(spool) = Store::new(Place::Spool(Some(folder.path())), 10)? else {
+            panic!("asked for a spool");
+        };
+        assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "the file has a name");
+        spool.write(3, &[1.0, f32::NAN, -0.0])?;
+        let mut values = [7.0; 5];
+        spool.read(2, &mut values)?;
+        assert_eq!(values.map(f32::to_bits), [0.0, 1.0, f32::NAN, -0.0, 0.0].map(f32::to_bits));
+        assert!(matches!(spool.read(8, &mut values), Err(Error::Spool(_))), "reading beyond the end");
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let result = Store::new(Place::Spool(Some(Path::new("/no/such/folder"))), 1);
+        assert!(matches!(result, Err(Error::Spool(_))), "{result:?}");
+    }
+}

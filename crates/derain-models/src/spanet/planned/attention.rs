@@ -1,0 +1,187 @@
+//! The spatial attentive module.
+
+use derain_ops::conv2d::cpu::{Convolution, Epilogue};
+use derain_ops::irnn::RectScans;
+use derain_ops::rect::{Rect, padded};
+use derain_ops::{Activation, buffer};
+
+use super::super::layers::{DirectionBranch, SpatialAttention};
+use super::edges::Edges;
+use super::scans::BandPlace;
+use super::{COLUMNS, Scratch, convolve, load_window, planned, sigmoid, tiles};
+use crate::Result;
+use crate::engine::{Frame, Input, Store};
+
+/// Scan directions, and sources of the convolutions behind the scans.
+const DIRECTIONS: usize = 4;
+
+#[derive(Clone, Debug)]
+pub(super) struct PlannedAttention {
+    branch: Option<PlannedBranch>,
+    conv_in: Convolution<f32>,
+    scans1: RectScans,
+    conv2: Convolution<f32>,
+    scans2: RectScans,
+    conv3: Convolution<f32>,
+    conv_out: Convolution<f32>,
+}
+
+impl PlannedAttention {
+    pub(super) fn new(module: &SpatialAttention) -> Result<Self> {
+        let channels = module.conv_in.inputs();
+        Ok(Self {
+            branch: module.used_branch().map(PlannedBranch::new).transpose()?,
+            conv_in: planned(&module.conv_in, &[channels])?,
+            scans1: module.irnn1.planned()?,
+            conv2: planned(&module.conv2, &[channels; DIRECTIONS])?,
+            scans2: module.irnn2.planned()?,
+            conv3: planned(&module.conv3, &[channels; DIRECTIONS])?,
+            conv_out: planned(&module.conv_out, &[channels])?,
+        })
+    }
+
+    pub(super) fn has_branch(&self) -> bool {
+        self.branch.is_some()
+    }
+
+    pub(super) fn convolutions(&self) -> impl Iterator<Item = &Convolution<f32>> {
+        let own = [&self.conv_in, &self.conv2, &self.conv3, &self.conv_out].into_iter();
+        own.chain(self.branch.iter().flat_map(PlannedBranch::convolutions))
+    }
+
+    pub(super) fn work_per_pixel(&self) -> usize {
+        self.convolutions().map(Convolution::work_per_pixel).sum()
+    }
+
+    /// The attention map `[H, W]` of `features`; `spare` is as large and is written over.
+    pub(super) fn run(
+        &self,
+        frame: &Frame<'_, Scratch>,
+        channels: usize,
+        features: &Store,
+        spare: &mut Store,
+    ) -> Result<Vec<f32>> {
+        let size = (frame.height, frame.width);
+        let maps = self.branch.as_ref().map(|branch| branch.run(frame, channels, features, spare)).transpose()?;
+        let maps = maps.as_ref().map(|maps| Rect::new(maps, size.0, size.1, DIRECTIONS, size.1 * DIRECTIONS));
+        let input = Input { store: features, channels, reach: self.conv_in.reach() };
+        convolve(frame, &self.conv_in, Activation::None, input, (spare, channels))?;
+
+        let mut edges = Edges::new(frame, channels);
+        edges.fill(frame, spare, &self.scans1)?;
+        frame.update((&mut *spare, channels), self.conv2.work_per_pixel(), |scratch, index, mut band| {
+            let Scratch { scans, form, .. } = scratch;
+            let rows = band.rows();
+            let place = BandPlace { rows: frame.rows_of(index), size, channels, edges: edges.of(index), maps };
+            let extent = |results| self.conv2.source_extent(results);
+            scans.run(
+                &place,
+                &self.scans1,
+                extent,
+                &mut band,
+                |band| band.as_rect(),
+                |band, tile, h| {
+                    let out = band.part(0, tile.0, rows, tile.1);
+                    self.conv2.run(&h, &Epilogue::activation(Activation::None), out, form);
+                },
+            );
+            Ok(())
+        })?;
+
+        edges.fill(frame, spare, &self.scans2)?;
+        let mut map = Store::Memory(buffer::zeroed(frame.pixels()));
+        let input = Input { store: spare, channels, reach: 0 };
+        let work = self.conv3.work_per_pixel() + self.conv_out.work_per_pixel();
+        frame.pass(input, (&mut map, 1), work, |scratch, mut band| {
+            let Scratch { scans, form, middle, narrow, .. } = scratch;
+            let rows = band.rows.len();
+            let features = band.input.part(band.rows.start - band.input_row, 0, rows, size.1);
+            let extent = |results| self.conv3.source_extent(results);
+            let place = BandPlace { rows: band.rows.clone(), size, channels, edges: edges.of(band.index), maps };
+            scans.run(
+                &place,
+                &self.scans2,
+                extent,
+                &mut band.output,
+                |_| features,
+                |output, (column, columns), h| {
+                    let inner = middle.shaped(rows, columns, channels);
+                    self.conv3.run(&h, &Epilogue::activation(Activation::Relu), inner, form);
+                    let outputs = padded(self.conv_out.outputs());
+                    let result = narrow.shaped(rows, columns, outputs);
+                    self.conv_out.run(&[middle.rect()], &Epilogue::activation(Activation::None), result, form);
+                    let mut output = output.part(0, column, rows, columns);
+                    for row in 0..rows {
+                        let pixels = output.row_mut(row).iter_mut();
+                        for (value, result) in pixels.zip(narrow.rect().row(row).chunks_exact(outputs)) {
+                            *value = sigmoid(result[0]);
+                        }
+                    }
+                },
+            );
+            Ok(())
+        })?;
+        Ok(map.into_memory())
+    }
+}
+
+/// The branch that weights the scans' directions.
+#[derive(Clone, Debug)]
+struct PlannedBranch {
+    conv1: Convolution<f32>,
+    conv2: Convolution<f32>,
+    conv3: Convolution<f32>,
+}
+
+impl PlannedBranch {
+    fn new(branch: &DirectionBranch) -> Result<Self> {
+        let [conv1, conv2, conv3] =
+            [&branch.conv1, &branch.conv2, &branch.conv3].map(|conv| planned(conv, &[conv.inputs()]));
+        Ok(Self { conv1: conv1?, conv2: conv2?, conv3: conv3? })
+    }
+
+    fn convolutions(&self) -> [&Convolution<f32>; 3] {
+        [&self.conv1, &self.conv2, &self.conv3]
+    }
+
+    /// One weight for each direction, `[H, W, 4]`; `spare` is written over.
+    fn run(
+        &self,
+        frame: &Frame<'_, Scratch>,
+        channels: usize,
+        features: &Store,
+        spare: &mut Store,
+    ) -> Result<Vec<f32>> {
+        let narrow_channels = padded(self.conv1.outputs());
+        let input = Input { store: features, channels, reach: self.conv1.reach() };
+        convolve(frame, &self.conv1, Activation::Relu, input, (&mut *spare, narrow_channels))?;
+
+        let mut maps = Store::Memory(buffer::zeroed(DIRECTIONS * frame.pixels()));
+        let input = Input { store: spare, channels: narrow_channels, reach: self.conv2.reach() };
+        let work = self.conv2.work_per_pixel() + self.conv3.work_per_pixel();
+        frame.pass(input, (&mut maps, DIRECTIONS), work, |scratch, mut band| {
+            let rows = band.rows.len();
+            for (column, columns) in tiles(frame.width, COLUMNS) {
+                let relu = Epilogue::activation(Activation::Relu);
+                load_window(&self.conv2, &band, (column, columns), &mut scratch.window);
+                let inner = scratch.middle.shaped(rows, columns, narrow_channels);
+                self.conv2.run(&[scratch.window.rect()], &relu, inner, &mut scratch.form);
+                let outputs = padded(self.conv3.outputs());
+                let result = scratch.narrow.shaped(rows, columns, outputs);
+                let none = Epilogue::activation(Activation::None);
+                self.conv3.run(&[scratch.middle.rect()], &none, result, &mut scratch.form);
+                let mut output = band.output.part(0, column, rows, columns);
+                for row in 0..rows {
+                    let pixels = output.row_mut(row).chunks_exact_mut(DIRECTIONS);
+                    for (pixel, result) in pixels.zip(scratch.narrow.rect().row(row).chunks_exact(outputs)) {
+                        for (value, &result) in pixel.iter_mut().zip(result) {
+                            *value = sigmoid(result);
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(maps.into_memory())
+    }
+}

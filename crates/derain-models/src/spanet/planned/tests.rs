@@ -1,0 +1,127 @@
+use std::sync::Mutex;
+
+use candle_core::{DType, Device, Tensor};
+use image::{DynamicImage, RgbImage};
+
+use super::super::tests::{largest_difference, variants};
+use super::super::{Spanet, SpanetConfig, SpanetOutput, initial_weight_file};
+use super::Planned;
+use crate::engine::{Place, Progress};
+use crate::parameters::builder;
+use crate::weights::WeightFile;
+use crate::{Derainer, Error, Network, Result};
+
+/// A picture `[1, 3, H, W]` without symmetry.
+fn picture(height: usize, width: usize) -> Result<Tensor> {
+    let values = (0..3 * height * width).map(|i| (i * 7 % 13 + i / 5 % 11) as f32 / 24.0).collect();
+    Ok(Tensor::from_vec(values, (1, 3, height, width), &Device::Cpu)?)
+}
+
+fn network(config: &SpanetConfig, seed: u64) -> Result<Spanet> {
+    Spanet::new(config, builder(config.initial_weights(seed)?, DType::F32, &Device::Cpu))
+}
+
+/// The planned executor on what the other one takes.
+pub(crate) fn run(network: &Spanet, pictures: &Tensor, place: Place<'_>) -> Result<SpanetOutput> {
+    let (batch, _, height, width) = pictures.dims4()?;
+    let planned = Planned::new(network)?;
+    let (mut clean, mut maps) = (Vec::new(), Vec::new());
+    for picture in 0..batch {
+        let pixels = pictures.get(picture)?.permute((1, 2, 0))?.flatten_all()?.to_vec1()?;
+        let out = planned.run((height, width), pixels, place, Progress(&|_| ()))?;
+        clean.push(Tensor::from_vec(out.clean, (height, width, 3), &Device::Cpu)?.permute((2, 0, 1))?);
+        if let Some(map) = out.attention {
+            maps.push(Tensor::from_vec(map, (1, height, width), &Device::Cpu)?);
+        }
+    }
+    let attention = if maps.is_empty() { None } else { Some(Tensor::stack(&maps, 0)?) };
+    Ok(SpanetOutput { clean: Tensor::stack(&clean, 0)?, attention })
+}
+
+/// Pictures below and above the sizes of bands and rectangles.
+const SIZES: [(usize, usize); 9] =
+    [(1, 1), (1, 50), (50, 1), (2, 3), (9, 33), (33, 49), (64, 97), (71, 110), (97, 200)];
+
+#[test]
+fn both_executors_compute_the_same() -> Result<()> {
+    let paper = [("paper, 32 channels", SpanetConfig::paper()), ("release, 32 channels", SpanetConfig::release())];
+    for (variant, config) in variants().into_iter().chain(paper) {
+        let network = network(&config, 6)?;
+        for (height, width) in SIZES {
+            let picture = picture(height, width)?;
+            let expected = network.forward(&picture)?;
+            let got = run(&network, &picture, Place::Memory)?;
+            let error = largest_difference(&got.clean, &expected.clean)?;
+            assert!(error <= 1e-5, "{variant} {height}x{width}: {error}");
+            assert_eq!(got.attention.is_some(), expected.attention.is_some());
+            if let (Some(got), Some(expected)) = (got.attention, expected.attention) {
+                let error = largest_difference(&got, &expected)?;
+                assert!(error <= 1e-5, "{variant} {height}x{width}, attention: {error}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn bits(output: &SpanetOutput) -> Result<Vec<u32>> {
+    let mut bits = Vec::new();
+    for tensor in [Some(&output.clean), output.attention.as_ref()].into_iter().flatten() {
+        bits.extend(tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f32::to_bits));
+    }
+    Ok(bits)
+}
+
+#[test]
+fn threads_bands_and_files_change_no_bit() -> Result<()> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let network = network(&SpanetConfig::paper(), 7)?;
+    for (height, width) in [(40, 30), (131, 120)] {
+        let picture = picture(height, width)?;
+        let mut expected = None;
+        // The number of threads decides the height of bands, too.
+        for threads in [1, 2, 3, 8] {
+            for place in [Place::Memory, Place::Spool(None), Place::Spool(Some(folder.path()))] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
+                let got = bits(&pool.install(|| run(&network, &picture, place))?)?;
+                let expected = expected.get_or_insert_with(|| got.clone());
+                assert!(*expected == got, "{height}x{width}, {threads} threads, {place:?}");
+            }
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "files are left");
+    Ok(())
+}
+
+fn derainer() -> Result<Derainer> {
+    let file = WeightFile::parse(&initial_weight_file(&SpanetConfig::paper(), 8)?)?;
+    Derainer::from_weight_file(Network::SpaNet, &file, &Device::Cpu)
+}
+
+#[test]
+fn a_limit_moves_features_to_files_and_then_refuses() -> Result<()> {
+    let derainer = derainer()?;
+    let picture = RgbImage::from_fn(150, 600, |x, y| image::Rgb([(x * 3) as u8, (y * 2) as u8, (x * y) as u8]));
+    let expected = derainer.derain(&picture)?;
+    let (whole, with_files) = (derainer.memory_needed(150, 600), derainer.memory_needed_with_files(150, 600));
+    assert!(with_files < whole, "{with_files} {whole}");
+    let spooled = derainer.clone().with_max_memory(Some(with_files)).derain(&picture)?;
+    assert_eq!(spooled.image, expected.image);
+    assert_eq!(spooled.attention, expected.attention);
+    let nowhere = derainer.clone().with_max_memory(Some(with_files)).with_spool_folder("/no/such/folder");
+    assert!(matches!(nowhere.derain(&picture), Err(Error::Spool(_))));
+    let refused = derainer.with_max_memory(Some(with_files - 1)).derain(&picture);
+    assert!(matches!(refused, Err(Error::Memory { needed, .. }) if needed == with_files), "{refused:?}");
+    Ok(())
+}
+
+#[test]
+fn progress_rises_to_one() -> Result<()> {
+    let seen = Mutex::new(Vec::new());
+    let note = |share: f64| seen.lock().expect("no thread panics").push(share);
+    derainer()?.derain_dynamic_with_progress(&DynamicImage::new_rgb8(100, 70), &note)?;
+    let mut seen = seen.into_inner().expect("no thread panics");
+    assert!(seen.len() > 20 && seen.iter().all(|share| (0.0..=1.0).contains(share)), "{seen:?}");
+    seen.sort_by(f64::total_cmp);
+    assert_eq!(seen.last(), Some(&1.0));
+    Ok(())
+}

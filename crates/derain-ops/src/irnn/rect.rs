@@ -1,0 +1,274 @@
+//! The scans of rectangles whose channels lie side by side, for the inference path: one direction at a time, from a state that a neighbouring
+//! rectangle left to the state that the next one needs. Cutting a picture into rectangles changes no bit.
+
+use super::Direction;
+use crate::element::Element;
+use crate::rect::{Rect, RectMut, padded};
+use crate::simd::{Kernel, Vector};
+use crate::{Error, Isa, Result};
+
+/// One IRNN's coefficients, ready to scan rectangles of `padded(C)` channels.
+#[derive(Clone, Debug)]
+pub struct RectScans {
+    isa: Isa,
+    channels: usize,
+    /// `[4, padded C]`.
+    weights: Vec<f32>,
+    biases: Vec<f32>,
+}
+
+/// What a scan weights its results by: a rectangle as large as the scanned one with one channel per direction.
+pub type DirectionMaps<'a> = Rect<'a, f32>;
+
+impl RectScans {
+    /// From `weights` and `biases` `[4, C]`, in the order of [`Direction`].
+    ///
+    /// # Errors
+    /// When their lengths are not 4·C.
+    pub fn new(isa: Isa, channels: usize, weights: &[f32], biases: &[f32]) -> Result<Self> {
+        for (argument, values) in [("weights", weights), ("biases", biases)] {
+            let (expected, got) = (4 * channels, values.len());
+            if expected != got || channels == 0 {
+                return Err(Error::Length { op: "RectScans", argument, expected, got });
+            }
+        }
+        let pad = |values: &[f32]| {
+            let mut all = vec![0.0; 4 * padded(channels)];
+            for (all, values) in all.chunks_mut(padded(channels)).zip(values.chunks(channels)) {
+                all[..channels].copy_from_slice(values);
+            }
+            all
+        };
+        Ok(Self { isa, channels: padded(channels), weights: pad(weights), biases: pad(biases) })
+    }
+
+    /// Scans `source` in one direction. `state` holds h of the line before, a row or column of pixels with their channels, and then that of
+    /// the last line; `starts` says that there is no line before, whatever `state` holds. The results go to `out`, if they are wanted, times
+    /// the direction's map.
+    ///
+    /// # Panics
+    /// When a rectangle or `state` is of another size.
+    pub fn scan(
+        &self,
+        direction: Direction,
+        source: Rect<'_, f32>,
+        starts: bool,
+        state: &mut [f32],
+        maps: Option<DirectionMaps<'_>>,
+        out: Option<RectMut<'_, f32>>,
+    ) {
+        let (rows, columns) = (source.rows(), source.columns());
+        let across = if direction.is_vertical() { columns } else { rows };
+        assert!(source.channels() == self.channels && state.len() == across * self.channels, "of another size");
+        assert!(maps.is_none_or(|maps| maps.rows() == rows && maps.columns() == columns && maps.channels() == 4));
+        let fits = |out: &RectMut<'_, f32>| out.rows() == rows && out.columns() == columns;
+        assert!(out.as_ref().is_none_or(|out| fits(out) && out.channels() == self.channels), "of another size");
+        let coefficients = direction as usize * self.channels..(direction as usize + 1) * self.channels;
+        let (a, b) = (&self.weights[coefficients.clone()], &self.biases[coefficients]);
+        f32::run(self.isa, Scan { direction, a, b, source, starts, state, maps, out });
+    }
+}
+
+struct Scan<'a, 'o> {
+    direction: Direction,
+    a: &'a [f32],
+    b: &'a [f32],
+    source: Rect<'a, f32>,
+    starts: bool,
+    state: &'a mut [f32],
+    maps: Option<DirectionMaps<'a>>,
+    out: Option<RectMut<'o, f32>>,
+}
+
+/// Chains of a scan that are in work together, to hide the latency of a multiply-add and a maximum.
+const CHAINS: usize = 8;
+
+impl Kernel<f32> for Scan<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector<Elem = f32>>(self) {
+        match (self.maps.is_some(), self.out.is_some()) {
+            (_, false) => self.lines::<V, false, false>(),
+            (false, true) => self.lines::<V, false, true>(),
+            (true, true) => self.lines::<V, true, true>(),
+        }
+    }
+}
+
+impl Scan<'_, '_> {
+    /// Takes chains in groups: neighbouring columns of a vertical scan, neighbouring rows of a horizontal one.
+    #[inline(always)]
+    fn lines<V: Vector<Elem = f32>, const WEIGHTED: bool, const WRITES: bool>(mut self) {
+        let channels = self.source.channels();
+        let across = self.state.len() / channels;
+        for channel in (0..channels).step_by(V::LANES) {
+            let mut first = 0;
+            while first < across {
+                if across - first >= CHAINS {
+                    self.chains::<V, CHAINS, WEIGHTED, WRITES>(channel, first);
+                    first += CHAINS;
+                } else {
+                    self.chains::<V, 1, WEIGHTED, WRITES>(channel, first);
+                    first += 1;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn chains<V: Vector<Elem = f32>, const N: usize, const WEIGHTED: bool, const WRITES: bool>(
+        &mut self,
+        channel: usize,
+        first: usize,
+    ) {
+        let Self { direction, source, starts, ref mut out, ref mut state, maps, .. } = *self;
+        let (vertical, ascending) = (direction.is_vertical(), direction.is_ascending());
+        let channels = source.channels();
+        let (length, across) =
+            if vertical { (source.rows(), source.columns()) } else { (source.columns(), source.rows()) };
+        assert!(first + N <= across && channel + V::LANES <= channels, "beyond the rectangle");
+        // Elements from one step of the scan to the next, and from one chain to the next.
+        let strides = |row: usize, pixel: usize| if vertical { (row, pixel) } else { (pixel, row) };
+        let (step, chain) = strides(source.row_stride(), channels);
+        let (out_step, out_chain) = out.as_ref().map_or((0, 0), |out| strides(out.row_stride(), channels));
+        let (map_step, map_chain) = maps.map_or((0, 0), |maps| strides(maps.row_stride(), 4));
+        let out = out.as_mut().map_or(std::ptr::null_mut(), RectMut::as_mut_ptr);
+        let map = maps.map_or(std::ptr::null(), |maps| maps.as_ptr());
+        let (a, b) = (V::load(&self.a[channel..]), V::load(&self.b[channel..]));
+        let mut h = [V::splat(0.0); N];
+        for (n, h) in h.iter_mut().enumerate() {
+            *h = V::load(&state[(first + n) * channels + channel..]);
+        }
+        for i in 0..length {
+            let line = if ascending { i } else { length - 1 - i };
+            for (n, h) in h.iter_mut().enumerate() {
+                let at = line * step + (first + n) * chain + channel;
+                // SAFETY: the rectangle holds `length` lines of `across` pixels of `channels` elements, and chain and channel lie inside, as
+                // asserted above; so do `out` and `maps`, which `RectScans::scan` has compared with the source.
+                unsafe {
+                    let x = V::load_from(source.as_ptr().add(at));
+                    *h = if starts && i == 0 { x.relu() } else { a.mul_add(*h, b.add(x)).relu() };
+                    if WRITES {
+                        let mut result = *h;
+                        if WEIGHTED {
+                            let map = map.add(line * map_step + (first + n) * map_chain + direction as usize);
+                            result = result.mul(V::splat(*map));
+                        }
+                        result.store_to(out.add(line * out_step + (first + n) * out_chain + channel));
+                    }
+                }
+            }
+        }
+        for (n, h) in h.into_iter().enumerate() {
+            h.store(&mut state[(first + n) * channels + channel..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Noise;
+    use crate::{Planes, irnn};
+
+    const CHANNELS: usize = 5;
+
+    /// Scans `length` lines in pieces that end at `cuts`, as a caller that walks over a picture does; results as pixels of `padded(C)`.
+    fn in_pieces(isa: Isa, case: &Case, direction: Direction, weighted: bool, cuts: &[usize]) -> Vec<f32> {
+        let scans = RectScans::new(isa, CHANNELS, &case.weights, &case.biases).expect("fits");
+        let Planes { height, width, .. } = case.planes;
+        let channels = padded(CHANNELS);
+        let source = Rect::new(&case.pixels, height, width, channels, width * channels);
+        let maps = Rect::new(&case.maps, height, width, 4, width * 4);
+        let mut out = vec![f32::NAN; source.row_stride() * height];
+        let length = if direction.is_vertical() { height } else { width };
+        let mut ends: Vec<usize> = [&[0], cuts, &[length]].concat().into_iter().filter(|&cut| cut <= length).collect();
+        ends.dedup();
+        let mut pieces: Vec<(usize, usize)> = ends.windows(2).map(|ends| (ends[0], ends[1] - ends[0])).collect();
+        if !direction.is_ascending() {
+            pieces.reverse();
+        }
+        let across = if direction.is_vertical() { width } else { height };
+        let mut state = vec![f32::NAN; across * channels];
+        for (at, (start, count)) in pieces.into_iter().enumerate() {
+            let mut out = RectMut::new(&mut out, height, width, channels, width * channels);
+            let (row, column, rows, columns) =
+                if direction.is_vertical() { (start, 0, count, width) } else { (0, start, height, count) };
+            let maps = weighted.then(|| maps.part(row, column, rows, columns));
+            let source = source.part(row, column, rows, columns);
+            scans.scan(direction, source, at == 0, &mut state, maps, Some(out.part(row, column, rows, columns)));
+        }
+        out
+    }
+
+    struct Case {
+        planes: Planes,
+        weights: Vec<f32>,
+        biases: Vec<f32>,
+        /// `[H, W, padded C]`.
+        pixels: Vec<f32>,
+        /// `[H, W, 4]`.
+        maps: Vec<f32>,
+    }
+
+    impl Case {
+        fn new(height: usize, width: usize) -> Self {
+            let planes = Planes { batch: 1, channels: CHANNELS, height, width };
+            let mut noise = Noise::new(21);
+            let mut draw = |count, low, high| -> Vec<f32> {
+                noise.uniform(count, low, high).into_iter().map(|value| value as f32).collect()
+            };
+            let mut pixels = draw(planes.pixels() * padded(CHANNELS), -1.0, 1.0);
+            pixels.chunks_mut(padded(CHANNELS)).for_each(|pixel| pixel[CHANNELS..].fill(0.0));
+            let maps = draw(planes.pixels() * 4, 0.0, 1.0);
+            Self { planes, weights: draw(4 * CHANNELS, -0.9, 0.9), biases: draw(4 * CHANNELS, -0.3, 0.5), pixels, maps }
+        }
+
+        /// What the reference makes of it, in one direction, as pixels.
+        fn expected(&self, direction: Direction, weighted: bool) -> Vec<f64> {
+            let pixels = self.planes.pixels();
+            let plane = |values: &[f32], stride: usize, channel: usize| -> Vec<f64> {
+                values.iter().skip(channel).step_by(stride).map(|&value| value.into()).collect()
+            };
+            let x: Vec<f64> = (0..CHANNELS).flat_map(|c| plane(&self.pixels, padded(CHANNELS), c)).collect();
+            let maps: Vec<f64> = (0..4).flat_map(|d| plane(&self.maps, 4, d)).collect();
+            let [weights, biases] = [plane(&self.weights, 1, 0), plane(&self.biases, 1, 0)];
+            let maps = if weighted { maps } else { vec![1.0; maps.len()] };
+            let h = irnn::reference::forward(self.planes, &x, &weights, &biases, &maps);
+            let mut expected = vec![0.0; pixels * padded(CHANNELS)];
+            for (channel, plane) in h.chunks(pixels).skip(direction as usize * CHANNELS).take(CHANNELS).enumerate() {
+                for (pixel, &value) in plane.iter().enumerate() {
+                    expected[pixel * padded(CHANNELS) + channel] = value;
+                }
+            }
+            expected
+        }
+    }
+
+    #[test]
+    fn pieces_equal_the_reference_and_one_piece_bit_by_bit() {
+        for (height, width) in [(1, 1), (1, 9), (9, 1), (4, 7), (8, 8), (17, 23)] {
+            let case = Case::new(height, width);
+            for isa in Isa::available() {
+                for direction in Direction::ALL {
+                    for weighted in [false, true] {
+                        let whole = in_pieces(isa, &case, direction, weighted, &[]);
+                        let what = format!("{isa:?} {height}x{width} {direction:?} weighted: {weighted}");
+                        for (at, (&got, expected)) in whole.iter().zip(case.expected(direction, weighted)).enumerate() {
+                            assert!((f64::from(got) - expected).abs() < 1e-5, "{what}, {at}: {got} for {expected}");
+                        }
+                        let pieces = in_pieces(isa, &case, direction, weighted, &[1, 4, 11]);
+                        assert!(whole.iter().zip(&pieces).all(|(a, b)| a.to_bits() == b.to_bits()), "{what}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let result = RectScans::new(Isa::Portable, 3, &[0.0; 12], &[0.0; 11]);
+        assert!(matches!(result, Err(Error::Length { argument: "biases", expected: 12, got: 11, .. })), "{result:?}");
+    }
+}
