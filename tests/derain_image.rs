@@ -363,6 +363,21 @@ fn a_picture_over_the_memory_limit_fails() {
     assert_done(&bench.run("-i rainy.png -o clean.png --max-memory 2GiB"));
 }
 
+#[test]
+fn features_in_temporary_files_give_the_same_picture() {
+    let bench = Bench::new();
+    image::RgbImage::from_fn(200, 700, |x, y| image::Rgb([(x * y % 251) as u8, (3 * x) as u8, (y / 2) as u8]))
+        .save(bench.path("large.png"))
+        .unwrap();
+    fs::create_dir(bench.path("spool")).unwrap();
+    assert_done(&bench.run("-i large.png -o whole.png"));
+    // The tiny network's features take 18 MB in memory.
+    assert_done(&bench.run("-i large.png -o spooled.png --max-memory 17MB --spool spool"));
+    assert_eq!(fs::read(bench.path("whole.png")).unwrap(), fs::read(bench.path("spooled.png")).unwrap());
+    assert_eq!(bench.tree("spool"), [""; 0]);
+    assert_failed(&bench.run("-i large.png -o x.png --spool nowhere"), "is no folder");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn what_a_killed_run_left_is_removed() {

@@ -41,10 +41,14 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "cpu", value_name = "cpu|cuda:N")]
     pub(crate) device: DeviceName,
 
-    /// Refuses pictures that need more memory than this, such as 2GiB, 500MB or 1073741824. Without it, what is free at the start
-    /// (Linux; elsewhere nothing is refused).
+    /// Memory that inference may take, such as 2GiB, 500MB or 1073741824: pictures that need more run from temporary files, with the same
+    /// result, and those too large even for that are refused. Without it, what is free at the start (Linux; elsewhere there is no limit).
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
+
+    /// Folder for those temporary files instead of the system's. A picture of 24 megapixels takes 6 GB there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
 
     /// Writes what was done, how long it took and what failed.
     #[arg(long, value_name = "FILE")]

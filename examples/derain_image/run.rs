@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use derain::data::{self, Picture};
 use derain::{DerainedPicture, Derainer};
 use image::{DynamicImage, GrayImage};
@@ -24,9 +24,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     let weights = arguments.weights()?;
     let device = arguments.device.open()?;
     let tasks = plan(arguments)?;
-    let derainer = Derainer::from_weights(arguments.model, weights, &device)
+    let mut derainer = Derainer::from_weights(arguments.model, weights, &device)
         .with_context(|| format!("cannot use the weights {}", weights.display()))?
         .with_max_memory(arguments.max_memory.or_else(available_memory));
+    if let Some(folder) = &arguments.spool {
+        ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
+        derainer = derainer.with_spool_folder(folder);
+    }
     for folder in target_folders(&tasks, arguments.json.as_deref()) {
         // What cannot be removed is in nobody's way.
         if let Err(error) = data::remove_orphans(&folder) {
@@ -42,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
 /// Does a task and says how it went.
 fn finish(derainer: &Derainer, task: Task, arguments: &Arguments, progress: &Progress) -> Entry {
     progress.begin(&task.input);
-    let outcome = process(derainer, &task, arguments);
+    let outcome = process(derainer, &task, arguments, progress);
     let (mut seconds, mut error, mut skipped) = (None, None, false);
     match outcome {
         Ok(Outcome::Done { seconds: taken }) => {
@@ -62,7 +66,7 @@ fn finish(derainer: &Derainer, task: Task, arguments: &Arguments, progress: &Pro
     Entry { input: PathText(task.input), output: PathText(task.output), seconds, error, skipped }
 }
 
-fn process(derainer: &Derainer, task: &Task, arguments: &Arguments) -> Result<Outcome> {
+fn process(derainer: &Derainer, task: &Task, arguments: &Arguments, progress: &Progress) -> Result<Outcome> {
     if let Some(refusal) = &task.refusal {
         bail!("{refusal}");
     }
@@ -75,7 +79,8 @@ fn process(derainer: &Derainer, task: &Task, arguments: &Arguments) -> Result<Ou
     data::check_format(format, picture.image.color())?;
 
     let begun = Instant::now();
-    let DerainedPicture { image, attention } = derainer.derain_dynamic_with_attention(&picture.image)?;
+    let DerainedPicture { image, attention } =
+        derainer.derain_dynamic_with_progress(&picture.image, &|share| progress.within(share))?;
     let seconds = begun.elapsed().as_secs_f64();
 
     // Both are encoded before either is written.

@@ -28,8 +28,8 @@
 //! ```
 //!
 //! Each piece of a plane is summed in f64, first for its mean, then for the squared deviations from that; pieces depend on the
-//! shape alone and are combined in index order. A channel of one value has variance exactly 0 and becomes exactly β. NaN or an
-//! infinity makes its whole channel NaN. A running variance below -ε gives NaN.
+//! shape alone and are combined in index order. A channel of one value has variance exactly 0 and becomes exactly β. By its own
+//! statistics, NaN or an infinity makes a whole channel NaN. A running variance below -ε gives NaN.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};

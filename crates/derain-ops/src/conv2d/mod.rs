@@ -6,9 +6,10 @@
 //! ```
 //!
 //! with kernel size K, dilation D and zeros outside the picture; the scale has one factor a pixel. Everything behind the sum happens
-//! while it is in registers. Gradients, with g = [y > 0] · dy where the activation is a ReLU:
+//! while it is in registers. Gradients:
 //!
 //! ```text
+//! g = dy, or [y > 0] · dy where the activation is a ReLU
 //! d residual = g        d scale = Σ_o g · s        d s = g · scale        d bias = Σ_i Σ_j d s
 //! d x = d s convolved with the turned kernel       d weight[o, c, u, v] = Σ_i Σ_j d s[o, i, j] · x[c, i + …, j + …]
 //! ```

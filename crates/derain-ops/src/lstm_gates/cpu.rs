@@ -78,9 +78,8 @@ impl<E: Sigmoid> Kernel<E> for Forward<'_, E> {
         let Self { gates: [i, f, g, o], cell, hidden, next } = self;
         let reads = (i.iter().zip(f)).zip(g.iter().zip(o)).zip(cell);
         for ((((i, f), (g, o)), c), (hidden, next)) in reads.zip(hidden.iter_mut().zip(next)) {
-            let (i, f, g, o) = (i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid());
-            *next = f * *c + i * g;
-            *hidden = o * next.tanh();
+            *next = f.sigmoid::<V>().value() * *c + i.sigmoid::<V>().times(g.tanh::<V>()).value();
+            *hidden = o.sigmoid::<V>().times(next.tanh::<V>()).value();
         }
     }
 }
@@ -109,7 +108,9 @@ impl<E: Sigmoid> Kernel<E> for Backward<'_, E> {
         for (read, write) in reads.zip(writes) {
             let ((((i, f), (g, o)), (c, next)), (d_hidden, d_next)) = read;
             let (((d_i, d_f), (d_g, d_o)), d_cell) = write;
-            let (i, f, g, o, t) = (i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid(), next.tanh());
+            let (i, f) = (i.sigmoid::<V>().value(), f.sigmoid::<V>().value());
+            let (g, o) = (g.tanh::<V>().value(), o.sigmoid::<V>().value());
+            let t = next.tanh::<V>().value();
             let d = *d_next + *d_hidden * o * (E::ONE - t * t);
             *d_i = d * g * i * (E::ONE - i);
             *d_f = d * *c * f * (E::ONE - f);

@@ -27,7 +27,7 @@
 //! let cell = Tensor::new(&[[[[4f32]]]], &Device::Cpu)?;
 //! let LstmState { hidden, cell } = lstm_gates(&gates, &cell)?;
 //! assert_eq!(cell.flatten_all()?.to_vec1::<f32>()?, [2.]);
-//! assert_eq!(hidden.flatten_all()?.to_vec1::<f32>()?, [2f32.tanh() / 2.]);
+//! assert!((hidden.flatten_all()?.to_vec1::<f32>()?[0] - 0.4820).abs() < 1e-4);     // tanh(2) / 2
 //! # Ok::<(), derain_ops::Error>(())
 //! ```
 

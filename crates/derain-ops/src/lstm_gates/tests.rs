@@ -243,25 +243,3 @@ fn what_does_not_fit_is_refused() -> crate::Result<()> {
     assert!(matches!(wrong, Err(Error::DType { argument: "cell", got: DType::U8, .. })), "{wrong:?}");
     Ok(())
 }
-fn cpu_time() -> f64 { let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 }; unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) }; t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9 }
-fn median(name: &str, bytes: f64, mut f: impl FnMut() + Send) {
-    let mut times: Vec<f64> = within_pool(1, || (0..41).map(|_| { let s = cpu_time(); f(); cpu_time() - s }).collect());
-    times.sort_by(f64::total_cmp);
-    println!("TIME {name}: one core {:.2} ms, {:.1} GB/s (median {:.2})", times[0] * 1e3, bytes / times[0] / 1e9, times[20] * 1e3);
-}
-fn yard(bytes: f64) {
-    use rayon::prelude::*;
-    let a = vec![1f32; (bytes / 8.0) as usize]; let mut b = a.clone();
-    median("copy", bytes, || b.par_chunks_mut(1 << 16).zip(a.par_chunks(1 << 16)).for_each(|(b, a)| b.copy_from_slice(a)));
-}
-#[test]
-fn tmp_time() {
-    let Case { planes, gates, cell, grad } = case::<f32>((16, 32, 96, 96), &mut Noise::new(4));
-    let n = planes.len() as f64;
-    yard(28.0 * n);
-    let mut out = vec![0f32; 2 * planes.len()];
-    for isa in Isa::available() {
-        median(&format!("lstm fwd {isa:?}"), 28.0 * n, || cpu::forward(isa, planes, &gates, &cell, &mut out));
-        median(&format!("lstm bwd {isa:?}"), 52.0 * n, || drop(cpu::backward(isa, planes, &gates, &cell, &out, &grad)));
-    }
-}

@@ -105,7 +105,8 @@ impl<E: Element> Kernel<E> for Backward<'_, E> {
     }
 }
 
-/// Even and odd elements.
+/// Even and odd elements. Apart from each other, because compilers do not vectorise [`give_back`] over pairs: that took five times as
+/// long (with AVX2).
 #[inline(always)]
 fn unzip<E: Element>(both: &[E], even: &mut [E], odd: &mut [E]) {
     for (&[e, o], (even, odd)) in both.as_chunks::<2>().0.iter().zip(even.iter_mut().zip(odd)) {

@@ -33,6 +33,7 @@ fn first(count: usize) -> __m256i {
 impl Vector for F32x8 {
     type Elem = f32;
     const LANES: usize = 8;
+    const FUSED: bool = true;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {

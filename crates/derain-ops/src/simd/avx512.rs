@@ -28,6 +28,7 @@ fn first(count: usize) -> __mmask16 {
 impl Vector for F32x16 {
     type Elem = f32;
     const LANES: usize = 16;
+    const FUSED: bool = true;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {

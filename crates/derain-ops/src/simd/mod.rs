@@ -27,6 +27,8 @@ pub trait Vector: Copy {
     type Elem: Element;
     /// Elements of one vector.
     const LANES: usize;
+    /// Whether the hardware fuses a product and a sum: where it does not, `f32::mul_add` is a call into the C library.
+    const FUSED: bool;
 
     /// The same value in every lane.
     fn splat(value: Self::Elem) -> Self;

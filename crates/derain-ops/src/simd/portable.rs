@@ -15,6 +15,7 @@ impl<E: Element, const N: usize> Lanes<E, N> {
 impl<E: Element, const N: usize> Vector for Lanes<E, N> {
     type Elem = E;
     const LANES: usize = N;
+    const FUSED: bool = false;
 
     #[inline(always)]
     fn splat(value: E) -> Self {

@@ -15,7 +15,7 @@
 //! dx[k] = 3/4 · (g[2k] + g[2k + 1]) + 1/4 · (g[max(2k - 1, 0)] + g[min(2k + 2, 2n - 1)])
 //! ```
 //!
-//! (At the border y[0] is x[0] whole; 3/4 and 1/4 of g[0] say so.) `[B, C, H, W]` becomes `[B, C, 2·H, 2·W]`. NaN stays NaN.
+//! (At the border `y[0]` is `x[0]` whole: `dx[0]` gets 3/4 and 1/4 of `g[0]`.) `[B, C, H, W]` becomes `[B, C, 2·H, 2·W]`. NaN stays NaN.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};

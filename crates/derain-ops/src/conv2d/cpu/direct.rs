@@ -81,44 +81,56 @@ impl<E: Element> Direct<'_, '_, E> {
     /// All pixels of `N` vectors of output channels, one group of input channels after the other, whose weights stay in the cache.
     #[inline(always)]
     fn outputs<V: Vector<Elem = E>, const N: usize>(&mut self, output: usize) {
-        let (rows, columns) = (self.out.rows(), self.out.columns());
         let mut before = 0;
-        for group in 0..self.groups.len() {
-            for row in 0..rows {
-                let mut column = 0;
-                while column < columns {
-                    let at = Place { row, column, output, group, before };
-                    match columns - column {
-                        left if left >= block_pixels::<V>() && block_pixels::<V>() == 12 => {
-                            self.block::<V, 12, N>(at);
-                            column += 12;
-                        }
-                        left if left >= 6 => {
-                            self.block::<V, 6, N>(at);
-                            column += 6;
-                        }
-                        left if left >= 3 => {
-                            self.block::<V, 3, N>(at);
-                            column += 3;
-                        }
-                        _ => {
-                            self.block::<V, 1, N>(at);
-                            column += 1;
-                        }
-                    }
+        for index in 0..self.groups.len() {
+            let group = &self.groups[index];
+            for row in 0..self.out.rows() {
+                let at = Place { row, column: 0, output, group: index, before };
+                // The usual distances between pixels as constants: they become part of the instructions.
+                match self.sources[group.source].channels() {
+                    16 => self.row::<V, N, 16>(at),
+                    32 => self.row::<V, N, 32>(at),
+                    _ => self.row::<V, N, 0>(at),
                 }
             }
-            before += self.groups[group].weights.len();
+            before += group.weights.len();
+        }
+    }
+
+    /// One row; pixels of the source lie `S` elements apart, or as many as the source says where that is 0.
+    #[inline(always)]
+    fn row<V: Vector<Elem = E>, const N: usize, const S: usize>(&mut self, mut at: Place) {
+        let columns = self.out.columns();
+        while at.column < columns {
+            match columns - at.column {
+                left if left >= 12 && block_pixels::<V>() == 12 => {
+                    self.block::<V, 12, N, S>(at);
+                    at.column += 12;
+                }
+                left if left >= 6 => {
+                    self.block::<V, 6, N, S>(at);
+                    at.column += 6;
+                }
+                left if left >= 3 => {
+                    self.block::<V, 3, N, S>(at);
+                    at.column += 3;
+                }
+                _ => {
+                    self.block::<V, 1, N, S>(at);
+                    at.column += 1;
+                }
+            }
         }
     }
 
     #[inline(always)]
-    fn block<V: Vector<Elem = E>, const P: usize, const N: usize>(&mut self, at: Place) {
+    fn block<V: Vector<Elem = E>, const P: usize, const N: usize, const S: usize>(&mut self, at: Place) {
         let Place { row, column, output, group: index, before } = at;
         let taps = self.size * self.size;
         let group = &self.groups[index];
         let source = &self.sources[group.source];
-        let (channels, stride) = (group.weights.len(), source.channels());
+        let channels = group.weights.len();
+        let stride = if S > 0 { S } else { source.channels() };
         let depth = self.packed.len() / self.out.channels() / taps;
         let block_stride = depth * taps * CHANNEL_BLOCK;
         let start = output / CHANNEL_BLOCK * block_stride + before * taps * CHANNEL_BLOCK;
@@ -144,12 +156,13 @@ impl<E: Element> Direct<'_, '_, E> {
                 let strip = self.packed.as_ptr().add(start + tap * channels * CHANNEL_BLOCK);
                 multiply_add(&mut sums, pixels, stride, Strip { start: strip, block_stride }, channels);
             }
-            let last = index + 1 == self.groups.len();
+            if index + 1 == self.groups.len() {
+                self.epilogue.finish(sums, self.bias, (row, column, output), 1, &mut self.out);
+                return;
+            }
             for (p, sums) in sums.into_iter().enumerate() {
                 for (n, sum) in sums.into_iter().enumerate() {
-                    let place = (row, column + p, output + n * V::LANES);
-                    let y = if last { self.epilogue.finish(sum, self.bias, place) } else { sum };
-                    y.store_to(target.add(p * out_stride + n * V::LANES));
+                    sum.store_to(target.add(p * out_stride + n * V::LANES));
                 }
             }
         }

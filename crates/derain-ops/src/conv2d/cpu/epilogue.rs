@@ -2,7 +2,7 @@
 
 use super::super::Activation;
 use crate::element::Element;
-use crate::rect::{CHANNEL_BLOCK, Rect};
+use crate::rect::{CHANNEL_BLOCK, Rect, RectMut};
 use crate::simd::Vector;
 
 /// `y = activation((sum + bias) · scale + residual)`, each only where given. The bias belongs to the weights.
@@ -34,36 +34,64 @@ impl<E> Epilogue<'_, E> {
         );
     }
 
-    /// Finishes the sums of one vector of output channels from `output` on, at one pixel.
+    /// Finishes the sums of `P` pixels, `step` columns apart, and `N` vectors of output channels, from a place (row, column, channel) on, and
+    /// writes them there.
     ///
     /// # Safety
-    /// [`Self::check`] must have passed for a result that holds the pixel and the channels.
+    /// [`Self::check`] must have passed for `out`, and all these pixels and channels must lie inside it.
     #[inline(always)]
-    pub(super) unsafe fn finish<V: Vector<Elem = E>>(
+    pub(super) unsafe fn finish<V: Vector<Elem = E>, const P: usize, const N: usize>(
         &self,
-        sum: V,
+        mut sums: [[V; N]; P],
         bias: &[E],
         (row, column, output): (usize, usize, usize),
-    ) -> V
-    where
+        step: usize,
+        out: &mut RectMut<'_, E>,
+    ) where
         E: Element,
     {
-        let mut y = sum;
-        if !bias.is_empty() {
-            y = y.add(V::load(&bias[output..output + V::LANES]));
-        }
-        if let Some(scale) = &self.scale {
-            // SAFETY: the pixel lies inside, as the caller has checked.
-            y = y.mul(V::splat(unsafe { *scale.as_ptr().add(row * scale.row_stride() + column) }));
-        }
-        if let Some(residual) = &self.residual {
-            let at = row * residual.row_stride() + column * residual.channels() + output;
-            // SAFETY: the pixel's channels lie inside, as the caller has checked.
-            y = y.add(unsafe { V::load_from(residual.as_ptr().add(at)) });
-        }
-        match self.activation {
-            Activation::None => y,
-            Activation::Relu => y.relu(),
+        // One branch for all sums each, not one for each sum: a convolution of 1x1 has little else to do.
+        // SAFETY: the caller vouches for the pixels and channels.
+        unsafe {
+            if !bias.is_empty() {
+                let bias: [V; N] = std::array::from_fn(|n| V::load(&bias[output + n * V::LANES..]));
+                for sums in &mut sums {
+                    for (sum, bias) in sums.iter_mut().zip(bias) {
+                        *sum = sum.add(bias);
+                    }
+                }
+            }
+            if let Some(scale) = &self.scale {
+                let scale = scale.as_ptr().add(row * scale.row_stride() + column);
+                for (p, sums) in sums.iter_mut().enumerate() {
+                    let scale = V::splat(*scale.add(p * step));
+                    for sum in sums {
+                        *sum = sum.mul(scale);
+                    }
+                }
+            }
+            if let Some(residual) = &self.residual {
+                let channels = residual.channels();
+                let residual = residual.as_ptr().add(row * residual.row_stride() + column * channels + output);
+                for (p, sums) in sums.iter_mut().enumerate() {
+                    for (n, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.add(V::load_from(residual.add(p * step * channels + n * V::LANES)));
+                    }
+                }
+            }
+            if self.activation == Activation::Relu {
+                for sum in sums.as_flattened_mut() {
+                    *sum = sum.relu();
+                }
+            }
+            let channels = out.channels();
+            let target = row * out.row_stride() + column * channels + output;
+            let target = out.as_mut_ptr().add(target);
+            for (p, sums) in sums.into_iter().enumerate() {
+                for (n, sum) in sums.into_iter().enumerate() {
+                    sum.store_to(target.add(p * step * channels + n * V::LANES));
+                }
+            }
         }
     }
 }

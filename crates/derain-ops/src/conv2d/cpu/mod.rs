@@ -87,7 +87,7 @@ pub struct Convolution<E> {
 
 impl<E: Element> Convolution<E> {
     /// A convolution over `sources`, which stand for one picture whose channels are theirs, one source after the other. The form comes
-    /// from the table in [`super::form`].
+    /// from a table, by kernel, channels and instruction set.
     ///
     /// # Errors
     /// When the weights do not fit the sources, the kernel is neither 1x1 nor 3x3, or the dilation is 0.

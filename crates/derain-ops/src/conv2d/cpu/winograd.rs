@@ -74,7 +74,7 @@ fn deepest(groups: &[Group]) -> usize {
 
 /// Elements for the transformed windows of one group and the products of `outputs` channels.
 pub(super) fn scratch_length(groups: &[Group], outputs: usize) -> usize {
-    PRODUCTS * TILES_AT_ONCE * (deepest(groups) + outputs)
+    (deepest(groups) + outputs) / CHANNEL_BLOCK * BLOCK_STRIDE
 }
 
 /// The tiles of a rectangle, row by row of squares, then the interleaved tiles within a square.
@@ -120,7 +120,7 @@ impl<E: Element> Kernel<E> for Winograd<'_, '_, E> {
         if scratch.len() < length {
             scratch.resize(length, E::ZERO);
         }
-        let (windows, products) = scratch.split_at_mut(PRODUCTS * TILES_AT_ONCE * deepest(self.groups));
+        let (windows, products) = scratch.split_at_mut(deepest(self.groups) / CHANNEL_BLOCK * BLOCK_STRIDE);
         let grid = Grid { squares: across, dilation: self.dilation };
         let all = down * across * self.dilation * self.dilation;
         for first in (0..all).step_by(TILES_AT_ONCE) {
@@ -145,34 +145,47 @@ struct Tiles {
     count: usize,
 }
 
+/// Windows and products lie as `[blocks of channels, 36, TILES_AT_ONCE + 1, 16]`: all distances are constants that become part of the instructions.
+/// The one tile too many keeps the 36 values of a tile from meeting in few sets of the cache.
+const PRODUCT_STRIDE: usize = (TILES_AT_ONCE + 1) * CHANNEL_BLOCK;
+/// Elements of all tiles' values for a block of channels.
+const BLOCK_STRIDE: usize = PRODUCTS * PRODUCT_STRIDE;
+
 impl<E: Element> Winograd<'_, '_, E> {
-    /// Bᵀ d B of every tile and channel of a group, as `[36, count, C]`.
+    /// Bᵀ d B of every tile and channel of a group.
     #[inline(always)]
     fn transform_windows<V: Vector<Elem = E>>(&self, tiles: Tiles, group: usize, windows: &mut [E]) {
         let group = &self.groups[group];
         let source = &self.sources[group.source];
-        let channels = group.channels.len().next_multiple_of(CHANNEL_BLOCK);
-        let product_stride = tiles.count * channels;
-        assert!(windows.len() >= PRODUCTS * product_stride);
+        let blocks = group.channels.len().div_ceil(CHANNEL_BLOCK);
+        assert!(windows.len() >= blocks * BLOCK_STRIDE && tiles.count <= TILES_AT_ONCE);
         let (row_step, column_step) = (self.dilation * source.row_stride(), self.dilation * source.channels());
         for tile in 0..tiles.count {
             let (row, column) = tiles.grid.corner(tiles.first + tile);
-            for channel in (0..channels).step_by(V::LANES) {
-                let at = row * source.row_stride() + column * source.channels() + group.channels.start + channel;
-                // SAFETY: the source holds the windows of all whole tiles and the group's channels, `windows` all products of the
-                // tiles; `run` and the line above have checked it.
-                unsafe {
-                    let pixels = source.as_ptr().add(at);
+            let corner = row * source.row_stride() + column * source.channels() + group.channels.start;
+            for block in 0..blocks {
+                for lane in (0..CHANNEL_BLOCK).step_by(V::LANES) {
                     let mut columns = [[V::splat(E::ZERO); WINDOW]; WINDOW];
-                    for (j, column) in columns.iter_mut().enumerate() {
-                        let window = std::array::from_fn(|i| V::load_from(pixels.add(i * row_step + j * column_step)));
-                        *column = transformed_window(window);
-                    }
-                    let target = windows.as_mut_ptr().add(tile * channels + channel);
-                    for i in 0..WINDOW {
-                        let row = transformed_window(std::array::from_fn(|j| columns[j][i]));
-                        for (j, value) in row.into_iter().enumerate() {
-                            value.store_to(target.add((i * WINDOW + j) * product_stride));
+                    // SAFETY: the source holds the windows of all whole tiles and the group's channels, as `run` has checked; `windows`
+                    // holds all tiles' values of every block, as asserted.
+                    unsafe {
+                        let mut pixels = source.as_ptr().add(corner + block * CHANNEL_BLOCK + lane);
+                        for column in &mut columns {
+                            let mut pixel = pixels;
+                            let mut window = [V::splat(E::ZERO); WINDOW];
+                            for value in &mut window {
+                                *value = V::load_from(pixel);
+                                pixel = pixel.wrapping_add(row_step);
+                            }
+                            *column = transformed_window(window);
+                            pixels = pixels.wrapping_add(column_step);
+                        }
+                        let target = windows.as_mut_ptr().add(block * BLOCK_STRIDE + tile * CHANNEL_BLOCK + lane);
+                        let rows: [[V; WINDOW]; WINDOW] = std::array::from_fn(|i| columns.map(|column| column[i]));
+                        for (i, row) in rows.into_iter().enumerate() {
+                            for (j, value) in transformed_window(row).into_iter().enumerate() {
+                                value.store_to(target.add((i * WINDOW + j) * PRODUCT_STRIDE));
+                            }
                         }
                     }
                 }
@@ -180,7 +193,7 @@ impl<E: Element> Winograd<'_, '_, E> {
         }
     }
 
-    /// Adds a group's products, `[36, count, O]`; the first group's replace what was there.
+    /// Adds a group's products; the first group's replace what was there.
     #[inline(always)]
     fn multiply<V: Vector<Elem = E>>(
         &self,
@@ -192,30 +205,29 @@ impl<E: Element> Winograd<'_, '_, E> {
     ) {
         let outputs = self.out.channels();
         let depth = self.packed.len() / outputs / PRODUCTS;
-        let channels = self.groups[group].channels.len().next_multiple_of(CHANNEL_BLOCK);
+        let channels = self.groups[group].channels.len();
+        let blocks = channels.div_ceil(CHANNEL_BLOCK);
+        let out_blocks = outputs / CHANNEL_BLOCK;
+        assert!(windows.len() >= blocks * BLOCK_STRIDE && products.len() >= out_blocks * BLOCK_STRIDE);
+        assert!(tiles.count <= TILES_AT_ONCE);
         let block_stride = PRODUCTS * depth * CHANNEL_BLOCK;
-        assert!(
-            products.len() >= PRODUCTS * tiles.count * outputs && windows.len() >= PRODUCTS * tiles.count * channels
-        );
         for product in 0..PRODUCTS {
-            let mut output = 0;
-            while output < outputs {
-                let strip = output / CHANNEL_BLOCK * block_stride + (product * depth + before) * CHANNEL_BLOCK;
+            let mut block = 0;
+            while block < out_blocks {
+                let strip = block * block_stride + (product * depth + before) * CHANNEL_BLOCK;
                 let step = Step {
-                    windows: windows[product * tiles.count * channels..].as_ptr(),
+                    windows: windows[product * PRODUCT_STRIDE..].as_ptr(),
                     channels,
-                    depth: self.groups[group].weights.len(),
                     strip: Strip { start: self.packed[strip..].as_ptr(), block_stride },
-                    products: products[product * tiles.count * outputs + output..].as_mut_ptr(),
-                    outputs,
+                    products: products[block * BLOCK_STRIDE + product * PRODUCT_STRIDE..].as_mut_ptr(),
                     count: tiles.count,
                     adds: group > 0,
                 };
-                // SAFETY: the slices hold all tiles of this product, and two blocks of outputs where two are taken.
+                // SAFETY: the slices hold this product of all tiles and blocks, and two blocks are taken only where there are two.
                 unsafe {
-                    if V::LANES == CHANNEL_BLOCK && output + 2 * CHANNEL_BLOCK <= outputs {
+                    if V::LANES == CHANNEL_BLOCK && block + 2 <= out_blocks {
                         step.run::<V, 2>();
-                        output += 2 * CHANNEL_BLOCK;
+                        block += 2;
                         continue;
                     }
                     match CHANNEL_BLOCK / V::LANES {
@@ -224,7 +236,7 @@ impl<E: Element> Winograd<'_, '_, E> {
                         _ => step.run::<V, 4>(),
                     }
                 }
-                output += CHANNEL_BLOCK;
+                block += 1;
             }
         }
     }
@@ -232,37 +244,47 @@ impl<E: Element> Winograd<'_, '_, E> {
     /// Aᵀ m A of every tile, finished and written where it lies inside the rectangle.
     #[inline(always)]
     fn transform_products<V: Vector<Elem = E>>(&mut self, tiles: Tiles, products: &[E]) {
-        let (rows, columns, outputs) = (self.out.rows(), self.out.columns(), self.out.channels());
-        let product_stride = tiles.count * outputs;
-        assert!(products.len() >= PRODUCTS * product_stride);
-        let row_stride = self.out.row_stride();
+        let (rows, columns) = (self.out.rows(), self.out.columns());
+        let blocks = self.out.channels() / CHANNEL_BLOCK;
+        assert!(products.len() >= blocks * BLOCK_STRIDE && tiles.count <= TILES_AT_ONCE);
         for tile in 0..tiles.count {
             let (row, column) = tiles.grid.corner(tiles.first + tile);
-            for output in (0..outputs).step_by(V::LANES) {
-                // SAFETY: all products of the tiles are there, and results are written only inside the rectangle, for which
-                // `run` has checked the epilogue.
-                unsafe {
-                    let source = products.as_ptr().add(tile * outputs + output);
+            let last = (TILE - 1) * self.dilation;
+            let whole = column + last < columns;
+            for block in 0..blocks {
+                for lane in (0..CHANNEL_BLOCK).step_by(V::LANES) {
+                    let output = block * CHANNEL_BLOCK + lane;
                     let mut halves = [[V::splat(E::ZERO); WINDOW]; TILE];
-                    for j in 0..WINDOW {
-                        let column: [V; WINDOW] =
-                            std::array::from_fn(|i| V::load_from(source.add((i * WINDOW + j) * product_stride)));
-                        for (halves, value) in halves.iter_mut().zip(transformed_products(column)) {
-                            halves[j] = value;
+                    // SAFETY: `products` holds all tiles' values of every block, as asserted; results are written only inside the
+                    // rectangle, for which `run` has checked the epilogue.
+                    unsafe {
+                        let source = products.as_ptr().add(block * BLOCK_STRIDE + tile * CHANNEL_BLOCK + lane);
+                        for j in 0..WINDOW {
+                            let column: [V; WINDOW] =
+                                std::array::from_fn(|i| V::load_from(source.add((i * WINDOW + j) * PRODUCT_STRIDE)));
+                            for (halves, value) in halves.iter_mut().zip(transformed_products(column)) {
+                                halves[j] = value;
+                            }
                         }
-                    }
-                    for (i, half) in halves.into_iter().enumerate() {
-                        let row = row + i * self.dilation;
-                        if row >= rows {
-                            break;
-                        }
-                        for (j, sum) in transformed_products(half).into_iter().enumerate() {
-                            let column = column + j * self.dilation;
-                            if column >= columns {
+                        for (i, half) in halves.into_iter().enumerate() {
+                            let row = row + i * self.dilation;
+                            if row >= rows {
                                 break;
                             }
-                            let y = self.epilogue.finish(sum, self.bias, (row, column, output));
-                            y.store_to(self.out.as_mut_ptr().add(row * row_stride + column * outputs + output));
+                            let results = transformed_products(half);
+                            if whole {
+                                let results = results.map(|result| [result]);
+                                let place = (row, column, output);
+                                self.epilogue.finish(results, self.bias, place, self.dilation, &mut self.out);
+                                continue;
+                            }
+                            for (j, result) in results.into_iter().enumerate() {
+                                let column = column + j * self.dilation;
+                                if column < columns {
+                                    let place = (row, column, output);
+                                    self.epilogue.finish([[result]], self.bias, place, 1, &mut self.out);
+                                }
+                            }
                         }
                     }
                 }
@@ -271,21 +293,19 @@ impl<E: Element> Winograd<'_, '_, E> {
     }
 }
 
-/// One product of all tiles: windows `[count, channels]` times weights `[depth, outputs]`.
+/// One product of all tiles: windows times weights.
 struct Step<E> {
     windows: *const E,
     channels: usize,
-    depth: usize,
     strip: Strip<E>,
     products: *mut E,
-    outputs: usize,
     count: usize,
     adds: bool,
 }
 
 impl<E: Element> Step<E> {
     /// # Safety
-    /// The pointers must reach over `count` tiles and `N` vectors of outputs.
+    /// The pointers must reach over `count` tiles and the blocks of `N` vectors of outputs.
     #[inline(always)]
     unsafe fn run<V: Vector<Elem = E>, const N: usize>(&self) {
         let mut tile = 0;
@@ -319,20 +339,27 @@ impl<E: Element> Step<E> {
     #[inline(always)]
     unsafe fn block<V: Vector<Elem = E>, const P: usize, const N: usize>(&self, tile: usize) {
         let mut sums = [[V::splat(E::ZERO); N]; P];
+        let place = |n: usize| n * V::LANES / CHANNEL_BLOCK * BLOCK_STRIDE + n * V::LANES % CHANNEL_BLOCK;
         // SAFETY: the caller vouches for these tiles and outputs.
         unsafe {
-            let target = self.products.add(tile * self.outputs);
+            let target = self.products.add(tile * CHANNEL_BLOCK);
             if self.adds {
                 for (p, sums) in sums.iter_mut().enumerate() {
                     for (n, sum) in sums.iter_mut().enumerate() {
-                        *sum = V::load_from(target.add(p * self.outputs + n * V::LANES));
+                        *sum = V::load_from(target.add(p * CHANNEL_BLOCK + place(n)));
                     }
                 }
             }
-            multiply_add(&mut sums, self.windows.add(tile * self.channels), self.channels, self.strip, self.depth);
+            let windows = self.windows.add(tile * CHANNEL_BLOCK);
+            for channel in (0..self.channels).step_by(CHANNEL_BLOCK) {
+                let windows = windows.add(channel / CHANNEL_BLOCK * BLOCK_STRIDE);
+                let strip = Strip { start: self.strip.start.add(channel * CHANNEL_BLOCK), ..self.strip };
+                let count = CHANNEL_BLOCK.min(self.channels - channel);
+                multiply_add(&mut sums, windows, CHANNEL_BLOCK, strip, count);
+            }
             for (p, sums) in sums.into_iter().enumerate() {
                 for (n, sum) in sums.into_iter().enumerate() {
-                    sum.store_to(target.add(p * self.outputs + n * V::LANES));
+                    sum.store_to(target.add(p * CHANNEL_BLOCK + place(n)));
                 }
             }
         }
