@@ -29,6 +29,12 @@ pub(crate) struct Spool {
     file: File,
 }
 
+impl Default for Store {
+    fn default() -> Self {
+        Self::Memory(Vec::new())
+    }
+}
+
 impl Store {
     /// Room for so many values.
     pub(crate) fn new(place: Place<'_>, length: usize) -> Result<Self> {
@@ -40,6 +46,21 @@ impl Store {
                 file.set_len(4 * length as u64).map_err(Error::Spool)?;
                 Ok(Self::Spool(Spool { file }))
             }
+        }
+    }
+
+    /// Makes room for so many values in memory.
+    pub(crate) fn resize(&mut self, length: usize) {
+        if self.values().len() != length {
+            *self = Self::Memory(buffer::zeroed(length));
+        }
+    }
+
+    /// The values of a store that is in memory; none of one that is not.
+    pub(crate) fn values(&self) -> &[f32] {
+        match self {
+            Self::Memory(values) => values,
+            Self::Spool(_) => &[],
         }
     }
 

@@ -1,9 +1,9 @@
 //! The spatial attentive module.
 
+use derain_ops::Activation;
 use derain_ops::conv2d::cpu::{Convolution, Epilogue};
 use derain_ops::irnn::RectScans;
 use derain_ops::rect::{Rect, padded};
-use derain_ops::{Activation, buffer};
 
 use super::super::layers::{DirectionBranch, SpatialAttention};
 use super::edges::Edges;
@@ -11,6 +11,16 @@ use super::scans::BandPlace;
 use super::{COLUMNS, Scratch, convolve, load_window, planned, sigmoid, tiles};
 use crate::Result;
 use crate::engine::{Frame, Input, Store};
+
+/// What attention modules keep beside the two large stores, from one module to the next.
+#[derive(Default)]
+pub(super) struct Workspace {
+    /// The latest attention map, `[H, W]`.
+    pub(super) map: Store,
+    /// The directions' weights, `[H, W, 4]`.
+    directions: Store,
+    edges: Edges,
+}
 
 /// Scan directions, and sources of the convolutions behind the scans.
 const DIRECTIONS: usize = 4;
@@ -53,22 +63,28 @@ impl PlannedAttention {
         self.convolutions().map(Convolution::work_per_pixel).sum()
     }
 
-    /// The attention map `[H, W]` of `features`; `spare` is as large and is written over.
+    /// The attention map of `features`, into the workspace; `spare` is as large as `features` and is written over.
     pub(super) fn run(
         &self,
         frame: &Frame<'_, Scratch>,
         channels: usize,
         features: &Store,
         spare: &mut Store,
-    ) -> Result<Vec<f32>> {
+        workspace: &mut Workspace,
+    ) -> Result<()> {
         let size = (frame.height, frame.width);
-        let maps = self.branch.as_ref().map(|branch| branch.run(frame, channels, features, spare)).transpose()?;
-        let maps = maps.as_ref().map(|maps| Rect::new(maps, size.0, size.1, DIRECTIONS, size.1 * DIRECTIONS));
+        let Workspace { map, directions, edges } = workspace;
+        let maps = match &self.branch {
+            None => None,
+            Some(branch) => {
+                branch.run(frame, channels, features, spare, directions)?;
+                Some(Rect::new(directions.values(), size.0, size.1, DIRECTIONS, size.1 * DIRECTIONS))
+            }
+        };
         let input = Input { store: features, channels, reach: self.conv_in.reach() };
         convolve(frame, &self.conv_in, Activation::None, input, (spare, channels))?;
 
-        let mut edges = Edges::new(frame, channels);
-        edges.fill(frame, spare, &self.scans1)?;
+        edges.fill(frame, channels, spare, &self.scans1)?;
         frame.update((&mut *spare, channels), self.conv2.work_per_pixel(), |scratch, index, mut band| {
             let Scratch { scans, form, .. } = scratch;
             let rows = band.rows();
@@ -88,11 +104,11 @@ impl PlannedAttention {
             Ok(())
         })?;
 
-        edges.fill(frame, spare, &self.scans2)?;
-        let mut map = Store::Memory(buffer::zeroed(frame.pixels()));
+        edges.fill(frame, channels, spare, &self.scans2)?;
+        map.resize(frame.pixels());
         let input = Input { store: spare, channels, reach: 0 };
         let work = self.conv3.work_per_pixel() + self.conv_out.work_per_pixel();
-        frame.pass(input, (&mut map, 1), work, |scratch, mut band| {
+        frame.pass(input, (map, 1), work, |scratch, mut band| {
             let Scratch { scans, form, middle, narrow, .. } = scratch;
             let rows = band.rows.len();
             let features = band.input.part(band.rows.start - band.input_row, 0, rows, size.1);
@@ -120,8 +136,7 @@ impl PlannedAttention {
                 },
             );
             Ok(())
-        })?;
-        Ok(map.into_memory())
+        })
     }
 }
 
@@ -144,22 +159,23 @@ impl PlannedBranch {
         [&self.conv1, &self.conv2, &self.conv3]
     }
 
-    /// One weight for each direction, `[H, W, 4]`; `spare` is written over.
+    /// One weight for each direction, into `maps` `[H, W, 4]`; `spare` is written over.
     fn run(
         &self,
         frame: &Frame<'_, Scratch>,
         channels: usize,
         features: &Store,
         spare: &mut Store,
-    ) -> Result<Vec<f32>> {
+        maps: &mut Store,
+    ) -> Result<()> {
         let narrow_channels = padded(self.conv1.outputs());
         let input = Input { store: features, channels, reach: self.conv1.reach() };
         convolve(frame, &self.conv1, Activation::Relu, input, (&mut *spare, narrow_channels))?;
 
-        let mut maps = Store::Memory(buffer::zeroed(DIRECTIONS * frame.pixels()));
+        maps.resize(DIRECTIONS * frame.pixels());
         let input = Input { store: spare, channels: narrow_channels, reach: self.conv2.reach() };
         let work = self.conv2.work_per_pixel() + self.conv3.work_per_pixel();
-        frame.pass(input, (&mut maps, DIRECTIONS), work, |scratch, mut band| {
+        frame.pass(input, (maps, DIRECTIONS), work, |scratch, mut band| {
             let rows = band.rows.len();
             for (column, columns) in tiles(frame.width, COLUMNS) {
                 let relu = Epilogue::activation(Activation::Relu);
@@ -181,7 +197,6 @@ impl PlannedBranch {
                 }
             }
             Ok(())
-        })?;
-        Ok(maps.into_memory())
+        })
     }
 }

@@ -12,6 +12,7 @@ use crate::engine::{Frame, Store};
 const COLUMNS: usize = 64;
 
 /// For each band, of rows r0..r1, four rows of features. Those that would lie outside the picture are never looked at.
+#[derive(Default)]
 pub(super) struct Edges {
     row: usize,
     /// Row r0 - 1.
@@ -34,12 +35,6 @@ pub(super) struct BandEdges<'a> {
 }
 
 impl Edges {
-    pub(super) fn new(frame: &Frame<'_, Scratch>, channels: usize) -> Self {
-        let row = frame.width * channels;
-        let rows = || vec![0.0; frame.bands() * row];
-        Self { row, above: rows(), below: rows(), down: rows(), up: rows() }
-    }
-
     pub(super) fn of(&self, band: usize) -> BandEdges<'_> {
         let at = band * self.row..(band + 1) * self.row;
         BandEdges {
@@ -51,8 +46,18 @@ impl Edges {
     }
 
     /// Scans `store` once downwards and once upwards, keeping only what bands need.
-    pub(super) fn fill(&mut self, frame: &Frame<'_, Scratch>, store: &Store, scans: &RectScans) -> Result<()> {
+    pub(super) fn fill(
+        &mut self,
+        frame: &Frame<'_, Scratch>,
+        channels: usize,
+        store: &Store,
+        scans: &RectScans,
+    ) -> Result<()> {
         let Self { row, above, below, down, up } = self;
+        *row = frame.width * channels;
+        for rows in [&mut *above, below, down, up] {
+            rows.resize(frame.bands() * *row, 0.0);
+        }
         let (downwards, upwards) = rayon::join(
             || fill_downwards(frame, store, scans, *row, [above, below, down]),
             || fill_upwards(frame, store, scans, *row, up),

@@ -21,7 +21,7 @@ use super::layers::Conv;
 use super::{Layer, Spanet};
 use crate::Result;
 use crate::engine::{Band, Frame, Input, Place, Progress, Store};
-use attention::PlannedAttention;
+use attention::{PlannedAttention, Workspace};
 use block::PlannedBlock;
 
 /// Columns of a rectangle of a convolution. With [`BAND_ROWS`] and 32 channels some 400 kB, a part of a second-level cache.
@@ -86,7 +86,7 @@ impl Planned {
         let mut picture = Store::Memory(pixels);
         let mut features = Store::new(place, frame.pixels() * channels)?;
         let mut spare = Store::new(place, frame.pixels() * channels)?;
-        let mut map = None;
+        let mut workspace = Workspace::default();
         let mut first_map = None;
         for layer in &self.layers {
             match *layer {
@@ -95,12 +95,11 @@ impl Planned {
                     convolve(&frame, &self.conv_in, Activation::Relu, input, (&mut features, channels))?;
                 }
                 Layer::Attend(module) => {
-                    let latest = self.attention[module].run(&frame, channels, &features, &mut spare)?;
-                    first_map.get_or_insert_with(|| latest.clone());
-                    map = Some(latest);
+                    self.attention[module].run(&frame, channels, &features, &mut spare, &mut workspace)?;
+                    first_map.get_or_insert_with(|| workspace.map.values().to_vec());
                 }
                 Layer::Block { index, attentive } => {
-                    let map = map.as_deref().filter(|_| attentive);
+                    let map = attentive.then(|| workspace.map.values());
                     self.blocks[index].run(&frame, channels, &features, &mut spare, map)?;
                     std::mem::swap(&mut features, &mut spare);
                 }
