@@ -30,6 +30,7 @@ pub mod max_pool2d;
 mod plane;
 pub mod rect;
 pub mod rlcn;
+pub mod reuse;
 mod simd;
 mod storage;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use derain_ops::rect::{Rect, RectMut};
+use derain_ops::reuse::Reused;
 use rayon::prelude::*;
 
 use super::Store;
@@ -15,12 +16,12 @@ use crate::Result;
 pub(crate) struct Progress<'a>(pub(crate) &'a (dyn Fn(f64) + Sync));
 
 /// A picture's size, how it is cut into bands, and the threads' memory.
-pub(crate) struct Frame<'a, S> {
+pub(crate) struct Frame<'a, S: Send + 'static> {
     pub(crate) height: usize,
     pub(crate) width: usize,
     /// Rows of a band, the last one perhaps fewer; a multiple of every convolution's grid.
     pub(crate) band_rows: usize,
-    threads: Vec<Mutex<Thread<S>>>,
+    threads: Vec<Mutex<Reused<Thread<S>>>>,
     progress: Progress<'a>,
     work_done: AtomicU64,
     work_in_all: u64,
@@ -62,10 +63,10 @@ pub(crate) struct Input<'a> {
     pub(crate) reach: usize,
 }
 
-impl<'a, S: Default + Send> Frame<'a, S> {
+impl<'a, S: Default + Send + 'static> Frame<'a, S> {
     /// `work` is the number of multiply-adds that all passes will do, for the progress.
     pub(crate) fn new(height: usize, width: usize, band_rows: usize, progress: Progress<'a>, work: u64) -> Self {
-        let threads = (0..rayon::current_num_threads()).map(|_| Mutex::default()).collect();
+        let threads = (0..rayon::current_num_threads()).map(|_| Mutex::new(Reused::take())).collect();
         let work_done = AtomicU64::new(0);
         Self { height, width, band_rows, threads, progress, work_done, work_in_all: work.max(1) }
     }
@@ -196,7 +197,7 @@ impl<'a, S: Default + Send> Frame<'a, S> {
     fn with_thread<R>(&self, work: impl FnOnce(&mut Thread<S>) -> R) -> R {
         let index = rayon::current_thread_index().unwrap_or(0) % self.threads.len();
         // Nobody waits here: within a pool every thread has a memory of its own, and `work` starts no other parallel work.
-        work(&mut self.threads[index].lock().unwrap_or_else(PoisonError::into_inner))
+        work(self.threads[index].lock().unwrap_or_else(PoisonError::into_inner).get())
     }
 
     fn advance(&self, work: u64) {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use derain_ops::buffer;
 
@@ -23,6 +24,12 @@ pub(crate) enum Store {
     Spool(Spool),
 }
 
+/// Memory of stores that are gone, for the next picture: the system would clear its pages anew, which takes a tenth of a small picture's time.
+static IDLE: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+/// Values of the largest store that is kept, 64 MB, and how many are: enough for a network's two.
+const LARGEST_KEPT: usize = 16 << 20;
+const MOST_KEPT: usize = 2;
+
 /// A temporary file that holds f32 values.
 #[derive(Debug)]
 pub(crate) struct Spool {
@@ -36,16 +43,34 @@ impl Default for Store {
 }
 
 impl Store {
-    /// Room for so many values.
+    /// Room for so many values, of whatever kind.
     pub(crate) fn new(place: Place<'_>, length: usize) -> Result<Self> {
         match place {
-            Place::Memory => Ok(Self::Memory(buffer::zeroed(length))),
+            Place::Memory => {
+                let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+                let found = idle.iter().position(|values| values.len() == length).map(|at| idle.swap_remove(at));
+                drop(idle);
+                Ok(Self::Memory(found.unwrap_or_else(|| buffer::zeroed(length))))
+            }
             Place::Spool(folder) => {
                 let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in).map_err(Error::Spool)?;
                 // Says at once when the disk cannot address so much; blocks are taken as rows are written.
                 file.set_len(4 * length as u64).map_err(Error::Spool)?;
                 Ok(Self::Spool(Spool { file }))
             }
+        }
+    }
+
+    /// Gives the memory of a store to the next one of its size.
+    pub(crate) fn recycle(self) {
+        if let Self::Memory(values) = self
+            && values.len() <= LARGEST_KEPT
+        {
+            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() >= MOST_KEPT {
+                idle.remove(0);
+            }
+            idle.push(values);
         }
     }
 

@@ -109,6 +109,8 @@ impl Planned {
                 }
             }
         }
+        features.recycle();
+        spare.recycle();
         Ok(PlannedOutput { clean: picture.into_memory(), attention: first_map })
     }
 

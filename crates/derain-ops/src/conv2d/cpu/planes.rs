@@ -10,6 +10,7 @@ use super::{Convolution, Epilogue, Weights};
 use crate::element::Element;
 use crate::interleave::{Interleave, Separate};
 use crate::rect::{Patch, Rect, padded};
+use crate::reuse::Reused;
 use crate::{Isa, Planes, Result, buffer};
 
 /// Columns of a rectangle: with [`RECT_ROWS`] and 32 channels some 400 kB, well inside a second-level cache.
@@ -87,7 +88,8 @@ fn run<E: Element>(
     // Where rectangles start changes no bit (they lie on the form's grid), so the number of threads may choose their height.
     let wanted = planes.batch * height * width.div_ceil(RECT_COLUMNS) / (4 * rayon::current_num_threads());
     let rows = wanted.next_multiple_of(FEWEST_ROWS).clamp(FEWEST_ROWS, RECT_ROWS);
-    bands(out, planes, outputs, rows).into_par_iter().for_each_init(Scratch::default, |scratch, mut band| {
+    bands(out, planes, outputs, rows).into_par_iter().for_each_init(Reused::<Scratch<E>>::take, |scratch, mut band| {
+        let scratch = scratch.get();
         let Band { picture, first_row, rows, .. } = band;
         let x = &x[picture * channels * pixels..][..channels * pixels];
         let (residual, scale) = (extras.residual(picture, pixels), extras.scale(picture, pixels));

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use crate::element::Element;
 use crate::interleave::Interleave;
 use crate::rect::{Patch, Rect, padded};
+use crate::reuse::Reused;
 use crate::simd::{Kernel, Vector};
 use crate::{Isa, Planes};
 
@@ -35,7 +36,8 @@ pub(super) fn run<E: Element>(
             }
         }
     }
-    let sums_of = |patches: &mut (Patch<E>, Patch<E>), &(picture, row, column): &(usize, usize, usize)| {
+    let sums_of = |patches: &mut Reused<(Patch<E>, Patch<E>)>, &(picture, row, column): &(usize, usize, usize)| {
+        let patches = patches.get();
         let (rows, columns) = (PIECE_ROWS.min(height - row), PIECE_COLUMNS.min(width - column));
         let x = &x[picture * channels * pixels..][..channels * pixels];
         let grad = &grad[picture * outputs * pixels..][..outputs * pixels];
@@ -54,7 +56,7 @@ pub(super) fn run<E: Element>(
     const AT_ONCE: usize = 64;
     let mut total = vec![0f64; (taps * padded(channels) + 1) * padded(outputs)];
     for pieces in pieces.chunks(AT_ONCE) {
-        let sums: Vec<Vec<E>> = pieces.par_iter().map_init(Default::default, sums_of).collect();
+        let sums: Vec<Vec<E>> = pieces.par_iter().map_init(Reused::take, sums_of).collect();
         for sums in sums {
             for (total, sum) in total.iter_mut().zip(sums) {
                 *total += sum.to_f64();

@@ -1,0 +1,58 @@
+//! Scratch memory that outlives a call: what one call has allocated and touched serves the next.
+//!
+//! A layer's rectangles are some hundred kilobytes a thread. Allocated anew for every call they cost more than the arithmetic of a small
+//! picture: the allocator hands such blocks back to the system, which clears their pages again each time.
+
+use std::any::Any;
+use std::sync::{Mutex, PoisonError};
+
+/// Scratch that no call is using. As many of a kind pile up as were ever in use at once, about one for each thread.
+static IDLE: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
+
+/// A scratch of type `S` for as long as this lives.
+#[derive(Debug)]
+pub struct Reused<S: Send + 'static>(Option<Box<S>>);
+
+impl<S: Default + Send + 'static> Reused<S> {
+    /// One that lies idle, with whatever its last user has left in it, or a new one.
+    pub fn take() -> Self {
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = idle.iter().rposition(|scratch| scratch.is::<S>()).map(|at| idle.swap_remove(at));
+        drop(idle);
+        Self(Some(found.and_then(|scratch| scratch.downcast().ok()).unwrap_or_default()))
+    }
+
+    /// The scratch.
+    pub fn get(&mut self) -> &mut S {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl<S: Send + 'static> Drop for Reused<S> {
+    fn drop(&mut self) {
+        if let Some(scratch) = self.0.take() {
+            IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scratch_comes_back_with_what_it_held() {
+        #[derive(Default)]
+        struct Own(Vec<u8>);
+        let mut first = Reused::<Own>::take();
+        let mut second = Reused::<Own>::take();
+        first.get().0.push(1);
+        second.get().0.push(2);
+        drop(first);
+        assert_eq!(Reused::<Own>::take().get().0, [1]);
+        drop(second);
+        let (mut one, mut other) = (Reused::<Own>::take(), Reused::<Own>::take());
+        assert_eq!(one.get().0.len() + other.get().0.len(), 2);
+        assert!(Reused::<Own>::take().get().0.is_empty());
+    }
+}
