@@ -38,9 +38,10 @@ const SHAPES: [(usize, usize, usize, usize, usize); 7] = [
 /// As many floating-point operations as a convolution has, as independent chains of multiply-adds that stay in registers: the time
 /// below which no direct convolution can go. Compiled for the instruction set that the kernels use.
 fn peak(flops: f64) -> f32 {
-    let threads = rayon::current_num_threads();
-    let multiply_adds = (flops / 2.0) as usize / threads;
-    (0..threads)
+    // Many pieces, so that a thread that the system interrupts does not hold up the others' share.
+    const PIECES: usize = 64;
+    let multiply_adds = (flops / 2.0) as usize / PIECES;
+    (0..PIECES)
         .into_par_iter()
         .map(|_| match Isa::current() {
             // SAFETY: the current instruction set is one that the processor has.
