@@ -17,6 +17,7 @@ use std::hint::black_box;
 
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
+use derain::ops::buffer::Aligned;
 use derain::ops::conv2d::cpu::{Convolution, Epilogue, Weights};
 use derain::ops::conv2d::{Activation, Form};
 use derain::ops::rect::{Rect, RectMut, padded};
@@ -106,19 +107,20 @@ fn chains(multiply_adds: usize) -> f32 {
 /// A form on a picture whose channels lie side by side, with all threads.
 struct SideBySide {
     convolution: Convolution<f32>,
-    source: Vec<f32>,
+    source: Aligned<f32>,
     columns: usize,
     channels: usize,
     side: usize,
-    out: Vec<f32>,
+    out: Aligned<f32>,
 }
 
 impl SideBySide {
     fn new(form: Form, weights: Weights<'_, f32>, channels: usize, dilation: usize, side: usize) -> Option<Self> {
         let convolution = Convolution::with_form(Isa::current(), form, weights, &[channels], dilation).ok()?;
         let columns = convolution.source_extent(side);
-        let source = pattern(columns * columns * padded(channels));
-        let out = vec![0.0; side * side * padded(weights.outputs)];
+        let mut source = Aligned::zeroed(columns * columns * padded(channels));
+        source.copy_from_slice(&pattern(columns * columns * padded(channels)));
+        let out = Aligned::zeroed(side * side * padded(weights.outputs));
         Some(Self { convolution, source, columns, channels: padded(channels), side, out })
     }
 
@@ -130,7 +132,7 @@ impl SideBySide {
         let source = Rect::new(source, *columns, *columns, *channels, stride);
         let outputs = padded(convolution.outputs());
         let bands = out.par_chunks_mut(ROWS * *side * outputs).enumerate();
-        bands.for_each_init(Vec::new, |scratch, (band, out)| {
+        bands.for_each_init(Aligned::default, |scratch, (band, out)| {
             let rows = out.len() / (*side * outputs);
             let mut out = RectMut::new(out, rows, *side, outputs, *side * outputs);
             for column in (0..*side).step_by(COLUMNS) {

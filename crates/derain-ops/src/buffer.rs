@@ -1,6 +1,79 @@
 //! Large result buffers.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::element::Element;
+
+/// Bytes of a cache line, and of the widest vector. A vector that crosses a line costs two accesses, and what allocators hand out starts
+/// 16 bytes into one.
+const LINE: usize = 64;
+
+/// A buffer that starts at a cache line.
+#[derive(Debug)]
+pub struct Aligned<E> {
+    values: Vec<E>,
+    start: usize,
+    length: usize,
+}
+
+impl<E: Element> Aligned<E> {
+    /// So many zeros, made as [`zeroed`] makes them.
+    pub fn zeroed(length: usize) -> Self {
+        let values = zeroed::<E>(length + LINE / size_of::<E>());
+        let start = values.as_ptr().align_offset(LINE).min(values.len() - length);
+        Self { values, start, length }
+    }
+
+    /// Grows to at least so many elements; what was there is lost then.
+    pub fn reserve(&mut self, length: usize) {
+        if self.length < length {
+            *self = Self::zeroed(length);
+        }
+    }
+
+    /// The elements as a vector, without a copy where that is how the buffer was made.
+    pub fn into_vec(mut self) -> Vec<E> {
+        self.values.truncate(self.start + self.length);
+        self.values.drain(..self.start);
+        self.values
+    }
+}
+
+/// Takes a vector as it is, wherever it starts.
+impl<E> From<Vec<E>> for Aligned<E> {
+    fn from(values: Vec<E>) -> Self {
+        Self { start: 0, length: values.len(), values }
+    }
+}
+
+impl<E> Default for Aligned<E> {
+    fn default() -> Self {
+        Self::from(Vec::new())
+    }
+}
+
+/// The copy starts at a cache line, too.
+impl<E: Element> Clone for Aligned<E> {
+    fn clone(&self) -> Self {
+        let mut copy = Self::zeroed(self.length);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
+impl<E> Deref for Aligned<E> {
+    type Target = [E];
+
+    fn deref(&self) -> &[E] {
+        &self.values[self.start..self.start + self.length]
+    }
+}
+
+impl<E> DerefMut for Aligned<E> {
+    fn deref_mut(&mut self) -> &mut [E] {
+        &mut self.values[self.start..self.start + self.length]
+    }
+}
 
 /// Below this the pages are few and the system call costs more than it saves.
 #[cfg(target_os = "linux")]
@@ -33,6 +106,19 @@ pub fn zeroed<E: Element>(length: usize) -> Vec<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn aligned_buffers_start_at_a_line_and_hold_what_was_written() {
+        for length in [0, 1, 15, 1000, (4 << 20) / 4 + 3] {
+            let mut buffer = Aligned::<f32>::zeroed(length);
+            assert!(buffer.len() == length && buffer.as_ptr().addr() % LINE == 0 || length == 0);
+            buffer.fill(2.0);
+            let copy = buffer.clone();
+            assert!(length == 0 || copy.as_ptr().addr() % LINE == 0);
+            assert_eq!(copy.into_vec(), vec![2.0; length]);
+        }
+        assert_eq!(Aligned::from(vec![1f64, 2.0]).into_vec(), [1.0, 2.0]);
+    }
 
     #[test]
     fn buffers_of_every_size_are_zero_and_writable() {

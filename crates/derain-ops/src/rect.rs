@@ -3,6 +3,7 @@
 //! Element (row, column, channel) of a rectangle lies at `row · row_stride + column · channels + channel`. A vector then
 //! holds channels of one pixel: any width runs without tails, and a band of whole rows is one piece of memory.
 
+use crate::buffer::Aligned;
 use crate::element::Element;
 
 /// Channels are padded to a multiple of this where a kernel writes them: one AVX-512 vector.
@@ -195,21 +196,24 @@ impl<E: Copy> RectMut<'_, E> {
 }
 
 /// A rectangle that owns its elements and keeps its memory from one shape to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Patch<E> {
-    values: Vec<E>,
+    values: Aligned<E>,
     rows: usize,
     columns: usize,
     channels: usize,
 }
 
+impl<E> Default for Patch<E> {
+    fn default() -> Self {
+        Self { values: Aligned::default(), rows: 0, columns: 0, channels: 0 }
+    }
+}
+
 impl<E: Element> Patch<E> {
     /// Takes on a shape and hands out the rectangle; what it holds is left over from earlier uses.
     pub fn shaped(&mut self, rows: usize, columns: usize, channels: usize) -> RectMut<'_, E> {
-        let length = rows * columns * channels;
-        if self.values.len() < length {
-            self.values.resize(length, E::ZERO);
-        }
+        self.values.reserve(rows * columns * channels);
         (self.rows, self.columns, self.channels) = (rows, columns, channels);
         RectMut::new(&mut self.values, rows, columns, channels, columns * channels)
     }

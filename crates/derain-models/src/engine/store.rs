@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use derain_ops::buffer;
+use derain_ops::buffer::Aligned;
 
 use crate::{Error, Result};
 
@@ -20,12 +20,12 @@ pub(crate) enum Place<'a> {
 /// Rows of f32 values, all of the same length.
 #[derive(Debug)]
 pub(crate) enum Store {
-    Memory(Vec<f32>),
+    Memory(Aligned<f32>),
     Spool(Spool),
 }
 
 /// Memory of stores that are gone, for the next picture: the system would clear its pages anew, which takes a tenth of a small picture's time.
-static IDLE: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+static IDLE: Mutex<Vec<Aligned<f32>>> = Mutex::new(Vec::new());
 /// Values of the largest store that is kept, 64 MB, and how many are: enough for a network's two.
 const LARGEST_KEPT: usize = 16 << 20;
 const MOST_KEPT: usize = 2;
@@ -38,7 +38,7 @@ pub(crate) struct Spool {
 
 impl Default for Store {
     fn default() -> Self {
-        Self::Memory(Vec::new())
+        Self::Memory(Aligned::default())
     }
 }
 
@@ -50,7 +50,7 @@ impl Store {
                 let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
                 let found = idle.iter().position(|values| values.len() == length).map(|at| idle.swap_remove(at));
                 drop(idle);
-                Ok(Self::Memory(found.unwrap_or_else(|| buffer::zeroed(length))))
+                Ok(Self::Memory(found.unwrap_or_else(|| Aligned::zeroed(length))))
             }
             Place::Spool(folder) => {
                 let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in).map_err(Error::Spool)?;
@@ -77,7 +77,7 @@ impl Store {
     /// Makes room for so many values in memory.
     pub(crate) fn resize(&mut self, length: usize) {
         if self.values().len() != length {
-            *self = Self::Memory(buffer::zeroed(length));
+            *self = Self::Memory(Aligned::zeroed(length));
         }
     }
 
@@ -92,7 +92,7 @@ impl Store {
     /// The values of a store that is in memory; none of one that is not.
     pub(crate) fn into_memory(self) -> Vec<f32> {
         match self {
-            Self::Memory(values) => values,
+            Self::Memory(values) => values.into_vec(),
             Self::Spool(_) => Vec::new(),
         }
     }

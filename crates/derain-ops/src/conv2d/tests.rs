@@ -3,6 +3,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use super::cpu::{self, Call, Convolution, Epilogue, Extras, Weights};
 use super::reference::{self, Arguments};
 use super::{Activation, Conv2dOptions, Form, conv2d, conv2d_residual};
+use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::rect::{Patch, Rect, padded};
 use crate::testing::{Noise, assert_close, sum_weighted, to_f64, within_pool};
@@ -226,7 +227,7 @@ fn both_forms_equal_the_reference_from_several_sources() {
                 let mut result = Patch::default();
                 let rects: Vec<Rect<'_, E>> = patches.iter().map(Patch::rect).collect();
                 let out = result.shaped(rows, columns, padded(outputs));
-                convolution.run(&rects, &Epilogue::activation(Activation::None), out, &mut Vec::new());
+                convolution.run(&rects, &Epilogue::activation(Activation::None), out, &mut Aligned::default());
                 let mut got = Vec::new();
                 for output in 0..outputs {
                     for row in 0..rows {

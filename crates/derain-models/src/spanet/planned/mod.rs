@@ -13,6 +13,7 @@ mod scans;
 #[cfg(test)]
 pub(super) mod tests;
 
+use derain_ops::buffer::Aligned;
 use derain_ops::conv2d::cpu::{Convolution, Epilogue};
 use derain_ops::rect::{Patch, RectMut, padded};
 use derain_ops::{Activation, Isa};
@@ -57,7 +58,7 @@ struct Scratch {
     middle: Patch<f32>,
     narrow: Patch<f32>,
     scans: scans::Scratch,
-    form: Vec<f32>,
+    form: Aligned<f32>,
 }
 
 impl Planned {
@@ -83,7 +84,7 @@ impl Planned {
         let work = (height * width) as u64 * self.work_per_pixel();
         let frame: Frame<'_, Scratch> = Frame::new(height, width, band_rows(height), progress, work);
         let channels = self.channels;
-        let mut picture = Store::Memory(pixels);
+        let mut picture = Store::Memory(pixels.into());
         let mut features = Store::new(place, frame.pixels() * channels)?;
         let mut spare = Store::new(place, frame.pixels() * channels)?;
         let mut workspace = Workspace::default();

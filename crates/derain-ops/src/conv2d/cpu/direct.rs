@@ -3,21 +3,23 @@
 use super::epilogue::Epilogue;
 use super::multiply::{Strip, block_pixels, multiply_add};
 use super::{Group, Weights};
+use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::rect::{CHANNEL_BLOCK, Rect, RectMut};
 use crate::simd::{Kernel, Vector};
 
 /// Weights as `[O / 16, groups, K·K, C of the group, 16]`, zero where there is no such output channel.
-pub(super) fn pack<E: Element>(weights: &Weights<'_, E>, groups: &[Group]) -> Vec<E> {
+pub(super) fn pack<E: Element>(weights: &Weights<'_, E>, groups: &[Group]) -> Aligned<E> {
     let taps = weights.size * weights.size;
     let channels = weights.channels();
-    let mut packed = Vec::with_capacity(weights.outputs.next_multiple_of(CHANNEL_BLOCK) * channels * taps);
+    let mut packed = Aligned::zeroed(weights.outputs.next_multiple_of(CHANNEL_BLOCK) * channels * taps);
+    let mut rest = packed.chunks_exact_mut(CHANNEL_BLOCK);
     for block in (0..weights.outputs).step_by(CHANNEL_BLOCK) {
         for group in groups {
             for tap in 0..taps {
-                for channel in group.weights.clone() {
-                    for output in block..block + CHANNEL_BLOCK {
-                        packed.push(weights.at(output, channel, tap));
+                for (channel, row) in group.weights.clone().zip(&mut rest) {
+                    for (output, value) in (block..).zip(row) {
+                        *value = weights.at(output, channel, tap);
                     }
                 }
             }

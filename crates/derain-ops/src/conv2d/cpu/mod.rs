@@ -16,6 +16,7 @@ pub use epilogue::Epilogue;
 pub(super) use planes::{Call, Extras, Gradients, backward, forward};
 
 use super::form::{self, Form};
+use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::rect::{Rect, RectMut, padded};
 use crate::{Error, Isa, Result};
@@ -74,7 +75,7 @@ fn groups(sources: &[usize]) -> Vec<Group> {
 
 /// A convolution made ready to run many times: weights in the order in which its form uses them.
 #[derive(Clone, Debug)]
-pub struct Convolution<E> {
+pub struct Convolution<E: Element> {
     isa: Isa,
     form: Form,
     groups: Vec<Group>,
@@ -82,7 +83,7 @@ pub struct Convolution<E> {
     size: usize,
     dilation: usize,
     bias: Vec<E>,
-    packed: Vec<E>,
+    packed: Aligned<E>,
 }
 
 impl<E: Element> Convolution<E> {
@@ -180,7 +181,13 @@ impl<E: Element> Convolution<E> {
     ///
     /// # Panics
     /// When a rectangle is smaller than that.
-    pub fn run(&self, sources: &[Rect<'_, E>], epilogue: &Epilogue<'_, E>, out: RectMut<'_, E>, scratch: &mut Vec<E>) {
+    pub fn run(
+        &self,
+        sources: &[Rect<'_, E>],
+        epilogue: &Epilogue<'_, E>,
+        out: RectMut<'_, E>,
+        scratch: &mut Aligned<E>,
+    ) {
         assert!(out.channels() == padded(self.outputs), "the result has another number of channels");
         let Self { groups, packed, bias, size, dilation, .. } = self;
         let (size, dilation) = (*size, *dilation);

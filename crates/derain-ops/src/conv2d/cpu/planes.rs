@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::super::{Activation, Conv2dOptions};
 use super::weight_gradient;
 use super::{Convolution, Epilogue, Weights};
+use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::interleave::{Interleave, Separate};
 use crate::rect::{Patch, Rect, padded};
@@ -56,7 +57,7 @@ struct Scratch<E> {
     source: Patch<E>,
     residual: Patch<E>,
     result: Patch<E>,
-    form: Vec<E>,
+    form: Aligned<E>,
 }
 
 /// Writes `activation((conv(x) + bias) · scale + residual)` of every picture of `x` to `out`.

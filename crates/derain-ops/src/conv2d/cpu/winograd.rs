@@ -14,6 +14,7 @@ use candle_core::WithDType;
 use super::epilogue::Epilogue;
 use super::multiply::{Strip, block_pixels, multiply_add};
 use super::{Group, Weights};
+use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::rect::{CHANNEL_BLOCK, Rect, RectMut};
 use crate::simd::{Kernel, Vector};
@@ -29,9 +30,9 @@ const PRODUCTS: usize = WINDOW * WINDOW;
 const TILES_AT_ONCE: usize = 24;
 
 /// Weights as `[O / 16, 36, C, 16]` with the groups' channels one after the other, transformed: G g Gᵀ.
-pub(super) fn pack<E: Element>(weights: &Weights<'_, E>, groups: &[Group]) -> Vec<E> {
+pub(super) fn pack<E: Element>(weights: &Weights<'_, E>, groups: &[Group]) -> Aligned<E> {
     let depth = weights.channels();
-    let mut packed = vec![E::ZERO; weights.outputs.next_multiple_of(CHANNEL_BLOCK) * PRODUCTS * depth];
+    let mut packed = Aligned::zeroed(weights.outputs.next_multiple_of(CHANNEL_BLOCK) * PRODUCTS * depth);
     for output in 0..weights.outputs {
         let block = &mut packed[output / CHANNEL_BLOCK * CHANNEL_BLOCK * PRODUCTS * depth..];
         for (at, channel) in groups.iter().flat_map(|group| group.weights.clone()).enumerate() {
@@ -64,7 +65,7 @@ pub(super) struct Winograd<'a, 'o, E> {
     pub dilation: usize,
     pub epilogue: &'a Epilogue<'a, E>,
     pub out: RectMut<'o, E>,
-    pub scratch: &'a mut Vec<E>,
+    pub scratch: &'a mut Aligned<E>,
 }
 
 /// Channels of the largest group, padded.
@@ -131,10 +132,7 @@ impl<E: Element> Kernel<E> for Winograd<'_, '_, E> {
         self.epilogue.check(rows, columns, outputs);
 
         let mut scratch = std::mem::take(self.scratch);
-        let length = scratch_length(self.groups, outputs);
-        if scratch.len() < length {
-            scratch.resize(length, E::ZERO);
-        }
+        scratch.reserve(scratch_length(self.groups, outputs));
         let (windows, products) = scratch.split_at_mut(deepest(self.groups) / CHANNEL_BLOCK * BLOCK_STRIDE);
         let grid = Grid { squares: across, dilation: self.dilation };
         let all = down * across * self.dilation * self.dilation;
