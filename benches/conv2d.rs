@@ -65,7 +65,7 @@ fn chains_avx512(multiply_adds: usize) -> f32 {
     let mut sums = [_mm512_set1_ps(black_box(1.0)); 24];
     for _ in 0..multiply_adds / (24 * 16) {
         for sum in &mut sums {
-            *sum = _mm512_fmadd_ps(*sum, factor, addend);
+            *sum = _mm512_fmadd_ps(factor, addend, *sum);
         }
     }
     sums.iter().map(|sum| _mm512_reduce_add_ps(*sum)).sum()
@@ -80,7 +80,7 @@ fn chains_avx2(multiply_adds: usize) -> f32 {
     let mut sums = [_mm256_set1_ps(black_box(1.0)); 12];
     for _ in 0..multiply_adds / (12 * 8) {
         for sum in &mut sums {
-            *sum = _mm256_fmadd_ps(*sum, factor, addend);
+            *sum = _mm256_fmadd_ps(factor, addend, *sum);
         }
     }
     let mut total = 0.0;

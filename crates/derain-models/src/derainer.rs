@@ -76,7 +76,8 @@ impl Derainer {
     }
 
     /// Limits the memory that inference on a picture may take, the picture itself not counted. A picture that needs more is run from temporary
-    /// files, with the same result bit by bit; one that needs more even then is refused before any work. Without a limit, all stays in memory.
+    /// files, with the same result bit by bit; one that needs more even then is refused before any work, and so is, on other devices than the
+    /// CPU, any that needs more. Without a limit, all stays in memory.
     #[must_use]
     pub fn with_max_memory(mut self, bytes: Option<u64>) -> Self {
         self.max_memory = bytes;
@@ -101,7 +102,8 @@ impl Derainer {
         &self.weights_sha256
     }
 
-    /// Bytes that inference on a picture of this size takes at most when all of it is in memory, the picture itself not counted.
+    /// Bytes that inference on a picture of this size takes at most when all of it is in memory, with the threads of the current rayon pool; the
+    /// picture itself is not counted, nor are the up to 128 MB that small pictures leave for the next one of their size.
     pub fn memory_needed(&self, width: u32, height: u32) -> u64 {
         self.memory_in(width, height, Place::Memory)
     }
@@ -126,7 +128,7 @@ impl Derainer {
     /// Takes the rain out of an 8-bit colour picture. Values of the result are round(255·x), clamped.
     ///
     /// # Errors
-    /// When the picture has no pixels or needs more memory than allowed.
+    /// When the picture has no pixels or needs more memory than allowed, a temporary file fails, or the result is not finite.
     pub fn derain(&self, picture: &RgbImage) -> Result<Derained> {
         // The pixel buffer is copied once so that one code path serves every pixel format; inference dwarfs the copy.
         let DerainedPicture { image, attention } =
@@ -139,7 +141,8 @@ impl Derainer {
     /// Float pictures are clamped to 0..1. A grey picture goes through the network as three equal channels.
     ///
     /// # Errors
-    /// When the picture has no pixels, holds NaN or infinite values, or needs more memory than allowed.
+    /// When the picture has no pixels, holds NaN or infinite values, is of an unknown pixel format or needs more memory than allowed, when a
+    /// temporary file fails, or when the result is not finite.
     pub fn derain_dynamic(&self, picture: &DynamicImage) -> Result<DynamicImage> {
         Ok(self.derain_dynamic_with_attention(picture)?.image)
     }
@@ -153,7 +156,8 @@ impl Derainer {
     }
 
     /// [`Self::derain_dynamic_with_attention`], telling `progress` what share of the work is done, from 0 to 1. It is called by whichever
-    /// thread has finished a part, so calls may overlap and come out of order; on devices other than the CPU it is not called.
+    /// thread has finished a part, so calls may overlap and come out of order, and it should return soon; it may start parallel work of its
+    /// own. On devices other than the CPU it is not called.
     ///
     /// # Errors
     /// As [`Self::derain_dynamic`].

@@ -15,8 +15,8 @@ impl RgbPixels {
     /// Column and row of the first pixel with a value that is NaN or infinite.
     pub(crate) fn first_not_finite(&self) -> Option<(u32, u32)> {
         let at = self.values.iter().position(|value| !value.is_finite())?;
-        let pixel = (at / 3) as u32;
-        Some((pixel % self.width, pixel / self.width))
+        let (pixel, width) = (at / 3, self.width as usize);
+        Some(((pixel % width) as u32, (pixel / width) as u32))
     }
 
     /// From red, green, blue to blue, green, red, or back.
@@ -109,7 +109,7 @@ pub(crate) fn with_colours(original: &DynamicImage, pixels: &RgbPixels) -> Resul
 
 /// A map in 0..1 as a grey picture.
 pub(crate) fn grey_picture(width: u32, values: &[f32]) -> GrayImage {
-    let height = (values.len() as u32).checked_div(width).unwrap_or(0);
+    let height = values.len().checked_div(width as usize).unwrap_or(0) as u32;
     GrayImage::from_fn(width, height, |x, y| Luma([u8::from_unit(values[y as usize * width as usize + x as usize])]))
 }
 

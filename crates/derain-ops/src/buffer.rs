@@ -111,10 +111,10 @@ mod tests {
     fn aligned_buffers_start_at_a_line_and_hold_what_was_written() {
         for length in [0, 1, 15, 1000, (4 << 20) / 4 + 3] {
             let mut buffer = Aligned::<f32>::zeroed(length);
-            assert!(buffer.len() == length && buffer.as_ptr().addr() % LINE == 0 || length == 0);
+            assert!(buffer.len() == length && (length == 0 || buffer.as_ptr().addr().is_multiple_of(LINE)));
             buffer.fill(2.0);
             let copy = buffer.clone();
-            assert!(length == 0 || copy.as_ptr().addr() % LINE == 0);
+            assert!(length == 0 || copy.as_ptr().addr().is_multiple_of(LINE));
             assert_eq!(copy.into_vec(), vec![2.0; length]);
         }
         assert_eq!(Aligned::from(vec![1f64, 2.0]).into_vec(), [1.0, 2.0]);

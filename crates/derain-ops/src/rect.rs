@@ -34,9 +34,20 @@ pub struct RectMut<'a, E> {
     row_stride: usize,
 }
 
-/// Elements that a rectangle reaches over.
-fn reach(rows: usize, columns: usize, channels: usize, row_stride: usize) -> usize {
-    if rows == 0 { 0 } else { (rows - 1) * row_stride + columns * channels }
+/// Whether a rectangle lies inside so many elements; one whose size cannot be counted does not.
+fn fits(length: usize, [rows, columns, channels, row_stride]: [usize; 4]) -> bool {
+    let reach = || {
+        let row = columns.checked_mul(channels)?;
+        let Some(before) = rows.checked_sub(1) else { return Some(0) };
+        (before == 0 || row <= row_stride).then_some(())?;
+        before.checked_mul(row_stride)?.checked_add(row)
+    };
+    reach().is_some_and(|reach| reach <= length)
+}
+
+/// Whether a part of so many rows (or columns) from one on lies inside.
+fn within(start: usize, count: usize, all: usize) -> bool {
+    count <= all && start <= all - count
 }
 
 impl<'a, E> Rect<'a, E> {
@@ -45,8 +56,7 @@ impl<'a, E> Rect<'a, E> {
     /// # Panics
     /// When `values` are too few.
     pub fn new(values: &'a [E], rows: usize, columns: usize, channels: usize, row_stride: usize) -> Self {
-        assert!(columns * channels <= row_stride || rows <= 1, "rows overlap");
-        assert!(reach(rows, columns, channels, row_stride) <= values.len(), "a rectangle reaches beyond its values");
+        assert!(fits(values.len(), [rows, columns, channels, row_stride]), "a rectangle does not fit its values");
         Self { values, rows, columns, channels, row_stride }
     }
 
@@ -55,7 +65,8 @@ impl<'a, E> Rect<'a, E> {
     /// # Panics
     /// When it is not inside.
     pub fn part(&self, row: usize, column: usize, rows: usize, columns: usize) -> Rect<'a, E> {
-        assert!(row + rows <= self.rows && column + columns <= self.columns, "a part reaches beyond its rectangle");
+        let inside = within(row, rows, self.rows) && within(column, columns, self.columns);
+        assert!(inside, "a part reaches beyond its rectangle");
         let start = (row * self.row_stride + column * self.channels).min(self.values.len());
         Rect { values: &self.values[start..], rows, columns, ..*self }
     }
@@ -96,8 +107,7 @@ impl<'a, E> RectMut<'a, E> {
     /// # Panics
     /// When `values` are too few.
     pub fn new(values: &'a mut [E], rows: usize, columns: usize, channels: usize, row_stride: usize) -> Self {
-        assert!(columns * channels <= row_stride || rows <= 1, "rows overlap");
-        assert!(reach(rows, columns, channels, row_stride) <= values.len(), "a rectangle reaches beyond its values");
+        assert!(fits(values.len(), [rows, columns, channels, row_stride]), "a rectangle does not fit its values");
         Self { values, rows, columns, channels, row_stride }
     }
 
@@ -106,7 +116,8 @@ impl<'a, E> RectMut<'a, E> {
     /// # Panics
     /// When it is not inside.
     pub fn part(&mut self, row: usize, column: usize, rows: usize, columns: usize) -> RectMut<'_, E> {
-        assert!(row + rows <= self.rows && column + columns <= self.columns, "a part reaches beyond its rectangle");
+        let inside = within(row, rows, self.rows) && within(column, columns, self.columns);
+        assert!(inside, "a part reaches beyond its rectangle");
         let start = (row * self.row_stride + column * self.channels).min(self.values.len());
         RectMut { values: &mut self.values[start..], rows, columns, ..*self }
     }
@@ -212,8 +223,12 @@ impl<E> Default for Patch<E> {
 
 impl<E: Element> Patch<E> {
     /// Takes on a shape and hands out the rectangle; what it holds is left over from earlier uses.
+    ///
+    /// # Panics
+    /// When there can be no so many elements.
     pub fn shaped(&mut self, rows: usize, columns: usize, channels: usize) -> RectMut<'_, E> {
-        self.values.reserve(rows * columns * channels);
+        let length = rows.checked_mul(columns).and_then(|pixels| pixels.checked_mul(channels));
+        self.values.reserve(length.unwrap_or(usize::MAX));
         (self.rows, self.columns, self.channels) = (rows, columns, channels);
         RectMut::new(&mut self.values, rows, columns, channels, columns * channels)
     }
@@ -226,5 +241,36 @@ impl<E: Element> Patch<E> {
     /// The rectangle as it was last shaped.
     pub fn rect_mut(&mut self) -> RectMut<'_, E> {
         RectMut::new(&mut self.values, self.rows, self.columns, self.channels, self.columns * self.channels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_zero_outside() {
+        let values: Vec<f32> = (1..=6).map(|value| value as f32).collect();
+        let source = Rect::new(&values, 2, 3, 1, 3);
+        let mut patch = Patch::default();
+        let mut window = patch.shaped(4, 3, 1);
+        window.fill(9.0);
+        window.copy_window(source, (-1, 1));
+        let rows: Vec<&[f32]> = (0..4).map(|row| patch.rect().row(row)).collect();
+        assert_eq!(rows, [[0.0; 3], [2.0, 3.0, 0.0], [5.0, 6.0, 0.0], [0.0; 3]]);
+        assert_eq!(source.part(1, 1, 1, 2).row(0), [5.0, 6.0]);
+    }
+
+    #[test]
+    fn sizes_that_overflow_do_not_fit() {
+        let values = [0f32; 16];
+        let refused = |rows, columns, channels, stride| {
+            std::panic::catch_unwind(|| Rect::new(&values, rows, columns, channels, stride)).is_err()
+        };
+        assert!(!refused(1, 1, 16, 16) && !refused(0, 5, 16, 80));
+        assert!(refused(2, 1, 16, 16) && refused(2, 2, 16, 16) && refused(usize::MAX, 1, 1, 1));
+        assert!(refused((1 << 32) + 1, 1, 16, 1 << 32) && refused(1, usize::MAX, 2, 0));
+        let whole = Rect::new(&values, 1, 1, 16, 16);
+        assert!(std::panic::catch_unwind(|| whole.part(usize::MAX, 0, 1, 1)).is_err());
     }
 }

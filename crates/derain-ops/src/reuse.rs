@@ -5,8 +5,9 @@
 
 use std::any::Any;
 use std::sync::{Mutex, PoisonError};
+use std::thread::available_parallelism;
 
-/// Scratch that no call is using. As many of a kind pile up as were ever in use at once, about one for each thread.
+/// Scratch that no call is using.
 static IDLE: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
 
 /// A scratch of type `S` for as long as this lives.
@@ -30,8 +31,12 @@ impl<S: Default + Send + 'static> Reused<S> {
 
 impl<S: Send + 'static> Drop for Reused<S> {
     fn drop(&mut self) {
-        if let Some(scratch) = self.0.take() {
-            IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        let Some(scratch) = self.0.take() else { return };
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        // Twice as many as threads can use at once; calls from many threads at once would leave more.
+        let most = 2 * available_parallelism().map_or(1, usize::from);
+        if idle.iter().filter(|scratch| scratch.is::<S>()).count() < most {
+            idle.push(scratch);
         }
     }
 }

@@ -21,16 +21,17 @@ pub(crate) struct Frame<'a, S: Send + 'static> {
     pub(crate) width: usize,
     /// Rows of a band, the last one perhaps fewer; a multiple of every convolution's grid.
     pub(crate) band_rows: usize,
-    threads: Vec<Mutex<Reused<Thread<S>>>>,
+    /// Memory of bands that nobody is working on.
+    idle: Mutex<Vec<Thread<S>>>,
     progress: Progress<'a>,
     work_done: AtomicU64,
     work_in_all: u64,
 }
 
-/// One thread's memory: the network's scratch, and bands that were read from a file or are to be written to one.
-#[derive(Default)]
-struct Thread<S> {
-    scratch: S,
+/// What working on one band takes: the network's scratch, which outlives the frame, and bands that were read from a file or are to be written
+/// to one, which do not.
+struct Thread<S: Send + 'static> {
+    scratch: Reused<S>,
     input: Vec<f32>,
     output: Vec<f32>,
 }
@@ -66,9 +67,8 @@ pub(crate) struct Input<'a> {
 impl<'a, S: Default + Send + 'static> Frame<'a, S> {
     /// `work` is the number of multiply-adds that all passes will do, for the progress.
     pub(crate) fn new(height: usize, width: usize, band_rows: usize, progress: Progress<'a>, work: u64) -> Self {
-        let threads = (0..rayon::current_num_threads()).map(|_| Mutex::new(Reused::take())).collect();
         let work_done = AtomicU64::new(0);
-        Self { height, width, band_rows, threads, progress, work_done, work_in_all: work.max(1) }
+        Self { height, width, band_rows, idle: Mutex::default(), progress, work_done, work_in_all: work.max(1) }
     }
 
     pub(crate) fn bands(&self) -> usize {
@@ -98,18 +98,15 @@ impl<'a, S: Default + Send + 'static> Frame<'a, S> {
             let needed = rows.start.saturating_sub(input.reach)..(rows.end + input.reach).min(self.height);
             let (rect, input_row) = self.read(input, needed, &mut thread.input)?;
             let output = RectMut::new(out, rows.len(), self.width, channels, row);
-            let pixels = (rows.len() * self.width) as u64;
-            work(&mut thread.scratch, Band { index, rows, input: rect, input_row, output })?;
-            self.advance(pixels * cost as u64);
-            Ok(())
+            work(thread.scratch.get(), Band { index, rows, input: rect, input_row, output })
         };
         match output {
             Store::Memory(values) => {
                 let bands = values[..self.height * row].par_chunks_mut(self.band_rows * row).enumerate();
-                bands.try_for_each(|(index, out)| self.with_thread(|thread| band(index, thread, out)))
+                bands.try_for_each(|(index, out)| self.on_band(index, cost, |thread| band(index, thread, out)))
             }
             Store::Spool(spool) => (0..self.bands()).into_par_iter().try_for_each(|index| {
-                self.with_thread(|thread| {
+                self.on_band(index, cost, |thread| {
                     let rows = self.rows_of(index);
                     let mut out = std::mem::take(&mut thread.output);
                     out.resize(self.band_rows * row, 0.0);
@@ -132,23 +129,22 @@ impl<'a, S: Default + Send + 'static> Frame<'a, S> {
         let row = self.width * channels;
         let band = |index: usize, scratch: &mut S, values: &mut [f32]| {
             let rows = values.len() / row;
-            work(scratch, index, RectMut::new(values, rows, self.width, channels, row))?;
-            self.advance((rows * self.width * cost) as u64);
-            Ok(())
+            work(scratch, index, RectMut::new(values, rows, self.width, channels, row))
         };
         match store {
             Store::Memory(values) => {
                 let bands = values[..self.height * row].par_chunks_mut(self.band_rows * row).enumerate();
-                bands
-                    .try_for_each(|(index, values)| self.with_thread(|thread| band(index, &mut thread.scratch, values)))
+                bands.try_for_each(|(index, values)| {
+                    self.on_band(index, cost, |thread| band(index, thread.scratch.get(), values))
+                })
             }
             Store::Spool(spool) => (0..self.bands()).into_par_iter().try_for_each(|index| {
-                self.with_thread(|Thread { scratch, output, .. }| {
+                self.on_band(index, cost, |Thread { scratch, output, .. }| {
                     let rows = self.rows_of(index);
                     output.resize(self.band_rows * row, 0.0);
                     let values = &mut output[..rows.len() * row];
                     spool.read(rows.start * row, values)?;
-                    band(index, scratch, values)?;
+                    band(index, scratch.get(), values)?;
                     spool.write(rows.start * row, values)
                 })
             }),
@@ -193,15 +189,19 @@ impl<'a, S: Default + Send + 'static> Frame<'a, S> {
         }
     }
 
-    /// Calls `work` with this thread's memory.
-    fn with_thread<R>(&self, work: impl FnOnce(&mut Thread<S>) -> R) -> R {
-        let index = rayon::current_thread_index().unwrap_or(0) % self.threads.len();
-        // Nobody waits here: within a pool every thread has a memory of its own, and `work` starts no other parallel work.
-        work(self.threads[index].lock().unwrap_or_else(PoisonError::into_inner).get())
-    }
-
-    fn advance(&self, work: u64) {
+    /// Calls `work` with memory for a band, then says how far the run has come. No lock is held meanwhile: `work` and whoever is told may start
+    /// parallel work of their own, in which this thread may come upon another band.
+    fn on_band(&self, index: usize, cost: usize, work: impl FnOnce(&mut Thread<S>) -> Result<()>) -> Result<()> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = idle().pop();
+        let mut thread =
+            found.unwrap_or_else(|| Thread { scratch: Reused::take(), input: Vec::new(), output: Vec::new() });
+        let done = work(&mut thread);
+        idle().push(thread);
+        done?;
+        let work = (self.rows_of(index).len() * self.width * cost) as u64;
         let done = self.work_done.fetch_add(work, Ordering::Relaxed) + work;
         (self.progress.0)((done as f64 / self.work_in_all as f64).min(1.0));
+        Ok(())
     }
 }

@@ -49,10 +49,15 @@ impl Store {
             Place::Memory => {
                 let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
                 let found = idle.iter().position(|values| values.len() == length).map(|at| idle.swap_remove(at));
+                if found.is_none() {
+                    // Memory for pictures of another size must not stand beside this one's.
+                    idle.clear();
+                }
                 drop(idle);
                 Ok(Self::Memory(found.unwrap_or_else(|| Aligned::zeroed(length))))
             }
             Place::Spool(folder) => {
+                IDLE.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in).map_err(Error::Spool)?;
                 // Says at once when the disk cannot address so much; blocks are taken as rows are written.
                 file.set_len(4 * length as u64).map_err(Error::Spool)?;
@@ -137,6 +142,9 @@ fn read_at(file: &File, mut bytes: &mut [u8], mut start: u64) -> std::io::Result
 fn write_at(file: &File, mut bytes: &[u8], mut start: u64) -> std::io::Result<()> {
     while !bytes.is_empty() {
         let count = std::os::windows::fs::FileExt::seek_write(file, bytes, start)?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
         bytes = &bytes[count..];
         start += count as u64;
     }

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! Two [forms](Form) of the sum exist; a table chooses by kernel, channels and instruction set, never by the picture, so results do not depend
-//! on threads or on how the picture is cut. NaN stays NaN; in Winograd's form it reaches the whole tile of 4x4 pixels.
+//! on threads or on how the picture is cut. NaN stays NaN; in Winograd's form it also reaches every other result of the tiles that read it, up to
+//! four of 4x4, and an infinity becomes NaN there.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -46,7 +47,7 @@ use crate::{Error, Result};
 /// What a convolution does besides multiplying and adding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2dOptions {
-    /// Distance between the kernel's taps in pixels, at least 1. Default 1.
+    /// Distance between the kernel's taps in pixels, from 1 to 64. Default 1.
     pub dilation: usize,
     /// What follows the sum. Default: nothing.
     pub activation: Activation,
@@ -73,7 +74,7 @@ pub enum Activation {
 /// Type f32 or f64, the same for all; strided tensors are taken as they are; gradients flow to all three.
 ///
 /// # Errors
-/// When a shape or a type does not fit, a dimension is 0, or the dilation is 0.
+/// When a shape or a type does not fit, a dimension is 0, or the dilation is out of range.
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
     let (op, parameters) = prepare("conv2d", x, weight, bias, options)?;
     Ok(x.contiguous()?.apply_op2(&parameters, op)?)
@@ -127,12 +128,8 @@ fn prepare(
         }
     };
     check_dtype(name, "weight", weight, x.dtype())?;
-    if options.dilation == 0 {
-        return Err(Error::Option { op: name, option: "dilation", expected: "at least 1", got: "0".into() });
-    }
-    // Taps further apart than the picture is large all lie outside it, however far.
-    let dilation = options.dilation.min(planes.height.max(planes.width));
-    let options = Conv2dOptions { dilation, ..*options };
+    check_dilation(name, options.dilation)?;
+    let options = *options;
     let parameters = match bias {
         None => weight.contiguous()?,
         Some(bias) => {
@@ -142,4 +139,14 @@ fn prepare(
         }
     };
     Ok((op::Conv2d { options, outputs, size, residual: false, scale: false }, parameters))
+}
+
+/// The largest dilation: rectangles are copied with as many pixels around them, so a much larger one would need memory without bound.
+const MOST_DILATION: usize = 64;
+
+fn check_dilation(op: &'static str, dilation: usize) -> Result<()> {
+    if (1..=MOST_DILATION).contains(&dilation) {
+        return Ok(());
+    }
+    Err(Error::Option { op, option: "dilation", expected: "from 1 to 64", got: dilation.to_string() })
 }

@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 
 use super::Conv2dOptions;
-use super::cpu::{self, Call, Extras, Gradients, Weights};
+use super::cpu::{self, Call, Extras, Gradients, Wanted, Weights};
 use crate::element::Element;
 use crate::storage::{elements, with_elements};
 use crate::{Isa, Planes, buffer};
@@ -124,10 +124,12 @@ impl Conv2d {
     ) -> Result<[Option<Tensor>; 3]> {
         let planes = Planes::from(x.dims4()?);
         // Where there are no extras, the result stands in for them and is not looked at.
+        let wanted =
+            Wanted { x: x.track_op(), parameters: parameters.track_op(), extras: extras.is_some_and(Tensor::track_op) };
         let tensors = [x, parameters, extras.unwrap_or(y), y, grad];
         let gradients = with_elements(tensors, |[values, parameters, all_extras, y, grad]: [&[E]; 5]| {
             let call = self.call(planes, values, parameters, extras.map(|_| all_extras));
-            cpu::backward(call, y, grad, x.track_op())
+            cpu::backward(call, y, grad, wanted)
         })??;
         let Gradients { x: of_x, mut weights, bias, extras: of_extras } = gradients;
         if parameters.elem_count() > weights.len() {
@@ -136,8 +138,8 @@ impl Conv2d {
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok([
             of_x.map(|of_x| tensor(of_x, x)).transpose()?,
-            Some(tensor(weights, parameters)?),
-            extras.map(|extras| tensor(of_extras, extras)).transpose()?,
+            wanted.parameters.then(|| tensor(weights, parameters)).transpose()?,
+            extras.filter(|_| wanted.extras).map(|extras| tensor(of_extras, extras)).transpose()?,
         ])
     }
 

@@ -1,7 +1,8 @@
 //! What a run takes, before it starts.
 
-use derain_ops::rect::padded;
+use derain_ops::conv2d::cpu::Convolution;
 
+use super::attention::PlannedAttention;
 use super::{BAND_ROWS, COLOURS, COLUMNS, Planned, scans};
 use crate::engine::Place;
 
@@ -14,27 +15,35 @@ impl Planned {
     pub(crate) fn memory_needed(&self, height: usize, width: usize, place: Place<'_>) -> u64 {
         let of = |counts: &[usize]| counts.iter().fold(4u64, |bytes, &count| bytes.saturating_mul(count as u64));
         let channels = self.channels;
-        let branch = self.attention.iter().any(|module| module.has_branch());
-        // The picture, three attention maps (the first, the current, the one in work), the weights of the directions.
-        let mut values = of(&[height, width, COLOURS + 3 + if branch { 4 } else { 0 }]);
-        // Four rows at each band's edges; the bands of a low picture are lower, but so is it.
-        let fewest_rows = super::band_rows(height);
-        values += of(&[4 * height.div_ceil(fewest_rows) + 2, width, channels]);
-        let large = of(&[height, width, channels]);
+        let branch = self.attention.iter().any(PlannedAttention::has_branch);
         let (rows, columns) = (BAND_ROWS.min(height) + MARGIN, COLUMNS.min(width) + MARGIN);
         let scan_columns = scans::COLUMNS.min(width) + MARGIN;
-        let mut thread = 3 * of(&[rows, columns, channels]) + 5 * of(&[rows, scan_columns, channels]);
-        thread += of(&[rows, width / scans::COLUMNS + 4, channels]);
-        thread += self.convolutions().map(|convolution| 4 * convolution.scratch_length() as u64).max().unwrap_or(0);
+        let form = self.convolutions().map(Convolution::scratch_length).max().unwrap_or(0);
+        let mut shares = vec![
+            // The picture, the first and the latest attention map, the weights of the directions.
+            of(&[height, width, COLOURS + 2 + if branch { 4 } else { 0 }]),
+            // Four rows at each band's edges and the two states on their way.
+            of(&[4 * height.div_ceil(super::band_rows(height)) + 2, width, channels]),
+            self.convolutions().map(|convolution| 4 * convolution.packed_length() as u64).sum(),
+        ];
+        let mut thread = vec![
+            of(&[3, rows, columns, channels]),
+            of(&[5, rows, scan_columns, channels]),
+            // The states of horizontal scans.
+            of(&[rows, width / scans::COLUMNS + 4, channels]),
+            of(&[form]),
+        ];
+        let band = of(&[2, rows, width, channels]);
         match place {
-            Place::Memory => values += 2 * large,
-            // Bands as they are read and written.
+            Place::Memory => shares.push(of(&[2, height, width, channels])),
+            // Bands as they are read and written, by every thread and by the two walks over the rows.
             Place::Spool(_) => {
-                thread += 2 * of(&[rows, width, channels]);
-                values += 2 * of(&[rows, width, channels]);
+                shares.push(band);
+                thread.push(band);
             }
         }
-        let weights: u64 = self.convolutions().map(|convolution| 4 * convolution.packed_length() as u64).sum();
-        values + weights + thread * rayon::current_num_threads() as u64 + of(&[padded(1), width])
+        let sum = |shares: Vec<u64>| shares.into_iter().fold(0, u64::saturating_add);
+        let threads = rayon::current_num_threads() as u64;
+        sum(shares).saturating_add(sum(thread).saturating_mul(threads))
     }
 }

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 
 use candle_core::{DType, Device, Tensor};
 use image::{DynamicImage, RgbImage};
+use rayon::prelude::*;
 
 use super::super::tests::{largest_difference, variants};
 use super::super::{Spanet, SpanetConfig, SpanetOutput, initial_weight_file};
@@ -39,13 +40,15 @@ pub(crate) fn run(network: &Spanet, pictures: &Tensor, place: Place<'_>) -> Resu
 }
 
 /// Pictures below and above the sizes of bands and rectangles.
-const SIZES: [(usize, usize); 9] =
-    [(1, 1), (1, 50), (50, 1), (2, 3), (9, 33), (33, 49), (64, 97), (71, 110), (97, 200)];
+const SIZES: [(usize, usize); 11] =
+    [(1, 1), (1, 50), (50, 1), (2, 3), (9, 33), (32, 48), (33, 49), (64, 96), (64, 97), (71, 110), (97, 200)];
 
 #[test]
 fn both_executors_compute_the_same() -> Result<()> {
-    let paper = [("paper, 32 channels", SpanetConfig::paper()), ("release, 32 channels", SpanetConfig::release())];
-    for (variant, config) in variants().into_iter().chain(paper) {
+    let wide = |channels| SpanetConfig { channels, ..SpanetConfig::paper() };
+    // 40 channels: two groups of input channels, the second with padding.
+    let larger = [("32 channels", wide(32)), ("release", SpanetConfig::release()), ("40 channels", wide(40))];
+    for (variant, config) in variants().into_iter().chain(larger) {
         let network = network(&config, 6)?;
         for (height, width) in SIZES {
             let picture = picture(height, width)?;
@@ -75,7 +78,8 @@ fn bits(output: &SpanetOutput) -> Result<Vec<u32>> {
 fn threads_bands_and_files_change_no_bit() -> Result<()> {
     let folder = tempfile::tempdir().expect("a folder");
     let network = network(&SpanetConfig::paper(), 7)?;
-    for (height, width) in [(40, 30), (131, 120)] {
+    // 65 rows: a last band of one row.
+    for (height, width) in [(40, 30), (65, 20), (131, 120)] {
         let picture = picture(height, width)?;
         let mut expected = None;
         // The number of threads decides the height of bands, too.
@@ -99,6 +103,11 @@ fn derainer() -> Result<Derainer> {
 
 #[test]
 fn a_limit_moves_features_to_files_and_then_refuses() -> Result<()> {
+    // What is needed depends on the number of threads.
+    rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a thread pool").install(limited)
+}
+
+fn limited() -> Result<()> {
     let derainer = derainer()?;
     let picture = RgbImage::from_fn(150, 600, |x, y| image::Rgb([(x * 3) as u8, (y * 2) as u8, (x * y) as u8]));
     let expected = derainer.derain(&picture)?;
@@ -123,5 +132,48 @@ fn progress_rises_to_one() -> Result<()> {
     assert!(seen.len() > 20 && seen.iter().all(|share| (0.0..=1.0).contains(share)), "{seen:?}");
     seen.sort_by(f64::total_cmp);
     assert_eq!(seen.last(), Some(&1.0));
+    Ok(())
+}
+
+/// Bits would depend on bands if these did not lie on every form's grid.
+#[test]
+fn bands_and_rectangles_lie_on_the_grids() -> Result<()> {
+    for (_, config) in variants().into_iter().chain([("", SpanetConfig::paper())]) {
+        for convolution in Planned::new(&network(&config, 1)?)?.convolutions() {
+            for size in [super::BAND_ROWS, super::FEWEST_BAND_ROWS, super::COLUMNS, super::scans::COLUMNS] {
+                assert_eq!(size % convolution.grid(), 0);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn one_derainer_serves_many_threads_and_whoever_is_told_may_use_them() -> Result<()> {
+    let derainer = derainer()?;
+    let picture = DynamicImage::new_rgb8(90, 80);
+    let expected = derainer.derain_dynamic(&picture)?;
+    let progress = |_: f64| {
+        rayon::join(|| std::hint::black_box(1), || std::hint::black_box(2));
+    };
+    let run = || derainer.derain_dynamic_with_progress(&picture, &progress).map(|out| out.image == expected);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(run)).collect();
+        assert!(threads.into_iter().all(|thread| matches!(thread.join(), Ok(Ok(true)))));
+    });
+    let mut inside = [false; 6];
+    inside.par_iter_mut().for_each(|same| *same = matches!(run(), Ok(true)));
+    assert_eq!(inside, [true; 6]);
+    // A picture within a picture.
+    let nested = |_| assert!(derainer.derain_dynamic(&DynamicImage::new_rgb8(9, 9)).is_ok());
+    assert_eq!(derainer.derain_dynamic_with_progress(&picture, &nested)?.image, expected);
+    Ok(())
+}
+
+#[test]
+fn what_no_memory_could_hold_is_counted_without_overflow() -> Result<()> {
+    let derainer = derainer()?.with_max_memory(Some(u64::MAX - 1));
+    assert_eq!(derainer.memory_needed(u32::MAX, u32::MAX), u64::MAX);
+    assert!(derainer.memory_needed_with_files(u32::MAX, u32::MAX) > 1 << 40);
     Ok(())
 }

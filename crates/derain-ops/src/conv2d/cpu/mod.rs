@@ -13,7 +13,7 @@ mod winograd;
 use std::ops::Range;
 
 pub use epilogue::Epilogue;
-pub(super) use planes::{Call, Extras, Gradients, backward, forward};
+pub(super) use planes::{Call, Extras, Gradients, Wanted, backward, forward};
 
 use super::form::{self, Form};
 use crate::buffer::Aligned;
@@ -114,9 +114,7 @@ impl<E: Element> Convolution<E> {
         if size != 1 && size != 3 {
             return Err(Error::Option { op: OP, option: "size", expected: "1 or 3", got: size.to_string() });
         }
-        if dilation == 0 {
-            return Err(Error::Option { op: OP, option: "dilation", expected: "at least 1", got: "0".into() });
-        }
+        super::check_dilation(OP, dilation)?;
         if form == Form::Winograd && size != 3 {
             return Err(Error::Option { op: OP, option: "form", expected: "direct for 1x1", got: "Winograd".into() });
         }

@@ -132,11 +132,11 @@ fn bands<E>(out: &mut [E], planes: Planes, outputs: usize, rows: usize) -> Vec<B
 pub(in super::super) struct Gradients<E> {
     /// As `x`, where it was wanted.
     pub x: Option<Vec<E>>,
-    /// `[O, C, K, K]`.
+    /// `[O, C, K, K]`, where it was wanted.
     pub weights: Vec<E>,
-    /// `[O]`.
+    /// `[O]`, likewise.
     pub bias: Vec<E>,
-    /// As [`Extras::values`].
+    /// As [`Extras::values`]; zeros where it was not wanted.
     pub extras: Vec<E>,
 }
 
@@ -151,12 +151,26 @@ pub(in super::super) struct Call<'a, E> {
     pub options: Conv2dOptions,
 }
 
+/// Which gradients are asked for.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Wanted {
+    pub x: bool,
+    /// Weights and bias.
+    pub parameters: bool,
+    pub extras: bool,
+}
+
+impl Wanted {
+    #[cfg(test)]
+    pub(in super::super) const ALL: Self = Self { x: true, parameters: true, extras: true };
+}
+
 /// Computes [`Gradients`] from the result `y` and its gradient.
 pub(in super::super) fn backward<E: Element>(
     call: Call<'_, E>,
     y: &[E],
     grad: &[E],
-    wants_x: bool,
+    wanted: Wanted,
 ) -> Result<Gradients<E>> {
     let Call { isa, planes, x, weights, extras, options } = call;
     let (pixels, outputs) = (planes.pixels(), weights.outputs);
@@ -176,10 +190,10 @@ pub(in super::super) fn backward<E: Element>(
     let of_pictures = of_extras
         .par_chunks_mut((extras.residuals + extras.scales).max(1) * pixels)
         .zip(before.par_chunks(outputs * pixels));
-    if extras.residuals > 0 {
+    if wanted.extras && extras.residuals > 0 {
         of_pictures.for_each(|(of_extras, before)| of_extras[..outputs * pixels].copy_from_slice(before));
     }
-    if extras.scales > 0 {
+    if wanted.extras && extras.scales > 0 {
         let mut sums = buffer::zeroed(before.len());
         forward(isa, planes, x, weights, Extras::default(), bare, &mut sums)?;
         let scales = of_extras
@@ -187,7 +201,7 @@ pub(in super::super) fn backward<E: Element>(
             .map(|picture| &mut picture[extras.residuals * pixels..]);
         dot_channels(&sums, &before, pixels, outputs, scales);
     }
-    let of_x = match wants_x {
+    let of_x = match wanted.x {
         false => None,
         true => {
             let flipped = flipped(&weights);

@@ -9,10 +9,14 @@
 //! With dilation D, a square of 4D x 4D pixels holds D² such tiles, interleaved.
 //! Tiles lie on a grid that starts at the rectangle's corner; those that reach beyond its far edges run whole, so sources must reach as far.
 
-use candle_core::WithDType;
+mod step;
+mod transform;
+
+use step::Step;
+use transform::{transformed_kernel, transformed_products, transformed_window};
 
 use super::epilogue::Epilogue;
-use super::multiply::{Strip, block_pixels, multiply_add};
+use super::multiply::{Strip, block_pixels};
 use super::{Group, Weights};
 use crate::buffer::Aligned;
 use crate::element::Element;
@@ -44,16 +48,6 @@ pub(super) fn pack<E: Element>(weights: &Weights<'_, E>, groups: &[Group]) -> Al
         }
     }
     packed
-}
-
-/// G g Gᵀ.
-fn transformed_kernel(kernel: [[f64; 3]; 3]) -> [[f64; WINDOW]; WINDOW] {
-    fn transform([a, b, c]: [f64; 3]) -> [f64; WINDOW] {
-        let (even, odd) = (a / 24.0 + c / 6.0, b / 12.0);
-        [a / 4.0, -(a + b + c) / 6.0, -(a - b + c) / 6.0, even + odd, even - odd, c]
-    }
-    let columns: [[f64; WINDOW]; 3] = std::array::from_fn(|v| transform(std::array::from_fn(|u| kernel[u][v])));
-    std::array::from_fn(|i| transform(std::array::from_fn(|v| columns[v][i])))
 }
 
 /// One rectangle of results, whose corner lies on the tiles' grid. Sources reach `dilation` pixels beyond the whole tiles on every side.
@@ -302,109 +296,4 @@ impl<E: Element> Winograd<'_, '_, E> {
             }
         }
     }
-}
-
-/// One product of all tiles: windows times weights.
-struct Step<E> {
-    windows: *const E,
-    channels: usize,
-    strip: Strip<E>,
-    products: *mut E,
-    count: usize,
-    adds: bool,
-}
-
-impl<E: Element> Step<E> {
-    /// # Safety
-    /// The pointers must reach over `count` tiles and the blocks of `N` vectors of outputs.
-    #[inline(always)]
-    unsafe fn run<V: Vector<Elem = E>, const N: usize>(&self) {
-        let mut tile = 0;
-        while tile < self.count {
-            // SAFETY: the tiles of a block are among the `count`.
-            unsafe {
-                match self.count - tile {
-                    left if left >= block_pixels::<V>() && block_pixels::<V>() == 12 => {
-                        self.block::<V, 12, N>(tile);
-                        tile += 12;
-                    }
-                    left if left >= 6 => {
-                        self.block::<V, 6, N>(tile);
-                        tile += 6;
-                    }
-                    left if left >= 3 => {
-                        self.block::<V, 3, N>(tile);
-                        tile += 3;
-                    }
-                    _ => {
-                        self.block::<V, 1, N>(tile);
-                        tile += 1;
-                    }
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`Self::run`], for `P` tiles from `tile` on.
-    #[inline(always)]
-    unsafe fn block<V: Vector<Elem = E>, const P: usize, const N: usize>(&self, tile: usize) {
-        let mut sums = [[V::splat(E::ZERO); N]; P];
-        let place = |n: usize| n * V::LANES / CHANNEL_BLOCK * BLOCK_STRIDE + n * V::LANES % CHANNEL_BLOCK;
-        // SAFETY: the caller vouches for these tiles and outputs.
-        unsafe {
-            let target = self.products.add(tile * CHANNEL_BLOCK);
-            if self.adds {
-                for (p, sums) in sums.iter_mut().enumerate() {
-                    for (n, sum) in sums.iter_mut().enumerate() {
-                        *sum = V::load_from(target.add(p * CHANNEL_BLOCK + place(n)));
-                    }
-                }
-            }
-            let windows = self.windows.add(tile * CHANNEL_BLOCK);
-            for channel in (0..self.channels).step_by(CHANNEL_BLOCK) {
-                let windows = windows.add(channel / CHANNEL_BLOCK * BLOCK_STRIDE);
-                let strip = Strip { start: self.strip.start.add(channel * CHANNEL_BLOCK), ..self.strip };
-                let count = CHANNEL_BLOCK.min(self.channels - channel);
-                multiply_add(&mut sums, windows, CHANNEL_BLOCK, strip, count);
-            }
-            for (p, sums) in sums.into_iter().enumerate() {
-                for (n, sum) in sums.into_iter().enumerate() {
-                    sum.store_to(target.add(p * CHANNEL_BLOCK + place(n)));
-                }
-            }
-        }
-    }
-}
-
-/// Bᵀ d for one column of a window.
-#[inline(always)]
-fn transformed_window<V: Vector>([d0, d1, d2, d3, d4, d5]: [V; WINDOW]) -> [V; WINDOW] {
-    let of = |value| V::splat(V::Elem::from_f64(value));
-    let even = d2.mul_add(of(-4.0), d4);
-    let odd = d1.mul_add(of(-4.0), d3);
-    let even_wide = d4.sub(d2);
-    let odd_wide = d3.sub(d1);
-    [
-        d0.mul_add(of(4.0), d2.mul_add(of(-5.0), d4)),
-        even.add(odd),
-        even.sub(odd),
-        odd_wide.mul_add(of(2.0), even_wide),
-        odd_wide.mul_add(of(-2.0), even_wide),
-        d1.mul_add(of(4.0), d3.mul_add(of(-5.0), d5)),
-    ]
-}
-
-/// Aᵀ m for one column of products.
-#[inline(always)]
-fn transformed_products<V: Vector>([m0, m1, m2, m3, m4, m5]: [V; WINDOW]) -> [V; TILE] {
-    let of = |value| V::splat(V::Elem::from_f64(value));
-    let (sum, difference) = (m1.add(m2), m1.sub(m2));
-    let (sum_wide, difference_wide) = (m3.add(m4), m3.sub(m4));
-    [
-        m0.add(sum).add(sum_wide),
-        difference_wide.mul_add(of(2.0), difference),
-        sum_wide.mul_add(of(4.0), sum),
-        difference_wide.mul_add(of(8.0), difference).add(m5),
-    ]
 }

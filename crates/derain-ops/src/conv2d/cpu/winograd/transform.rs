@@ -1,0 +1,48 @@
+//! The transforms, in one dimension; both dimensions are one after the other.
+
+use candle_core::WithDType;
+
+use super::{TILE, WINDOW};
+use crate::simd::Vector;
+
+/// G g Gᵀ.
+pub(super) fn transformed_kernel(kernel: [[f64; 3]; 3]) -> [[f64; WINDOW]; WINDOW] {
+    fn transform([a, b, c]: [f64; 3]) -> [f64; WINDOW] {
+        let (even, odd) = (a / 24.0 + c / 6.0, b / 12.0);
+        [a / 4.0, -(a + b + c) / 6.0, -(a - b + c) / 6.0, even + odd, even - odd, c]
+    }
+    let columns: [[f64; WINDOW]; 3] = std::array::from_fn(|v| transform(std::array::from_fn(|u| kernel[u][v])));
+    std::array::from_fn(|i| transform(std::array::from_fn(|v| columns[v][i])))
+}
+
+/// Bᵀ d for one column of a window.
+#[inline(always)]
+pub(super) fn transformed_window<V: Vector>([d0, d1, d2, d3, d4, d5]: [V; WINDOW]) -> [V; WINDOW] {
+    let of = |value| V::splat(V::Elem::from_f64(value));
+    let even = d2.mul_add(of(-4.0), d4);
+    let odd = d1.mul_add(of(-4.0), d3);
+    let even_wide = d4.sub(d2);
+    let odd_wide = d3.sub(d1);
+    [
+        d0.mul_add(of(4.0), d2.mul_add(of(-5.0), d4)),
+        even.add(odd),
+        even.sub(odd),
+        odd_wide.mul_add(of(2.0), even_wide),
+        odd_wide.mul_add(of(-2.0), even_wide),
+        d1.mul_add(of(4.0), d3.mul_add(of(-5.0), d5)),
+    ]
+}
+
+/// Aᵀ m for one column of products.
+#[inline(always)]
+pub(super) fn transformed_products<V: Vector>([m0, m1, m2, m3, m4, m5]: [V; WINDOW]) -> [V; TILE] {
+    let of = |value| V::splat(V::Elem::from_f64(value));
+    let (sum, difference) = (m1.add(m2), m1.sub(m2));
+    let (sum_wide, difference_wide) = (m3.add(m4), m3.sub(m4));
+    [
+        m0.add(sum).add(sum_wide),
+        difference_wide.mul_add(of(2.0), difference),
+        sum_wide.mul_add(of(4.0), sum),
+        difference_wide.mul_add(of(8.0), difference).add(m5),
+    ]
+}
