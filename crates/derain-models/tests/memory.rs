@@ -1,0 +1,40 @@
+//! What inference takes, measured, against what it says beforehand.
+
+use candle_core::Device;
+use derain_models::spanet::initial_weight_file;
+use derain_models::weights::WeightFile;
+use derain_models::{Derainer, Network, SpanetConfig};
+use image::RgbImage;
+
+mod counting;
+
+use counting::measure;
+
+/// Inference takes no more than announced, in memory and with files, whatever ran before; and not so much less that pictures would be
+/// refused or moved to files for nothing.
+#[test]
+fn inference_takes_what_it_says() {
+    let file = WeightFile::parse(&initial_weight_file(&SpanetConfig::paper(), 3).unwrap()).unwrap();
+    let derainer = Derainer::from_weight_file(Network::SpaNet, &file, &Device::Cpu).unwrap();
+    for threads in [1, 8] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            // Wide, tall, and small after large.
+            for (width, height) in [(1500, 40), (60, 900), (400, 300), (20, 20)] {
+                let picture = RgbImage::new(width, height);
+                let sizes = [derainer.memory_needed(width, height), derainer.memory_needed_with_files(width, height)];
+                let least = sizes[0].min(sizes[1]);
+                for (limit, said) in [(None, sizes[0]), (Some(least), least)] {
+                    let limited = derainer.clone().with_max_memory(limit);
+                    let (result, taken) = measure(|| limited.derain(&picture));
+                    result.unwrap();
+                    // The picture is copied, and so is its result: not inference's.
+                    let peak = (taken.peak as u64).saturating_sub(2 * 4 * u64::from(width * height));
+                    let what = format!("{width}x{height}, {threads} threads, limit {limit:?}: {peak} of {said}");
+                    println!("{what}");
+                    assert!(peak <= said, "{what}");
+                }
+            }
+        });
+    }
+}
