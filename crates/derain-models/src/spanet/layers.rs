@@ -5,7 +5,7 @@ use candle_nn::ops::sigmoid;
 use candle_nn::{Init, VarBuilder};
 use derain_ops::conv2d::cpu::Weights;
 use derain_ops::irnn::RectScans;
-use derain_ops::{Activation, Conv2dOptions, Isa, conv2d, conv2d_residual, irnn, irnn_directional};
+use derain_ops::{Activation, Conv2dOptions, Isa, conv2d, irnn, irnn_directional, residual_block};
 
 use super::{DirectionWeights, SpanetConfig};
 
@@ -47,25 +47,6 @@ impl Conv {
 
     pub(super) fn forward_relu(&self, x: &Tensor) -> crate::Result<Tensor> {
         self.run(x, Activation::Relu)
-    }
-
-    /// relu(conv(x) · scale + residual), the scale `[B, 1, H, W]` or 1.
-    pub(super) fn forward_residual(
-        &self,
-        x: &Tensor,
-        scale: Option<&Tensor>,
-        residual: &Tensor,
-    ) -> crate::Result<Tensor> {
-        let Self { weight, bias, dilation } = self;
-        if x.device().is_cpu() {
-            let options = Conv2dOptions { dilation: *dilation, activation: Activation::Relu };
-            return Ok(conv2d_residual(x, weight, bias.as_ref(), scale, residual, &options)?);
-        }
-        let mut y = self.run(x, Activation::None)?;
-        if let Some(scale) = scale {
-            y = y.broadcast_mul(scale)?;
-        }
-        Ok((y + residual)?.relu()?)
     }
 
     fn run(&self, x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
@@ -126,9 +107,17 @@ impl Bottleneck {
 
     /// relu(block(x) · map + x), the map `[B, 1, H, W]` or 1.
     pub(super) fn forward(&self, x: &Tensor, map: Option<&Tensor>) -> crate::Result<Tensor> {
+        if x.device().is_cpu() {
+            let weights = [&self.conv1.weight, &self.conv2.weight, &self.conv3.weight];
+            return Ok(residual_block(x, weights, map, self.conv2.dilation)?);
+        }
         let inner = self.conv1.forward_relu(x)?;
         let inner = self.conv2.forward_relu(&inner)?;
-        self.conv3.forward_residual(&inner, map, x)
+        let mut change = self.conv3.forward(&inner)?;
+        if let Some(map) = map {
+            change = change.broadcast_mul(map)?;
+        }
+        Ok((change + x)?.relu()?)
     }
 }
 

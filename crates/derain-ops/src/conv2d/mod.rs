@@ -144,7 +144,7 @@ fn prepare(
 /// The largest dilation: rectangles are copied with as many pixels around them, so a much larger one would need memory without bound.
 const MOST_DILATION: usize = 64;
 
-fn check_dilation(op: &'static str, dilation: usize) -> Result<()> {
+pub(crate) fn check_dilation(op: &'static str, dilation: usize) -> Result<()> {
     if (1..=MOST_DILATION).contains(&dilation) {
         return Ok(());
     }

@@ -14,6 +14,8 @@ use std::ops::Range;
 
 pub use epilogue::Epilogue;
 pub(super) use planes::{Call, Extras, Gradients, Wanted, backward, forward};
+pub(crate) use planes::{bands, flipped};
+pub(crate) use weight_gradient::{Piece, layout_weights};
 
 use super::form::{self, Form};
 use crate::buffer::Aligned;

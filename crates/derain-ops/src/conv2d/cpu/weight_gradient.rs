@@ -63,28 +63,35 @@ pub(super) fn run<E: Element>(
             }
         }
     }
-    let mut weights = Vec::with_capacity(outputs * channels * taps);
-    for output in 0..outputs {
-        for channel in 0..channels {
-            for tap in 0..taps {
-                weights.push(E::from_f64(total[(tap * padded(channels) + channel) * padded(outputs) + output]));
-            }
-        }
-    }
+    let weights = layout_weights(&total, channels, outputs, size);
     let bias = total[taps * padded(channels) * padded(outputs)..][..outputs].iter().map(|&sum| E::from_f64(sum));
     (weights, bias.collect())
 }
 
-/// One piece's sums, `[K·K, C, O]` and then the bias's `[O]`.
-struct Piece<'a, E> {
-    x: Rect<'a, E>,
-    grad: Rect<'a, E>,
-    size: usize,
-    dilation: usize,
-    sums: &'a mut [E],
+/// Sums `[K·K, padded C, padded O]` as weights `[O, C, K, K]`.
+pub(crate) fn layout_weights<E: Element>(sums: &[f64], channels: usize, outputs: usize, size: usize) -> Vec<E> {
+    let taps = size * size;
+    let mut weights = Vec::with_capacity(outputs * channels * taps);
+    for output in 0..outputs {
+        for channel in 0..channels {
+            for tap in 0..taps {
+                weights.push(E::from_f64(sums[(tap * padded(channels) + channel) * padded(outputs) + output]));
+            }
+        }
+    }
+    weights
 }
 
-impl<E: Element> Kernel<E> for Piece<'_, E> {
+/// One piece's sums, `[K·K, C, O]` and then the bias's `[O]`.
+pub(crate) struct Piece<'a, 's, E> {
+    pub x: Rect<'a, E>,
+    pub grad: Rect<'a, E>,
+    pub size: usize,
+    pub dilation: usize,
+    pub sums: &'s mut [E],
+}
+
+impl<E: Element> Kernel<E> for Piece<'_, '_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -119,7 +126,7 @@ impl<E: Element> Kernel<E> for Piece<'_, E> {
     }
 }
 
-impl<E: Element> Piece<'_, E> {
+impl<E: Element> Piece<'_, '_, E> {
     /// Adds one row's products of `BLOCK` input channels and `N` vectors of output channels.
     #[inline(always)]
     fn block<V: Vector<Elem = E>, const N: usize>(&mut self, row: usize, tap: usize, channel: usize, output: usize) {
