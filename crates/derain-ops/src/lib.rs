@@ -30,9 +30,9 @@ pub mod lstm_gates;
 pub mod max_pool2d;
 mod plane;
 pub mod rect;
-pub mod rlcn;
 pub mod residual_block;
 pub mod reuse;
+pub mod rlcn;
 mod simd;
 mod storage;
 #[cfg(test)]
