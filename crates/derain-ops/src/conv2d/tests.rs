@@ -5,6 +5,7 @@ use super::reference::{self, Arguments};
 use super::{Activation, Conv2dOptions, Form, conv2d, conv2d_residual};
 use crate::buffer::Aligned;
 use crate::element::Element;
+use crate::finite_differences::assert_gradients;
 use crate::rect::{Patch, Rect, padded};
 use crate::testing::{Noise, assert_close, sum_weighted, to_f64, within_pool};
 use crate::{Error, Isa, Planes};
@@ -255,40 +256,16 @@ fn both_forms_equal_the_reference_from_several_sources() {
 fn gradients_equal_finite_differences() -> crate::Result<()> {
     let mut noise = Noise::new(12);
     for (size, dilation) in [(1, 1), (3, 1), (3, 2)] {
-        let mut draw = |dims: &[usize]| {
-            Var::from_tensor(&Tensor::from_vec(noise.uniform(dims.iter().product(), -1.0, 1.0), dims, &Device::Cpu)?)
-        };
-        let arguments =
+        let mut draw =
+            |dims: &[usize]| Tensor::from_vec(noise.uniform(dims.iter().product(), -1.0, 1.0), dims, &Device::Cpu);
+        let inputs =
             [draw(&[2, 3, 4, 5])?, draw(&[4, 3, size, size])?, draw(&[4])?, draw(&[2, 1, 4, 5])?, draw(&[2, 4, 4, 5])?];
         let weights = noise.uniform(2 * 4 * 4 * 5, -1.0, 1.0);
         let options = Conv2dOptions { dilation, activation: Activation::Relu };
-        let value = |[x, weight, bias, scale, residual]: &[Tensor; 5]| {
+        assert_gradients(&inputs, &format!("{size} {dilation}"), |inputs| {
+            let [x, weight, bias, scale, residual] = std::array::from_fn(|i| &inputs[i]);
             sum_weighted(&conv2d_residual(x, weight, Some(bias), Some(scale), residual, &options)?, &weights)
-        };
-        let tensors = arguments.each_ref().map(|variable| variable.as_tensor().clone());
-        let gradients = value(&tensors)?.backward()?;
-        for (which, variable) in arguments.iter().enumerate() {
-            let gradient = gradients.get(variable).expect("a gradient").flatten_all()?.to_vec1::<f64>()?;
-            let values = variable.flatten_all()?.to_vec1::<f64>()?;
-            let mut smooth = 0;
-            for element in 0..values.len() {
-                let at = |step: f64| -> crate::Result<f64> {
-                    let mut values = values.clone();
-                    values[element] += step;
-                    let mut moved = tensors.clone().map(|tensor| tensor.detach());
-                    moved[which] = Tensor::from_vec(values, variable.shape(), &Device::Cpu)?;
-                    Ok(value(&moved)?.to_scalar::<f64>()?)
-                };
-                let (above, here, below) = (at(1e-5)?, at(0.0)?, at(-1e-5)?);
-                // Where both sides differ, a kink lies between.
-                if ((above - here) - (here - below)).abs() < 1e-9 {
-                    let expected = (above - below) / 2e-5;
-                    assert!((gradient[element] - expected).abs() < 1e-6, "{which} {element}: {expected}, {gradient:?}");
-                    smooth += 1;
-                }
-            }
-            assert!(smooth * 10 >= values.len() * 9, "argument {which}: only {smooth} of {} are smooth", values.len());
-        }
+        })?;
     }
     Ok(())
 }
