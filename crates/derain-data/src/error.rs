@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use image::{ColorType, ImageError, ImageFormat};
 
-/// Why a picture could not be read, found or written.
+/// Why pictures or frames could not be read, found, written or worked on.
 ///
 /// Where a system call, decoder or encoder failed, its own words are the [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,82 @@ pub enum Error {
         path: PathBuf,
         /// The decoder's reason.
         source: ImageError,
+    },
+    /// Not a source of frames.
+    #[error("{} is no sequence of frames: {hint}", path.display())]
+    NotFrames {
+        /// The file.
+        path: PathBuf,
+        /// What to give instead.
+        hint: &'static str,
+    },
+    /// No frame is left once the options have chosen.
+    #[error("{} has {available} frames, none from frame {start} on (counted from 0)", path.display())]
+    NoFrames {
+        /// The folder or file.
+        path: PathBuf,
+        /// [`FrameOptions::start`](crate::FrameOptions::start).
+        start: usize,
+        /// The frames that are there.
+        available: usize,
+    },
+    /// Frames of one sequence differ in size.
+    #[error(
+        "{} is {}x{}, the frames before it are {}x{}: all must have one size",
+        path.display(), found.0, found.1, expected.0, expected.1
+    )]
+    MixedSizes {
+        /// The picture or the video.
+        path: PathBuf,
+        /// Width and height of the frame.
+        found: (u32, u32),
+        /// Width and height of the first frame.
+        expected: (u32, u32),
+    },
+    /// A picture holds more than an 8-bit RGB frame can.
+    #[error(
+        "{} ({color:?}) has transparency or more than 8 bits: save it as an opaque 8-bit picture",
+        path.display()
+    )]
+    InexactFrame {
+        /// The picture.
+        path: PathBuf,
+        /// Its channels and depth.
+        color: ColorType,
+    },
+    /// A file of frames is broken or of a kind that is not read.
+    #[error("{}, frame {frame}: {reason}", path.display())]
+    BrokenStream {
+        /// The file.
+        path: PathBuf,
+        /// The frame, counted from 0 in the file.
+        frame: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A video holds fewer frames than it says.
+    #[error(
+        "{} promises {promised} frames, but {decoded} could be decoded: it is damaged or cut short; \
+         a length limits the reading to whole frames",
+        path.display()
+    )]
+    Shortfall {
+        /// The video.
+        path: PathBuf,
+        /// Frames by its index.
+        promised: usize,
+        /// Frames that came.
+        decoded: usize,
+    },
+    /// An option has a value that makes no sense.
+    #[error("the option {option} is {value}: it must be {expected}")]
+    InvalidOption {
+        /// The option's name.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
     },
     /// The format would lose the alpha channel or bit depth of the picture.
     #[error("{format:?} cannot hold a {color:?} picture: write PNG, or TIFF for 32-bit samples")]

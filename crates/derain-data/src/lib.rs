@@ -7,6 +7,7 @@
 //! | [`write_durably`] | replaces a file so that a kill leaves the old or the new one, never a part |
 //! | [`remove_orphans`] | removes what a killed [`write_durably`] left behind |
 //! | [`find_pictures`] | lists the pictures below a folder in natural order |
+//! | [`open_frames`] | reads the frames of a folder, a `.y4m` file or, with the feature `video`, a video |
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,6 +28,7 @@ mod durable;
 mod encode;
 mod error;
 mod find;
+mod frames;
 mod jpeg;
 mod load;
 mod netpbm;
@@ -38,5 +40,6 @@ pub use durable::write_durably;
 pub use encode::{check_format, encode_picture, output_format, save_picture};
 pub use error::Error;
 pub use find::{find_pictures, is_picture_name};
+pub use frames::{FrameOptions, FrameSource, Y4mWriter, open_frames};
 pub use load::{LoadOptions, Picture, load_picture, load_picture_with};
 pub use orphans::remove_orphans;

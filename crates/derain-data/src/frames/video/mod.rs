@@ -1,0 +1,232 @@
+//! Video through FFmpeg.
+//!
+//! Each frame that the file stores comes once, whatever its time stamp says: no frame is repeated or
+//! dropped to reach a steady rate, since repeated frames would weigh on the mode. FFmpeg by itself
+//! conceals errors; here the decoder is told to give up instead, and what it still marks as damaged
+//! is refused, as is an end before the frames that the container counts.
+//!
+//! The file's bytes are read here and handed over, so a hostile file (a playlist, say) cannot have
+//! FFmpeg open anything else. Pixels are taken as square, interlaced frames as they are. FFmpeg's
+//! own messages on standard error are switched off, for the whole process.
+
+mod orientation;
+mod pixels;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use ffmpeg_next as ffmpeg;
+use image::metadata::Orientation;
+use image::{DynamicImage, RgbImage};
+
+use super::{FrameOptions, FrameSource, MAX_FRAME_BYTES};
+use crate::Error;
+
+/// How much earlier than announced a video may end, in seconds, where the container gives only a
+/// duration: durations are rounded and count the sound, which may last a little longer.
+const DURATION_SLACK: f64 = 0.5;
+
+pub(super) struct VideoFrames {
+    path: PathBuf,
+    input: ffmpeg::format::context::Input,
+    decoder: ffmpeg::decoder::Video,
+    stream: usize,
+    orientation: Orientation,
+    size: (u32, u32),
+    promise: Promise,
+    options: FrameOptions,
+    /// Frames given to the caller.
+    taken: usize,
+    /// Frames that left the decoder.
+    decoded: usize,
+    /// The latest time stamp, in the stream's unit.
+    last_time: Option<i64>,
+}
+
+impl VideoFrames {
+    pub(super) fn open(path: &Path, options: &FrameOptions) -> Result<Self, Error> {
+        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+        let broken = |error: ffmpeg::Error| broken(path, 0, format!("FFmpeg cannot open it: {error}"));
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let io = ffmpeg::format::context::StreamIo::from_read_seek(file).map_err(broken)?;
+        let mut limits = ffmpeg::Dictionary::new();
+        limits.set("protocol_whitelist", "none");
+        let input = ffmpeg::format::input_from_stream(io, None, Some(limits)).map_err(broken)?;
+        let no_video = || Error::NotFrames { path: path.to_owned(), hint: "FFmpeg finds no video in it" };
+        let stream = input.streams().best(ffmpeg::media::Type::Video).ok_or_else(no_video)?;
+        let orientation = orientation::of(&stream)
+            .map_err(|reason| Error::BrokenStream { path: path.to_owned(), frame: 0, reason })?;
+        let promise = Promise::of(&stream, &input);
+        let decoder = open_decoder(&stream).map_err(broken)?;
+        let index = stream.index();
+        let (width, height) = (decoder.width(), decoder.height());
+        if width == 0 || height == 0 {
+            return Err(Error::Empty { path: path.to_owned(), width, height });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            stream: index,
+            orientation,
+            size: orientation::turned((width, height), orientation),
+            promise,
+            input,
+            decoder,
+            options: options.clone(),
+            taken: 0,
+            decoded: 0,
+            last_time: None,
+        })
+    }
+
+    /// The next frame out of the decoder.
+    fn decode(&mut self) -> Result<Option<ffmpeg::frame::Video>, Error> {
+        let mut frame = ffmpeg::frame::Video::empty();
+        loop {
+            match self.decoder.receive_frame(&mut frame) {
+                Ok(()) if frame.is_corrupt() || frame.has_decode_errors() => {
+                    return Err(self.broken("the decoder had to make up for damaged or missing data".into()));
+                }
+                Ok(()) => {
+                    self.decoded += 1;
+                    self.last_time = self.last_time.max(frame.timestamp());
+                    return Ok(Some(frame));
+                }
+                Err(ffmpeg::Error::Eof) => return Ok(None),
+                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => self.feed()?,
+                Err(error) => return Err(self.broken(format!("it cannot be decoded: {error}"))),
+            }
+        }
+    }
+
+    /// Hands the decoder one packet, or the news that there are no more.
+    fn feed(&mut self) -> Result<(), Error> {
+        loop {
+            let mut packet = ffmpeg::Packet::empty();
+            let sent = match packet.read(&mut self.input) {
+                // An empty packet stands for a frame that was left out; to the decoder it would mean the end.
+                Ok(()) if packet.stream() != self.stream || packet.size() == 0 => continue,
+                Ok(()) if packet.is_corrupt() => return Err(self.broken("its data is damaged or cut short".into())),
+                Ok(()) => self.decoder.send_packet(&packet),
+                Err(ffmpeg::Error::Eof) => self.decoder.send_eof(),
+                Err(error) => return Err(self.broken(format!("its data cannot be read: {error}"))),
+            };
+            return sent.map_err(|error| self.broken(format!("it cannot be decoded: {error}")));
+        }
+    }
+
+    fn broken(&self, reason: String) -> Error {
+        broken(&self.path, self.decoded, reason)
+    }
+
+    /// What stands in the place of `None`, if the video should have gone on.
+    fn check_end(&self) -> Result<(), Error> {
+        if let Some(promised) = self.promise.missing(self.decoded, self.last_time) {
+            return Err(Error::Shortfall { path: self.path.clone(), promised, decoded: self.decoded });
+        }
+        if self.taken == 0 {
+            let start = self.options.start;
+            return Err(Error::NoFrames { path: self.path.clone(), start, available: self.decoded });
+        }
+        Ok(())
+    }
+}
+
+impl FrameSource for VideoFrames {
+    fn next_frame(&mut self) -> Result<Option<RgbImage>, Error> {
+        let Some(wanted) = self.options.index(self.taken) else {
+            return Ok(None);
+        };
+        loop {
+            let Some(frame) = self.decode()? else {
+                self.check_end()?;
+                return Ok(None);
+            };
+            let found = orientation::turned((frame.width(), frame.height()), self.orientation);
+            if found != self.size {
+                return Err(Error::MixedSizes { path: self.path.clone(), found, expected: self.size });
+            }
+            // `decoded` counts this frame already.
+            if self.decoded <= wanted {
+                continue;
+            }
+            let rgb = pixels::to_rgb(&frame).map_err(|reason| broken(&self.path, self.decoded - 1, reason))?;
+            self.taken += 1;
+            let mut image = DynamicImage::from(rgb);
+            image.apply_orientation(self.orientation);
+            return Ok(Some(image.into_rgb8()));
+        }
+    }
+
+    fn size(&self) -> (u32, u32) {
+        self.size
+    }
+
+    fn expected(&self) -> Option<usize> {
+        self.promise.frames.map(|frames| self.options.count(frames))
+    }
+}
+
+fn broken(path: &Path, frame: usize, reason: String) -> Error {
+    Error::BrokenStream { path: path.to_owned(), frame, reason }
+}
+
+fn open_decoder(stream: &ffmpeg::Stream) -> Result<ffmpeg::decoder::Video, ffmpeg::Error> {
+    let mut context = ffmpeg::codec::Context::from_parameters(stream.parameters())?;
+    // 0 threads: as many as there are processors.
+    context.set_threading(ffmpeg::threading::Config { kind: ffmpeg::threading::Type::Frame, ..Default::default() });
+    let mut decoder = context.decoder();
+    decoder.check(ffmpeg::codec::decoder::Check::CRC | ffmpeg::codec::decoder::Check::EXPLODE);
+    decoder.set_packet_time_base(stream.time_base());
+    let codec = ffmpeg::decoder::find(decoder.id()).ok_or(ffmpeg::Error::DecoderNotFound)?;
+    let mut limits = ffmpeg::Dictionary::new();
+    limits.set("max_pixels", &(MAX_FRAME_BYTES / 3).to_string());
+    decoder.open_as_with(codec, limits)?.video()
+}
+
+/// What the container says about how much video there is.
+struct Promise {
+    /// The number of frames, where it is counted.
+    frames: Option<usize>,
+    /// Else where the video should end, in the stream's unit, and its frames in a unit of time.
+    end: Option<(f64, f64)>,
+    /// How much earlier it may end, in the stream's unit.
+    slack: f64,
+}
+
+impl Promise {
+    fn of(stream: &ffmpeg::Stream, input: &ffmpeg::format::context::Input) -> Self {
+        let unit = f64::from(stream.time_base());
+        let rate = Some(f64::from(stream.avg_frame_rate())).filter(|rate| rate.is_finite() && *rate > 0.0);
+        let stream_seconds = Some(stream.duration()).filter(|units| *units > 0).map(|units| units as f64 * unit);
+        let counted = usize::try_from(stream.frames()).ok().filter(|count| *count > 0);
+        // An edit list may show less than is stored; the count is of what is stored.
+        let shown_whole = match (counted, rate, stream_seconds) {
+            (Some(count), Some(rate), Some(seconds)) => seconds * rate > count as f64 - 1.0,
+            _ => true,
+        };
+        // The container's duration is that of its longest stream.
+        let alone = input.nb_streams() == 1;
+        let file_seconds = input.duration() as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
+        let seconds = stream_seconds.or(Some(file_seconds).filter(|seconds| alone && *seconds > 0.0));
+        let start = if stream.start_time() == i64::MIN { 0 } else { stream.start_time() };
+        Self {
+            frames: counted.filter(|_| shown_whole),
+            end: seconds.zip(rate).map(|(seconds, rate)| (start as f64 + seconds / unit, rate * unit)),
+            slack: DURATION_SLACK / unit,
+        }
+    }
+
+    /// How many frames were promised, if it is more than were decoded.
+    fn missing(&self, decoded: usize, last_time: Option<i64>) -> Option<usize> {
+        if self.frames.is_some() {
+            return self.frames.filter(|frames| *frames > decoded);
+        }
+        let (end, rate) = self.end?;
+        // Half the slack again of two frames, for slow rates.
+        let gap = end - last_time? as f64;
+        let late = gap > self.slack + 2.0 / rate;
+        late.then(|| decoded + (gap * rate).round() as usize - 1)
+    }
+}
