@@ -90,13 +90,17 @@ impl Encoding {
 /// RGB of a luma plane and, unless the picture is grey, two chroma planes. `None` if a plane is too
 /// short for the size.
 pub(super) fn to_rgb(
-    (width, height): (u32, u32), luma: Plane, chroma: Option<[Plane; 2]>, encoding: &Encoding,
+    (width, height): (u32, u32),
+    luma: Plane,
+    chroma: Option<[Plane; 2]>,
+    encoding: &Encoding,
 ) -> Option<RgbImage> {
     let (columns, rows) = (width as usize, height as usize);
     let (across, down) = (encoding.across.samples(columns), encoding.down.samples(rows));
     let sample_bytes = encoding.bytes_per_sample();
     let fits = |plane: &Plane, columns: usize, rows: usize| {
-        let last = plane.stride.checked_mul(rows.saturating_sub(1)).and_then(|at| at.checked_add(columns * sample_bytes));
+        let last =
+            plane.stride.checked_mul(rows.saturating_sub(1)).and_then(|at| at.checked_add(columns * sample_bytes));
         plane.stride >= columns * sample_bytes && last.is_some_and(|end| end <= plane.bytes.len())
     };
     let chroma_fits = chroma.iter().flatten().all(|plane| fits(plane, across, down));
@@ -197,7 +201,12 @@ struct ChromaRow {
 
 impl ChromaRow {
     fn interpolate(
-        &mut self, plane: Plane, vertical: [(usize, u32); 2], columns: usize, samples: usize, encoding: &Encoding,
+        &mut self,
+        plane: Plane,
+        vertical: [(usize, u32); 2],
+        columns: usize,
+        samples: usize,
+        encoding: &Encoding,
     ) {
         for (row, (y, _)) in self.rows.iter_mut().zip(vertical) {
             read_row(row, plane, y, samples, encoding.bytes_per_sample());
@@ -233,9 +242,7 @@ mod tests {
         let (kr, kb) = (f64::from(matrix.red), f64::from(matrix.blue));
         let unit = f64::from(1 << (bits - 8));
         let (y, u, v) = match range {
-            Range::Limited => {
-                ((y / unit - 16.0) / 219.0, (u / unit - 128.0) / 224.0, (v / unit - 128.0) / 224.0)
-            }
+            Range::Limited => ((y / unit - 16.0) / 219.0, (u / unit - 128.0) / 224.0, (v / unit - 128.0) / 224.0),
             Range::Full => {
                 let top = 256.0 * unit - 1.0;
                 (y / top, (u - 128.0 * unit) / top, (v - 128.0 * unit) / top)
@@ -258,11 +265,14 @@ mod tests {
                     let bytes = |sample: &u32| sample.to_le_bytes();
                     let (y_bytes, u_bytes, v_bytes) = (bytes(y), bytes(u), bytes(v));
                     let plane = |bytes| Plane { bytes, stride: 2 };
-                    let image =
-                        to_rgb((1, 1), plane(&y_bytes), Some([plane(&u_bytes), plane(&v_bytes)]), &encoding).expect("fits");
+                    let image = to_rgb((1, 1), plane(&y_bytes), Some([plane(&u_bytes), plane(&v_bytes)]), &encoding)
+                        .expect("fits");
                     let wanted = reference(f64::from(*y), f64::from(*u), f64::from(*v), matrix, range, bits);
                     for (got, wanted) in image.as_raw().iter().zip(wanted) {
-                        assert!((f64::from(*got) - wanted).abs() < 0.5 + 1e-3, "{encoding:?} {y} {u} {v}: {got} {wanted}");
+                        assert!(
+                            (f64::from(*got) - wanted).abs() < 0.5 + 1e-3,
+                            "{encoding:?} {y} {u} {v}: {got} {wanted}"
+                        );
                     }
                 }
             }
@@ -292,8 +302,13 @@ mod tests {
 
     #[test]
     fn short_planes_are_noticed() {
-        let encoding =
-            Encoding { matrix: Matrix::BT601, range: Range::Full, bits: 8, across: Siting::Between, down: Siting::Between };
+        let encoding = Encoding {
+            matrix: Matrix::BT601,
+            range: Range::Full,
+            bits: 8,
+            across: Siting::Between,
+            down: Siting::Between,
+        };
         let plane = |bytes| Plane { bytes, stride: 3 };
         let chroma = |bytes| Some([Plane { bytes, stride: 2 }; 2]);
         assert!(to_rgb((3, 3), plane(&[9; 9]), chroma(&[128; 4]), &encoding).is_some());

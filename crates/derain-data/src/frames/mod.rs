@@ -99,7 +99,10 @@ pub fn open_frames(path: &Path, options: &FrameOptions) -> Result<Box<dyn FrameS
         return Ok(Box::new(Y4mFrames::open(path, options)?));
     }
     if is_picture_name(path) {
-        return Err(Error::NotFrames { path: path.to_owned(), hint: "it is one picture: name the folder of all of them" });
+        return Err(Error::NotFrames {
+            path: path.to_owned(),
+            hint: "it is one picture: name the folder of all of them",
+        });
     }
     open_video(path, options)
 }

@@ -11,6 +11,7 @@
 
 mod orientation;
 mod pixels;
+mod promise;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +25,7 @@ use image::{DynamicImage, RgbImage};
 use super::{FrameOptions, FrameSource, MAX_FRAME_BYTES};
 use crate::Error;
 
-/// How much earlier than announced a video may end, in seconds, where the container gives only a
-/// duration: durations are rounded and count the sound, which may last a little longer.
-const DURATION_SLACK: f64 = 0.5;
+use promise::Promise;
 
 pub(super) struct VideoFrames {
     path: PathBuf,
@@ -41,8 +40,6 @@ pub(super) struct VideoFrames {
     taken: usize,
     /// Frames that left the decoder.
     decoded: usize,
-    /// The latest time stamp, in the stream's unit.
-    last_time: Option<i64>,
 }
 
 impl VideoFrames {
@@ -56,8 +53,11 @@ impl VideoFrames {
         let input = ffmpeg::format::input_from_stream(io, None, Some(limits)).map_err(broken)?;
         let no_video = || Error::NotFrames { path: path.to_owned(), hint: "FFmpeg finds no video in it" };
         let stream = input.streams().best(ffmpeg::media::Type::Video).ok_or_else(no_video)?;
-        let orientation = orientation::of(&stream)
-            .map_err(|reason| Error::BrokenStream { path: path.to_owned(), frame: 0, reason })?;
+        let orientation = orientation::of(&stream).map_err(|reason| Error::BrokenStream {
+            path: path.to_owned(),
+            frame: 0,
+            reason,
+        })?;
         let promise = Promise::of(&stream, &input);
         let decoder = open_decoder(&stream).map_err(broken)?;
         let index = stream.index();
@@ -76,7 +76,6 @@ impl VideoFrames {
             options: options.clone(),
             taken: 0,
             decoded: 0,
-            last_time: None,
         })
     }
 
@@ -90,7 +89,7 @@ impl VideoFrames {
                 }
                 Ok(()) => {
                     self.decoded += 1;
-                    self.last_time = self.last_time.max(frame.timestamp());
+                    self.promise.note(frame.timestamp());
                     return Ok(Some(frame));
                 }
                 Err(ffmpeg::Error::Eof) => return Ok(None),
@@ -122,7 +121,7 @@ impl VideoFrames {
 
     /// What stands in the place of `None`, if the video should have gone on.
     fn check_end(&self) -> Result<(), Error> {
-        if let Some(promised) = self.promise.missing(self.decoded, self.last_time) {
+        if let Some(promised) = self.promise.broken_after(self.decoded) {
             return Err(Error::Shortfall { path: self.path.clone(), promised, decoded: self.decoded });
         }
         if self.taken == 0 {
@@ -164,7 +163,7 @@ impl FrameSource for VideoFrames {
     }
 
     fn expected(&self) -> Option<usize> {
-        self.promise.frames.map(|frames| self.options.count(frames))
+        self.promise.frames().map(|frames| self.options.count(frames))
     }
 }
 
@@ -174,8 +173,9 @@ fn broken(path: &Path, frame: usize, reason: String) -> Error {
 
 fn open_decoder(stream: &ffmpeg::Stream) -> Result<ffmpeg::decoder::Video, ffmpeg::Error> {
     let mut context = ffmpeg::codec::Context::from_parameters(stream.parameters())?;
-    // 0 threads: as many as there are processors.
-    context.set_threading(ffmpeg::threading::Config { kind: ffmpeg::threading::Type::Frame, ..Default::default() });
+    // 0 threads: as many as there are processors. Not `Type::Frame`: with errors that end a frame, FFmpeg 5.1
+    // then aborts the process.
+    context.set_threading(ffmpeg::threading::Config { kind: ffmpeg::threading::Type::Slice, ..Default::default() });
     let mut decoder = context.decoder();
     decoder.check(ffmpeg::codec::decoder::Check::CRC | ffmpeg::codec::decoder::Check::EXPLODE);
     decoder.set_packet_time_base(stream.time_base());
@@ -183,50 +183,4 @@ fn open_decoder(stream: &ffmpeg::Stream) -> Result<ffmpeg::decoder::Video, ffmpe
     let mut limits = ffmpeg::Dictionary::new();
     limits.set("max_pixels", &(MAX_FRAME_BYTES / 3).to_string());
     decoder.open_as_with(codec, limits)?.video()
-}
-
-/// What the container says about how much video there is.
-struct Promise {
-    /// The number of frames, where it is counted.
-    frames: Option<usize>,
-    /// Else where the video should end, in the stream's unit, and its frames in a unit of time.
-    end: Option<(f64, f64)>,
-    /// How much earlier it may end, in the stream's unit.
-    slack: f64,
-}
-
-impl Promise {
-    fn of(stream: &ffmpeg::Stream, input: &ffmpeg::format::context::Input) -> Self {
-        let unit = f64::from(stream.time_base());
-        let rate = Some(f64::from(stream.avg_frame_rate())).filter(|rate| rate.is_finite() && *rate > 0.0);
-        let stream_seconds = Some(stream.duration()).filter(|units| *units > 0).map(|units| units as f64 * unit);
-        let counted = usize::try_from(stream.frames()).ok().filter(|count| *count > 0);
-        // An edit list may show less than is stored; the count is of what is stored.
-        let shown_whole = match (counted, rate, stream_seconds) {
-            (Some(count), Some(rate), Some(seconds)) => seconds * rate > count as f64 - 1.0,
-            _ => true,
-        };
-        // The container's duration is that of its longest stream.
-        let alone = input.nb_streams() == 1;
-        let file_seconds = input.duration() as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
-        let seconds = stream_seconds.or(Some(file_seconds).filter(|seconds| alone && *seconds > 0.0));
-        let start = if stream.start_time() == i64::MIN { 0 } else { stream.start_time() };
-        Self {
-            frames: counted.filter(|_| shown_whole),
-            end: seconds.zip(rate).map(|(seconds, rate)| (start as f64 + seconds / unit, rate * unit)),
-            slack: DURATION_SLACK / unit,
-        }
-    }
-
-    /// How many frames were promised, if it is more than were decoded.
-    fn missing(&self, decoded: usize, last_time: Option<i64>) -> Option<usize> {
-        if self.frames.is_some() {
-            return self.frames.filter(|frames| *frames > decoded);
-        }
-        let (end, rate) = self.end?;
-        // Half the slack again of two frames, for slow rates.
-        let gap = end - last_time? as f64;
-        let late = gap > self.slack + 2.0 / rate;
-        late.then(|| decoded + (gap * rate).round() as usize - 1)
-    }
 }

@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn other_angles_are_refused() {
-        let bytes: Vec<u8> = [46341, 46341, 0, -46341, 46341, 0, 0, 0, 1 << 30].iter().flat_map(|e: &i32| e.to_ne_bytes()).collect();
+        let bytes: Vec<u8> =
+            [46341, 46341, 0, -46341, 46341, 0, 0, 0, 1 << 30].iter().flat_map(|e: &i32| e.to_ne_bytes()).collect();
         assert!(parse(&bytes).expect_err("45 degrees").contains("46341"));
         assert!(parse(&bytes[..8]).is_err());
     }

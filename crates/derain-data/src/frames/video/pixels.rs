@@ -16,6 +16,9 @@ use crate::frames::colour::{Encoding, Matrix, Plane, Range, Siting, to_rgb as pl
 /// Where streams do not name their matrix, video of so many lines is taken for BT.709.
 const HD_LINES: u32 = 720;
 
+/// What the names of RGB formats begin with, palettes and black-and-white among them.
+const RGB_NAMES: [&str; 10] = ["rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "x2", "pal", "mono"];
+
 /// Says what is wrong where it cannot be done.
 pub(super) fn to_rgb(frame: &ffmpeg::frame::Video) -> Result<RgbImage, String> {
     let format = frame.format();
@@ -28,12 +31,13 @@ pub(super) fn to_rgb(frame: &ffmpeg::frame::Video) -> Result<RgbImage, String> {
     if ["xyz", "bayer"].iter().any(|kind| name.starts_with(kind)) {
         return Err(format!("its pixels are {name}: convert it to 8-bit YUV or RGB"));
     }
-    if ["rgb", "bgr", "gbr", "pal", "mono", "0", "x2"].iter().any(|kind| name.starts_with(kind)) || name == "argb" || name == "abgr" {
+    if RGB_NAMES.iter().any(|kind| name.starts_with(kind)) {
         let packed = repack(frame, Pixel::RGB24, name)?;
         return rows_of(&packed).ok_or_else(|| short(name));
     }
-    // Formats that mean full range by their name become limited range.
-    let range = if name.starts_with("yuvj") { Range::Limited } else { range_of(frame, format) };
+    // The scaler knows these as full range, and makes limited range of them.
+    let full_by_name = ["yuvj", "gray", "ya"].iter().any(|kind| name.starts_with(kind));
+    let range = if full_by_name { Range::Limited } else { range_of(frame, format) };
     let planes = repack(frame, Pixel::YUV444P, name)?;
     let layout = Layout { bits: 8, across: Subsampling::None, down: Subsampling::None, chroma: true };
     convert_as(&planes, frame, layout, range)
@@ -82,7 +86,10 @@ fn convert(frame: &ffmpeg::frame::Video, layout: Layout, range: Range) -> Result
 
 /// Converts `planes`, which are those of `frame` or repacked from them.
 fn convert_as(
-    planes: &ffmpeg::frame::Video, frame: &ffmpeg::frame::Video, layout: Layout, range: Range,
+    planes: &ffmpeg::frame::Video,
+    frame: &ffmpeg::frame::Video,
+    layout: Layout,
+    range: Range,
 ) -> Result<RgbImage, String> {
     let (across, down) = sitings(frame, layout);
     let encoding = Encoding { matrix: matrix_of(frame)?, range, bits: layout.bits, across, down };
@@ -129,7 +136,13 @@ fn range_of(frame: &ffmpeg::frame::Video, format: Pixel) -> Range {
         ColorRange::JPEG => Range::Full,
         ColorRange::MPEG => Range::Limited,
         // FFmpeg's grey formats use all values unless they say otherwise.
-        ColorRange::Unspecified => if grey { Range::Full } else { Range::Limited },
+        ColorRange::Unspecified => {
+            if grey {
+                Range::Full
+            } else {
+                Range::Limited
+            }
+        }
     }
 }
 
@@ -141,7 +154,9 @@ fn matrix_of(frame: &ffmpeg::frame::Video) -> Result<Matrix, String> {
         Space::SMPTE240M => Ok(Matrix::SMPTE240),
         Space::BT2020NCL => Ok(Matrix::BT2020),
         // JPEG is BT.601 at any size.
-        Space::Unspecified | Space::Reserved if frame.height() < HD_LINES || is_jpeg(frame.format()) => Ok(Matrix::BT601),
+        Space::Unspecified | Space::Reserved if frame.height() < HD_LINES || is_jpeg(frame.format()) => {
+            Ok(Matrix::BT601)
+        }
         Space::Unspecified | Space::Reserved => Ok(Matrix::BT709),
         other => Err(format!("its colours are {other:?}: convert it to BT.601 or BT.709")),
     }
