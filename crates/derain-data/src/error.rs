@@ -156,6 +156,59 @@ pub enum Error {
         /// Frames that came.
         decoded: usize,
     },
+    /// Frames of one sequence differ in size.
+    #[error(
+        "frame {frame} is {}x{}, the first is {}x{}: all must have one size",
+        found.0, found.1, expected.0, expected.1
+    )]
+    FrameSize {
+        /// The frame, counted from 0.
+        frame: usize,
+        /// Its width and height.
+        found: (u32, u32),
+        /// Width and height of the first frame.
+        expected: (u32, u32),
+    },
+    /// The camera moved too far.
+    #[error(
+        "the scene moves: frame {frame} lies {way:.2} pixels from the first (shift {dx:+.2}, {dy:+.2}), \
+         the limit is {limit:.2}; {advice}"
+    )]
+    SceneMoves {
+        /// The frame, counted from 0.
+        frame: usize,
+        /// Pixels to the right.
+        dx: f64,
+        /// Pixels down.
+        dy: f64,
+        /// The longest way of any pixel, rotation and scale counted.
+        way: f64,
+        /// The longest way that is accepted, in pixels.
+        limit: f64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The parts of the scene do not move alike.
+    #[error(
+        "the scene moves: in frame {frame}, {moving} of {seen} parts of the picture lie about {way:.2} pixels \
+         from where the shift of the whole, ({dx:+.2}, {dy:+.2}), puts them; {advice}"
+    )]
+    PartsMove {
+        /// The frame, counted from 0.
+        frame: usize,
+        /// Pixels to the right, the whole picture.
+        dx: f64,
+        /// Pixels down, the whole picture.
+        dy: f64,
+        /// Parts that move by themselves.
+        moving: usize,
+        /// Parts with enough to see.
+        seen: usize,
+        /// How far the moving parts lie off, in pixels; their median.
+        way: f64,
+        /// What to do.
+        advice: &'static str,
+    },
     /// An option has a value that makes no sense.
     #[error("the option {option} is {value}: it must be {expected}")]
     InvalidOption {

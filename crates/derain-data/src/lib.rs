@@ -7,6 +7,7 @@
 //! | [`write_durably`] | replaces a file so that a kill leaves the old or the new one, never a part |
 //! | [`remove_orphans`] | removes what a killed [`write_durably`] left behind |
 //! | [`find_pictures`] | lists the pictures below a folder in natural order |
+//! | [`StillnessCheck`], [`Registration`] | notice a camera that moved, undo small movements |
 //! | [`open_frames`] | reads the frames of a folder, a `.y4m` file or, with the feature `video`, a video |
 //!
 //! ```
@@ -34,6 +35,7 @@ mod load;
 mod netpbm;
 mod orphans;
 mod png_exif;
+mod register;
 mod temporary;
 
 pub use durable::write_durably;
@@ -43,3 +45,6 @@ pub use find::{find_pictures, is_picture_name};
 pub use frames::{FrameOptions, FrameSource, Y4mWriter, open_frames};
 pub use load::{LoadOptions, Picture, load_picture, load_picture_with};
 pub use orphans::remove_orphans;
+pub use register::{
+    Insets, Motion, MotionModel, MotionOptions, Registered, Registration, Resampling, STILL_LIMIT, StillnessCheck,
+};

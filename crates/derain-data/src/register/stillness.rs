@@ -1,0 +1,77 @@
+//! A camera that moved, noticed.
+
+use image::RgbImage;
+
+use super::align::{Aligner, MotionModel};
+use super::{Pyramid, blocks};
+use crate::Error;
+
+/// A scene counts as still while it lies within this many pixels of the first frame. Beyond, a
+/// pixel shows more of its neighbour than of itself.
+pub const STILL_LIMIT: f64 = 0.5;
+
+/// The share of the picture's parts that may move by themselves.
+const MOST_MOVING: f64 = 1.0 / 3.0;
+
+/// Motion is measured at the first resolution with at most so many pixels: the limit is coarse.
+const FINEST_PIXELS: usize = 300_000;
+
+/// Checks that frames show the first frame's scene in the same place. Nothing is resampled.
+#[derive(Clone, Debug, Default)]
+pub struct StillnessCheck {
+    reference: Option<(Pyramid, (u32, u32))>,
+    frames: usize,
+}
+
+impl StillnessCheck {
+    /// With no frame yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Checks the next frame against the first.
+    ///
+    /// # Errors
+    /// [`Error::FrameSize`] if the frame is not as large as the first, [`Error::SceneMoves`] if the
+    /// picture has moved by more than [`STILL_LIMIT`] pixels, [`Error::PartsMove`] if more than a
+    /// third of its parts have.
+    pub fn check(&mut self, frame: &RgbImage) -> Result<(), Error> {
+        let size = frame.dimensions();
+        let pyramid = Pyramid::new(frame, FINEST_PIXELS);
+        let index = self.frames;
+        let Some((reference, expected)) = &self.reference else {
+            self.reference = Some((pyramid, size));
+            self.frames = 1;
+            return Ok(());
+        };
+        self.frames += 1;
+        if size != *expected {
+            return Err(Error::FrameSize { frame: index, found: size, expected: *expected });
+        }
+        let aligner = Aligner { reference, frame: &pyramid, size };
+        let estimate = aligner.global(MotionModel::Translation);
+        if estimate.error.is_infinite() {
+            return Ok(());
+        }
+        let motion = estimate.motion;
+        let way = motion.largest(size);
+        let advice = "switch registration on if the camera shook, or use a tripod";
+        if way.is_nan() || way > STILL_LIMIT {
+            return Err(Error::SceneMoves {
+                frame: index,
+                dx: motion.dx,
+                dy: motion.dy,
+                way,
+                limit: STILL_LIMIT,
+                advice,
+            });
+        }
+        let parts = blocks::compare(&aligner, &motion, STILL_LIMIT);
+        if parts.moving as f64 > MOST_MOVING * parts.seen as f64 {
+            let (moving, seen, way) = (parts.moving, parts.seen, parts.way);
+            return Err(Error::PartsMove { frame: index, dx: motion.dx, dy: motion.dy, moving, seen, way, advice });
+        }
+        Ok(())
+    }
+}
