@@ -32,6 +32,7 @@ mod load;
 mod netpbm;
 mod orphans;
 mod png_exif;
+pub mod synthesis;
 mod temporary;
 
 pub use durable::write_durably;
