@@ -60,6 +60,12 @@ impl Backdrop {
         &self.background
     }
 
+    /// Other pixels in the same light.
+    #[cfg(test)]
+    pub(super) fn put(&mut self, colour: image::Rgb<u8>) {
+        self.background.pixels_mut().for_each(|pixel| *pixel = colour);
+    }
+
     /// The picture in the rain of a frame.
     ///
     /// # Errors
@@ -89,7 +95,9 @@ impl Backdrop {
         let (linear, stored) = (srgb::linear_table(), srgb::stored_table());
         let light = self.light.row(y);
         let threshold = self.options.mask_threshold;
-        for (x, ((pixel, mask), &opacity)) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(mask).zip(opacity).enumerate() {
+        for (x, ((pixel, mask), &opacity)) in
+            pixels.as_chunks_mut::<3>().0.iter_mut().zip(mask).zip(opacity).enumerate()
+        {
             if opacity == 0.0 {
                 continue;
             }
@@ -102,7 +110,9 @@ impl Backdrop {
                         srgb::stored(stored, behind + opacity * (light - behind))
                     }
                     Blending::Additive => to_8_bits(unit(behind) + opacity * srgb::encode(light)),
-                    Blending::Screen => to_8_bits(1.0 - (1.0 - unit(behind)) * (1.0 - opacity * srgb::encode(light).min(1.0))),
+                    Blending::Screen => {
+                        to_8_bits(1.0 - (1.0 - unit(behind)) * (1.0 - opacity * srgb::encode(light).min(1.0)))
+                    }
                 };
                 if value.abs_diff(behind) > threshold {
                     *mask = RAIN;

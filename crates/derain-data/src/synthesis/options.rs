@@ -39,7 +39,7 @@ pub struct Bokeh {
     pub density: f32,
     /// Mean diameter in pixels, 1 to 300.
     pub diameter: f32,
-    /// Mean opacity in the middle, 0 to 1.
+    /// Mean opacity of a drop at rest, 0 to 1. A moving one is there only for a part of the exposure and fades accordingly.
     pub opacity: f32,
 }
 
@@ -50,7 +50,7 @@ impl Bokeh {
 impl Default for Bokeh {
     /// None.
     fn default() -> Self {
-        Self { density: 0.0, diameter: 16.0, opacity: 0.1 }
+        Self { density: 0.0, diameter: 16.0, opacity: 0.6 }
     }
 }
 
@@ -143,7 +143,7 @@ impl RainOptions {
             thickness: 2.2,
             size_spread: 0.25,
             depth: 3.5,
-            opacity: 0.16,
+            opacity: 0.3,
             opacity_spread: 0.7,
             fade: 0.3,
             focus: 4.0,
@@ -152,7 +152,7 @@ impl RainOptions {
             soft_ends: 0.8,
             beading: 0.3,
             unevenness: 0.4,
-            bokeh: Bokeh { density: 15.0, diameter: 8.0, opacity: 0.05 },
+            bokeh: Bokeh { density: 15.0, diameter: 9.0, opacity: 0.9 },
             light: 1.3,
             blending: Blending::Light,
             veil: 0.0,
@@ -169,18 +169,18 @@ impl RainOptions {
                 speed: 4_500.0,
                 thickness: 2.0,
                 depth: 3.0,
-                opacity: 0.2,
+                opacity: 0.35,
                 bokeh: Bokeh { density: 6.0, ..normal.bokeh },
                 ..normal
             },
             Density::Normal => normal,
             Density::Dense => Self {
-                density: 24_000.0,
+                density: 28_000.0,
                 angle: 10.0,
                 angle_spread: 2.0,
                 speed: 7_500.0,
                 depth: 4.0,
-                bokeh: Bokeh { density: 60.0, ..normal.bokeh },
+                bokeh: Bokeh { density: 40.0, ..normal.bokeh },
                 unevenness: 0.6,
                 veil: 0.12,
                 ..normal
@@ -198,11 +198,7 @@ impl RainOptions {
             speed: self.speed * factor,
             thickness: self.thickness * factor,
             defocus: self.defocus * factor,
-            bokeh: Bokeh {
-                density: self.bokeh.density / area,
-                diameter: self.bokeh.diameter * factor,
-                ..self.bokeh
-            },
+            bokeh: Bokeh { density: self.bokeh.density / area, diameter: self.bokeh.diameter * factor, ..self.bokeh },
             ..self.clone()
         }
     }
@@ -270,5 +266,45 @@ impl RainOptions {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Density, RainOptions};
+    use crate::Error;
+
+    #[test]
+    fn presets_grow_and_are_valid() {
+        let [sparse, normal, dense] = [Density::Sparse, Density::Normal, Density::Dense].map(RainOptions::preset);
+        for options in [&sparse, &normal, &dense] {
+            options.validate().unwrap();
+            let json = serde_json::to_string(options).unwrap();
+            assert_eq!(&serde_json::from_str::<RainOptions>(&json).unwrap(), options);
+        }
+        assert!(4.0 * sparse.coverage() < normal.coverage() && 2.0 * normal.coverage() < dense.coverage());
+        assert_eq!(serde_json::from_str::<RainOptions>("{}").unwrap(), normal);
+    }
+
+    #[test]
+    fn scaled_rain_covers_as_much() {
+        // At widths where the pixel's own blur does not count.
+        let broad = RainOptions { thickness: 20.0, ..RainOptions::default() };
+        assert!((broad.scaled(3.0).coverage() / broad.coverage() - 1.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        assert!(serde_json::from_str::<RainOptions>(r#"{"densty": 3}"#).is_err());
+        assert!(serde_json::from_str::<RainOptions>(r#"{"bokeh": {"size": 3}}"#).is_err());
+        let faulty = [
+            ("density", RainOptions { density: f32::NAN, ..RainOptions::default() }),
+            ("angle", RainOptions { angle: 61.0, ..RainOptions::default() }),
+            ("jpeg", RainOptions { jpeg: Some(0), ..RainOptions::default() }),
+            ("speed * exposure", RainOptions { speed: 1e6, exposure: 1.0, ..RainOptions::default() }),
+        ];
+        for (expected, options) in faulty {
+            assert!(matches!(options.validate(), Err(Error::OptionOutOfRange { name, .. }) if name == expected));
+        }
     }
 }

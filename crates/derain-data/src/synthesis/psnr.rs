@@ -88,3 +88,51 @@ impl RainOptions {
         Ok(with(best.1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use image::{Rgb, RgbImage};
+
+    use super::super::tests::{dense, picture};
+    use super::super::{RainOptions, RainScene};
+    use super::psnr;
+    use crate::Error;
+
+    #[test]
+    fn psnr_by_hand() {
+        let grey = RgbImage::from_pixel(2, 2, Rgb([100; 3]));
+        let mut other = grey.clone();
+        assert_eq!(psnr(&grey, &other).unwrap(), f64::INFINITY);
+        other.put_pixel(0, 0, Rgb([100, 112, 100]));
+        // 144 / 12 = 12; 10 log10(65025 / 12)
+        assert!((psnr(&grey, &other).unwrap() - 37.338_9).abs() < 1e-3);
+        assert!(matches!(psnr(&grey, &RgbImage::new(1, 2)), Err(Error::SizesDiffer { .. })));
+    }
+
+    #[test]
+    fn density_follows_the_wanted_psnr() {
+        let clean = picture(240, 160);
+        let start = RainOptions { noise: 1.0, ..dense() };
+        for wanted in [22.0, 25.4, 32.0] {
+            let options = start.with_psnr(&clean, 3, &[0, 5], wanted).unwrap();
+            let scene = RainScene::new(&options, 240, 160, 3).unwrap();
+            let mean = [0, 5].map(|frame| psnr(&scene.render(&clean, frame).unwrap().rainy, &clean).unwrap());
+            let mean = (mean[0] + mean[1]) / 2.0;
+            assert!((mean - wanted).abs() < 0.1, "{wanted}: {mean}");
+            assert_eq!(options, RainOptions { density: options.density, bokeh: options.bokeh, ..start.clone() });
+        }
+    }
+
+    #[test]
+    fn what_density_cannot_reach_is_refused() {
+        let clean = picture(60, 40);
+        let noisy = RainOptions { noise: 20.0, ..dense() };
+        let nearest = |options: &RainOptions, wanted| match options.with_psnr(&clean, 1, &[], wanted) {
+            Err(Error::PsnrOutOfReach { nearest, .. }) => nearest,
+            other => panic!("{other:?}"),
+        };
+        assert!((21.0..24.0).contains(&nearest(&noisy, 40.0)));
+        let faint = RainOptions { opacity: 0.01, opacity_spread: 0.0, unevenness: 0.0, density: 100.0, ..dense() };
+        assert!(nearest(&faint, 10.0) > 12.0);
+    }
+}

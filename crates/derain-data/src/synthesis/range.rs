@@ -24,7 +24,7 @@ pub struct RainRange {
     pub length: [f32; 2],
     /// Seconds. Evenly in the logarithm.
     pub exposure: [f32; 2],
-    /// Pixels. Evenly in the logarithm.
+    /// Pixels. Evenly in the logarithm, but at most a sixth of the length.
     pub thickness: [f32; 2],
     /// Of the logarithm.
     pub size_spread: [f32; 2],
@@ -38,7 +38,7 @@ pub struct RainRange {
     pub fade: [f32; 2],
     /// Against the nearest drops.
     pub focus: [f32; 2],
-    /// Pixels.
+    /// Pixels, but at most a sixth of the length.
     pub defocus: [f32; 2],
     /// 0 to 1.
     pub taper: [f32; 2],
@@ -88,16 +88,16 @@ impl Default for RainRange {
             coverage: [0.05, 3.0],
             angle: [-35.0, 35.0],
             angle_spread: [0.3, 4.0],
-            length: [8.0, 180.0],
+            length: [8.0, 260.0],
             exposure: [1.0 / 500.0, 1.0 / 30.0],
             thickness: [1.2, 6.0],
             size_spread: [0.1, 0.45],
             depth: [1.3, 6.0],
-            opacity: [0.05, 0.5],
+            opacity: [0.08, 0.7],
             opacity_spread: [0.3, 1.0],
             fade: [0.0, 1.0],
             focus: [1.0, 8.0],
-            defocus: [0.0, 8.0],
+            defocus: [0.0, 10.0],
             taper: [0.0, 1.0],
             soft_ends: [0.2, 1.0],
             beading: [0.0, 0.6],
@@ -106,7 +106,7 @@ impl Default for RainRange {
             bokeh_chance: 0.4,
             bokeh_density: [3.0, 120.0],
             bokeh_diameter: [6.0, 40.0],
-            bokeh_opacity: [0.02, 0.2],
+            bokeh_opacity: [0.3, 1.0],
             veil_chance: 0.5,
             veil: [0.02, 0.4],
             veil_gradient: [-0.5, 1.0],
@@ -121,6 +121,9 @@ impl Default for RainRange {
         }
     }
 }
+
+/// Rain is at least this many times longer than wide: thickness and defocus are cut to that, or it would be snow.
+const STOUTEST: f32 = 6.0;
 
 impl RainRange {
     /// Draws one kind of rain. Equal generators give equal options.
@@ -145,14 +148,14 @@ impl RainRange {
             angle_spread: uniform(rng, self.angle_spread),
             speed: length / exposure,
             exposure,
-            thickness: log_uniform(rng, self.thickness),
+            thickness: log_uniform(rng, self.thickness).min((length / STOUTEST).max(self.thickness[0])),
             size_spread: uniform(rng, self.size_spread),
             depth: uniform(rng, self.depth),
             opacity: log_uniform(rng, self.opacity),
             opacity_spread: uniform(rng, self.opacity_spread),
             fade: uniform(rng, self.fade),
             focus: uniform(rng, self.focus),
-            defocus: uniform(rng, self.defocus),
+            defocus: uniform(rng, self.defocus).min((length / STOUTEST).max(self.defocus[0])),
             taper: uniform(rng, self.taper),
             soft_ends: uniform(rng, self.soft_ends),
             beading: uniform(rng, self.beading),
@@ -246,4 +249,47 @@ fn uniform(rng: &mut impl Rng, [low, high]: [f32; 2]) -> f32 {
 fn log_uniform(rng: &mut impl Rng, [low, high]: [f32; 2]) -> f32 {
     // Rounding must not leave the range.
     (low * (high / low).powf(rng.random())).clamp(low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_pcg::Pcg64Mcg;
+
+    use super::{Blending, RainOptions, RainRange};
+    use crate::Error;
+
+    fn draw(range: &RainRange, seed: u64) -> Result<RainOptions, Error> {
+        range.sample(&mut Pcg64Mcg::seed_from_u64(seed))
+    }
+
+    #[test]
+    fn samples_are_valid_varied_and_repeatable() {
+        let range = RainRange::default();
+        let samples: Vec<_> = (0..400).map(|seed| draw(&range, seed).unwrap()).collect();
+        assert_eq!(samples[17], draw(&range, 17).unwrap());
+        let count = |test: fn(&RainOptions) -> bool| samples.iter().filter(|options| test(options)).count();
+        assert!((150..250).contains(&count(|options| options.angle > 0.0)));
+        assert!((20..100).contains(&count(|options| options.blending == Blending::Additive)));
+        assert!((100..220).contains(&count(|options| options.jpeg.is_some())));
+        assert!((120..200).contains(&count(|options| options.bokeh.density > 0.0)));
+        assert!(count(|options| options.coverage() < 0.2) > 40 && count(|options| options.coverage() > 1.0) > 40);
+        let stout = |options: &RainOptions| {
+            options.thickness > 1.3 && 5.9 * options.thickness > options.speed * options.exposure
+        };
+        assert_eq!(count(stout), 0);
+    }
+
+    #[test]
+    fn ranges_the_wrong_way_round_or_too_wide_are_refused() {
+        let name = |range: RainRange| match draw(&range, 1) {
+            Err(Error::OptionOutOfRange { name, .. }) => name,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name(RainRange { veil: [0.3, 0.2], ..RainRange::default() }), "veil");
+        assert_eq!(name(RainRange { length: [0.0, 0.2], ..RainRange::default() }), "length");
+        assert_eq!(name(RainRange { angle: [70.0, 80.0], ..RainRange::default() }), "angle");
+        assert_eq!(name(RainRange { jpeg_chance: f32::NAN, ..RainRange::default() }), "jpeg_chance");
+        assert!(serde_json::from_str::<RainRange>(r#"{"rain": 1}"#).is_err());
+    }
 }

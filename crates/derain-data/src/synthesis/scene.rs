@@ -5,7 +5,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::random::{self, Purpose};
-use super::streak::{self, Course, Streak};
+use super::streak::{self, Course, Footprint, Streak};
 use super::{Backdrop, RainLayer, RainOptions, RainyPicture};
 use crate::Error;
 
@@ -141,19 +141,17 @@ impl RainScene {
         let distance = if is_bokeh { streak::BOKEH_DISTANCE } else { options.distance(quantile) };
         // Terminal speed of a drop grows as the root of its size (Gunn and Kinzer 1949, above 1 mm).
         let speed = options.speed / distance * size.sqrt();
-        let (radius, edge, opacity) = match is_bokeh {
-            true => {
-                let radius = 0.5 * options.bokeh.diameter * size;
-                (radius, streak::footprint_of(0.0, 0.0, 2.0 * radius).edge, options.bokeh.opacity)
-            }
+        let length = speed * options.exposure;
+        let (footprint, opacity) = match is_bokeh {
+            true => (streak::bokeh_footprint_of(options.bokeh.diameter * size, length), options.bokeh.opacity),
             false => {
                 let blur = streak::confusion(options, distance);
-                let width = options.thickness / distance * size;
-                let footprint = streak::footprint_of(width, speed * options.exposure, blur);
-                let opacity = options.opacity * footprint.dilution * distance.powf(-options.fade);
-                (footprint.radius, footprint.edge, opacity)
+                let footprint = streak::footprint_of(options.thickness / distance * size, length, blur);
+                (footprint, options.opacity * distance.powf(-options.fade))
             }
         };
+        let Footprint { radius, edge, dilution } = footprint;
+        let opacity = opacity * dilution;
         Drop { id, start, direction: [angle.sin(), angle.cos()], speed, margin, radius, edge, opacity }
     }
 
@@ -217,7 +215,8 @@ impl RainScene {
         let mut sum = 0.0;
         for corner in 0..8 {
             let name = std::array::from_fn(|axis| (base[axis] as i64 + (corner >> axis & 1)) as u64);
-            let share: f32 = (0..3).map(|axis| if corner >> axis & 1 == 1 { weight[axis] } else { 1.0 - weight[axis] }).product();
+            let share: f32 =
+                (0..3).map(|axis| if corner >> axis & 1 == 1 { weight[axis] } else { 1.0 - weight[axis] }).product();
             sum += share * (2.0 * random::unit(random::hash(self.seed, Purpose::Gust, name)) - 1.0);
         }
         sum

@@ -85,15 +85,15 @@ impl CameraShake {
 fn cubic(place: f32) -> [f32; 4] {
     let t = place;
     let (t2, t3) = (t * t, t * t * t);
-    [
-        -0.5 * t3 + t2 - 0.5 * t,
-        1.5 * t3 - 2.5 * t2 + 1.0,
-        -1.5 * t3 + 2.0 * t2 + 0.5 * t,
-        0.5 * t3 - 0.5 * t2,
-    ]
+    [-0.5 * t3 + t2 - 0.5 * t, 1.5 * t3 - 2.5 * t2 + 1.0, -1.5 * t3 + 2.0 * t2 + 0.5 * t, 0.5 * t3 - 0.5 * t2]
 }
 
-fn interpolate(picture: &RgbImage, [left, top]: [u32; 2], [width, height]: [u32; 2], [across, down]: [[f32; 4]; 2]) -> RgbImage {
+fn interpolate(
+    picture: &RgbImage,
+    [left, top]: [u32; 2],
+    [width, height]: [u32; 2],
+    [across, down]: [[f32; 4]; 2],
+) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let mut sum = [0.0f32; 3];
         for (row, down) in (0..).zip(down) {
@@ -107,4 +107,51 @@ fn interpolate(picture: &RgbImage, [left, top]: [u32; 2], [width, height]: [u32;
         // Casts cut to 0..=255.
         image::Rgb(sum.map(|sum| (sum + 0.5) as u8))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{Rgb, RgbImage};
+
+    use super::{CameraShake, ShakeSteps};
+    use crate::Error;
+
+    #[test]
+    fn offsets_stay_within_the_amplitude() {
+        for steps in [ShakeSteps::Whole, ShakeSteps::Sub] {
+            let shake = CameraShake { amplitude: 2.5, steps, seed: 1 };
+            assert_eq!(shake.offset(0), [0.0; 2]);
+            let offsets: Vec<_> = (1..200).map(|frame| shake.offset(frame)).collect();
+            assert!(offsets.iter().flatten().all(|offset| offset.abs() <= 2.5));
+            assert!(offsets.iter().any(|[dx, _]| *dx <= -2.0) && offsets.iter().any(|[_, dy]| *dy >= 2.0));
+            let whole = offsets.iter().flatten().all(|offset| offset.fract() == 0.0);
+            assert_eq!(whole, steps == ShakeSteps::Whole);
+        }
+    }
+
+    #[test]
+    fn the_camera_sees_what_lies_at_the_offset() {
+        // On a plane cubic interpolation is exact: value = 40 + 3x + 2y, in steps that 8 bits round.
+        let scene = RgbImage::from_fn(30, 24, |x, y| Rgb([(40 + 3 * x + 2 * y) as u8; 3]));
+        for steps in [ShakeSteps::Whole, ShakeSteps::Sub] {
+            let shake = CameraShake { amplitude: 3.0, steps, seed: 2 };
+            for frame in 0..20 {
+                let [dx, dy] = shake.offset(frame);
+                let seen = shake.see(&scene, frame).unwrap();
+                assert_eq!(seen.dimensions(), (20, 14));
+                for (x, y, pixel) in seen.enumerate_pixels() {
+                    let expected = 40.0 + 3.0 * (x as f32 + 5.0 + dx) + 2.0 * (y as f32 + 5.0 + dy);
+                    assert!((f32::from(pixel.0[1]) - expected).abs() <= 0.501, "{frame} {x} {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn too_small_pictures_and_too_much_shake_are_refused() {
+        let shake = CameraShake { amplitude: 3.0, steps: ShakeSteps::Sub, seed: 2 };
+        assert!(matches!(shake.see(&RgbImage::new(10, 40), 1), Err(Error::NoPixels { width: 0, .. })));
+        let wild = CameraShake { amplitude: f32::NAN, ..shake };
+        assert!(matches!(wild.see(&RgbImage::new(90, 40), 1), Err(Error::OptionOutOfRange { name: "amplitude", .. })));
+    }
 }

@@ -7,9 +7,8 @@ const STEPS: usize = 1 << 14;
 
 static LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| std::array::from_fn(|value| decode(value as f32 / 255.0)));
 
-static STORED: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    (0..=STEPS).map(|step| (encode(step as f32 / STEPS as f32) * 255.0).round() as u8).collect()
-});
+static STORED: LazyLock<Vec<u8>> =
+    LazyLock::new(|| (0..=STEPS).map(|step| (encode(step as f32 / STEPS as f32) * 255.0).round() as u8).collect());
 
 /// Linear light of every stored value, 0 to 1.
 pub(super) fn linear_table() -> &'static [f32; 256] {

@@ -12,7 +12,16 @@ pub(super) const MAX_LENGTH: f32 = 10_000.0;
 const PIXEL_RADIUS: f32 = 0.85;
 
 /// Blur circles start to have an edge at about this diameter in pixels; smaller ones are soft dabs.
-const EDGE_DIAMETER: f32 = 20.0;
+const EDGE_DIAMETER: f32 = 16.0;
+
+/// The footprint of a drop before the lens, all blur. It hides what is behind during the share of the exposure that it is there.
+pub(super) fn bokeh_footprint_of(diameter: f32, length: f32) -> Footprint {
+    Footprint {
+        radius: 0.5 * diameter,
+        dilution: diameter / (diameter + length),
+        ..footprint_of(0.0, length, diameter)
+    }
+}
 
 /// How far drops before the lens are.
 pub(super) const BOKEH_DISTANCE: f32 = 0.5;
@@ -74,7 +83,9 @@ pub(super) fn footprint_of(width: f32, length: f32, confusion: f32) -> Footprint
     let radius = (drop * drop + 0.25 * confusion * confusion + PIXEL_RADIUS * PIXEL_RADIUS).sqrt();
     // Light spreads across the path always, along it only by what the ends gain.
     let dilution = drop / radius * (length + 2.0 * drop) / (length + 2.0 * radius);
-    Footprint { radius, edge: 1.0 + confusion / EDGE_DIAMETER, dilution }
+    // Movement takes the edge off.
+    let still = confusion / (confusion + length + f32::MIN_POSITIVE);
+    Footprint { radius, edge: 1.0 + still * confusion / EDGE_DIAMETER, dilution }
 }
 
 /// Circle of confusion at a distance, pixels, by the thin lens.
@@ -164,7 +175,7 @@ impl Kernel {
             radius: streak.radius,
             per_length: 1.0 / (streak.length + 2.0 * streak.radius),
         };
-        let peak = kernel.opacity(0.0, 0.5 * streak.length);
+        let peak = kernel.exposure(0.0, 0.5 * streak.length);
         kernel.scale = if peak > 0.0 { streak.opacity / peak } else { 0.0 };
         kernel.course = streak.course;
         kernel
@@ -172,6 +183,12 @@ impl Kernel {
 
     /// Opacity at a squared distance across the path and a distance behind the head.
     fn opacity(&self, across: f32, behind: f32) -> f32 {
+        let place = ((behind + self.radius) * self.per_length).clamp(0.0, 1.0);
+        (self.scale * self.exposure(across, behind) * self.course.at(place)).clamp(0.0, 1.0)
+    }
+
+    /// The integral of the module's formula.
+    fn exposure(&self, across: f32, behind: f32) -> f32 {
         if across >= self.outer {
             return 0.0;
         }
@@ -180,8 +197,7 @@ impl Kernel {
         if across < self.inner {
             sum -= (self.edge - 1.0) * parabola(self.inner, across, from, to);
         }
-        let place = ((behind + self.radius) * self.per_length).clamp(0.0, 1.0);
-        (self.scale * sum * self.course.at(place)).clamp(0.0, 1.0)
+        sum
     }
 }
 
@@ -192,4 +208,67 @@ fn parabola(radius2: f32, across: f32, from: f32, to: f32) -> f32 {
     let inverse = 1.0 / radius2;
     let integral = |s: f32| s * ((radius2 - across) - s * s * (1.0 / 3.0)) * inverse;
     integral(to) - integral(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Course, Streak, footprint_of};
+
+    /// Opacity in the middle of every pixel, by adding up footprints along the path.
+    fn reference(streak: &Streak, width: usize, height: usize) -> Vec<f32> {
+        const STEPS: usize = 4000;
+        let footprint = |x: f64, y: f64| {
+            let q = (x * x + y * y) / f64::from(streak.radius).powi(2);
+            (f64::from(streak.edge) * (1.0 - q)).clamp(0.0, 1.0)
+        };
+        let [dx, dy] = streak.direction.map(f64::from);
+        let exposed = |x: f64, y: f64| {
+            let positions = (0..STEPS).map(|step| (step as f64 + 0.5) / STEPS as f64 * f64::from(streak.length));
+            positions.map(|back| footprint(x + back * dx, y + back * dy)).sum::<f64>()
+        };
+        let peak = exposed(-0.5 * f64::from(streak.length) * dx, -0.5 * f64::from(streak.length) * dy);
+        let pixels = (0..width * height).map(|index| {
+            let x = (index % width) as f64 + 0.5 - f64::from(streak.head[0]);
+            let y = (index / width) as f64 + 0.5 - f64::from(streak.head[1]);
+            let place = ((f64::from(streak.radius) - x * dx - y * dy) / f64::from(streak.length + 2.0 * streak.radius))
+                .clamp(0.0, 1.0);
+            (f64::from(streak.opacity) * exposed(x, y) / peak * f64::from(streak.course.at(place as f32))).min(1.0)
+                as f32
+        });
+        pixels.collect()
+    }
+
+    #[test]
+    fn drawn_as_the_sum_of_footprints() {
+        let course = Course { taper: 0.5, soft_ends: 0.7, beading: 0.2, beads: 2.0, phase: 0.3 };
+        for (length, radius, edge, degrees, course) in [
+            (20.0, 1.2, 1.0, 0.0f32, Course::default()),
+            (20.0, 1.2, 1.0, 50.0, course),
+            (3.0, 8.0, 6.0, -20.0, Course::default()),
+            (12.0, 5.0, 2.5, -75.0, course),
+            (0.5, 0.85, 1.0, 10.0, Course::default()),
+        ] {
+            let direction = [degrees.to_radians().sin(), degrees.to_radians().cos()];
+            let streak = Streak { head: [20.3, 24.6], direction, length, radius, edge, opacity: 0.4, course };
+            let mut clear = vec![1.0; 40 * 36];
+            // In two parts, as bands do.
+            let (top, bottom) = clear.split_at_mut(40 * 20);
+            streak.draw(top, 40, 0);
+            streak.draw(bottom, 40, 20);
+            for (index, (clear, expected)) in clear.iter().zip(reference(&streak, 40, 36)).enumerate() {
+                assert!((1.0 - clear - expected).abs() < 2e-3, "{length} {radius}: {index} {} {expected}", 1.0 - clear);
+            }
+        }
+    }
+
+    #[test]
+    fn blur_spreads_light_and_keeps_its_amount() {
+        let amount = |width, confusion| {
+            let footprint = footprint_of(width, 1000.0, confusion);
+            footprint.dilution * footprint.radius
+        };
+        for (width, confusion) in [(0.3, 0.0), (2.0, 5.0), (2.0, 30.0)] {
+            assert!((amount(width, confusion) / (0.5 * width) - 1.0).abs() < 0.04);
+        }
+    }
 }
