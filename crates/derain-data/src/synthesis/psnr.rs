@@ -5,14 +5,21 @@ use image::RgbImage;
 use super::{Backdrop, Bokeh, RainOptions, RainScene};
 use crate::Error;
 
-/// Steps of the search; each at least halves the interval in the long run, and the first few do most.
-const STEPS: usize = 24;
+/// Halvings of the search; what is left then is smaller than one drop.
+const STEPS: usize = 26;
 
 /// As close as the search goes, decibels.
-const CLOSE: f64 = 0.05;
+const CLOSE: f64 = 0.03;
 
-/// The most drops per megapixel that the search tries.
-const DENSEST: f32 = RainOptions::DENSEST;
+/// Up to this coverage, rain gets denser together with stronger: every pixel is then free of rain in two thirds of
+/// all frames or more, so that a film still shows what is behind.
+const AIRY: f32 = 0.4;
+
+/// How many times stronger than asked for rain may get before it gets only denser.
+const STRONGEST: f32 = 12.0;
+
+/// Light beyond which rain is white before any picture, unless more was asked for.
+const BRIGHTEST: f32 = 4.0;
 
 /// Peak signal-to-noise ratio of two 8-bit pictures over all channels, decibels; infinite for equal ones.
 ///
@@ -28,64 +35,76 @@ pub fn psnr(a: &RgbImage, b: &RgbImage) -> Result<f64, Error> {
 }
 
 impl RainOptions {
-    /// The same rain, as dense (drops before the lens included) as makes the mean PSNR of `frames` (none given: of frame 0) against the clean picture `decibels`,
-    /// to 0.1 dB where the picture is large enough that one drop more or less does not matter.
+    /// The same rain, fainter, stronger or, where that is not enough, denser, so that the mean PSNR of `frames` (none
+    /// given: of frame 0) against the clean picture is `decibels`. To 0.1 dB, unless one drop more or less makes the
+    /// difference, as in tiny pictures.
+    ///
+    /// Only `opacity`, `light`, `density` and the like of `bokeh` change. The density grows beyond a coverage of 0.4, or what it
+    /// was, last of all: films stay such that most frames show what is behind.
     ///
     /// # Errors
-    /// [`Error::PsnrOutOfReach`] if veil, dimming, noise or compression alone are stronger, or no density is enough: then raise
-    /// opacity, thickness or light. [`Error::OptionOutOfRange`], [`Error::NoPixels`].
+    /// [`Error::PsnrOutOfReach`] if veil, dimming, noise or compression alone do more, or no rain does enough.
+    /// [`Error::OptionOutOfRange`], [`Error::NoPixels`], [`Error::TooMuchRain`].
     pub fn with_psnr(&self, picture: &RgbImage, seed: u64, frames: &[u64], decibels: f64) -> Result<Self, Error> {
-        let backdrop = Backdrop::new(picture, self)?;
-        let with = |density: f32| {
-            let mut options = self.clone();
-            options.bokeh.density *= if self.density > 0.0 { density / self.density } else { 1.0 };
-            options.bokeh.density = options.bokeh.density.min(Bokeh::DENSEST);
-            options.density = density;
-            options
-        };
-        let measure = |density: f32| -> Result<f64, Error> {
-            let scene = RainScene::new(&with(density), picture.width(), picture.height(), seed)?;
+        self.validate()?;
+        let frames = if frames.is_empty() { &[0] } else { frames };
+        let measure = |options: &Self| -> Result<f64, Error> {
+            let backdrop = Backdrop::new(picture, options)?;
+            let scene = RainScene::new(options, picture.width(), picture.height(), seed)?;
             let mut sum = 0.0;
-            let frames = if frames.is_empty() { &[0] } else { frames };
             for &frame in frames {
                 sum += psnr(&backdrop.apply(&scene.frame(frame))?.rainy, picture)?;
             }
             Ok(sum / frames.len() as f64)
         };
-        let unreachable = |nearest| Err(Error::PsnrOutOfReach { wanted: decibels, nearest });
-        let without_rain = measure(0.0)?;
-        if !(without_rain > decibels) {
-            return unreachable(without_rain);
+        let weakest = measure(&self.strengthened(0.0))?;
+        if decibels.is_nan() || decibels > weakest {
+            return Err(Error::PsnrOutOfReach { wanted: decibels, nearest: weakest });
         }
-        let (mut low, mut high, mut densest_seen) = (0.0f32, DENSEST, f64::INFINITY);
-        let mut density = self.density.clamp(1.0, DENSEST);
-        let mut best = (f64::INFINITY, density);
-        for _ in 0..STEPS {
-            let found = measure(density)?;
-            let error = (found - decibels).abs();
-            if error < best.0 {
-                best = (error, density);
+        let (mut low, mut high) = (0.0f32, 2.0f32);
+        if measure(&self.strengthened(high))? > decibels {
+            (low, high) = (2.0, 3.0);
+            let strongest = measure(&self.strengthened(high))?;
+            if strongest > decibels {
+                return Err(Error::PsnrOutOfReach { wanted: decibels, nearest: strongest });
             }
-            if error < CLOSE {
+        }
+        let mut options = self.clone();
+        let mut strength = 0.5 * (low + high);
+        for _ in 0..STEPS {
+            options = self.strengthened(strength);
+            let found = measure(&options)?;
+            if (found - decibels).abs() < CLOSE {
                 break;
             }
             if found > decibels {
-                if density == DENSEST {
-                    return unreachable(found);
-                }
-                low = density;
+                low = strength
             } else {
-                (high, densest_seen) = (density, found);
+                high = strength
             }
-            // The squared error grows almost as the density does.
-            let guess = density * 10f64.powf((found - decibels) / 10.0) as f32;
-            density = match () {
-                () if guess > low && guess < high => guess,
-                () if densest_seen == f64::INFINITY => DENSEST,
-                () => 0.5 * (low + high),
-            };
+            strength = 0.5 * (low + high);
         }
-        Ok(with(best.1))
+        Ok(options)
+    }
+
+    /// From 0, no rain, over 1, this rain, and 2, as strong as can be, to 3, as dense as can be.
+    fn strengthened(&self, strength: f32) -> Self {
+        let factor = if strength < 1.0 { strength } else { STRONGEST.powf((strength - 1.0).min(1.0)) };
+        let airy = (AIRY / self.coverage()).max(1.0);
+        let denser = factor.clamp(1.0, airy);
+        let densest = (Self::DENSEST / (self.density.max(1.0) * denser)).max(1.0);
+        let denser = denser * densest.powf((strength - 2.0).max(0.0));
+        Self {
+            opacity: (self.opacity * factor).min(1.0),
+            light: self.light * factor.max(1.0).sqrt().min((BRIGHTEST / self.light).max(1.0)),
+            density: (self.density * denser).min(Self::DENSEST),
+            bokeh: Bokeh {
+                opacity: (self.bokeh.opacity * factor).min(1.0),
+                density: (self.bokeh.density * denser.min(airy)).min(Bokeh::DENSEST),
+                ..self.bokeh
+            },
+            ..self.clone()
+        }
     }
 }
 
@@ -94,7 +113,7 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     use super::super::tests::{dense, picture};
-    use super::super::{RainOptions, RainScene};
+    use super::super::{Bokeh, Density, RainOptions, RainScene};
     use super::psnr;
     use crate::Error;
 
@@ -110,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn density_follows_the_wanted_psnr() {
+    fn strength_follows_the_wanted_psnr() {
         let clean = picture(240, 160);
         let start = RainOptions { noise: 1.0, ..dense() };
         for wanted in [22.0, 25.4, 32.0] {
@@ -119,12 +138,24 @@ mod tests {
             let mean = [0, 5].map(|frame| psnr(&scene.render(&clean, frame).unwrap().rainy, &clean).unwrap());
             let mean = (mean[0] + mean[1]) / 2.0;
             assert!((mean - wanted).abs() < 0.1, "{wanted}: {mean}");
-            assert_eq!(options, RainOptions { density: options.density, bokeh: options.bokeh, ..start.clone() });
+            let RainOptions { density, opacity, light, bokeh, .. } = options;
+            assert_eq!(options, RainOptions { density, opacity, light, bokeh, ..start.clone() });
+            assert_eq!(density, start.density, "{wanted}: stronger would do");
         }
     }
 
     #[test]
-    fn what_density_cannot_reach_is_refused() {
+    fn sparse_rain_gets_denser_but_stays_airy() {
+        let clean = picture(240, 160);
+        let sparse = RainOptions::preset(Density::Sparse);
+        let options = sparse.with_psnr(&clean, 3, &[0, 5], 25.4).unwrap();
+        assert!(options.density > 1.5 * sparse.density && options.coverage() < 0.45, "{}", options.coverage());
+        let faint = sparse.with_psnr(&clean, 3, &[0, 5], 45.0).unwrap();
+        assert!(faint.density == sparse.density && faint.opacity < sparse.opacity);
+    }
+
+    #[test]
+    fn what_rain_cannot_reach_is_refused() {
         let clean = picture(60, 40);
         let noisy = RainOptions { noise: 20.0, ..dense() };
         let nearest = |options: &RainOptions, wanted| match options.with_psnr(&clean, 1, &[], wanted) {
@@ -132,7 +163,11 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!((21.0..24.0).contains(&nearest(&noisy, 40.0)));
-        let faint = RainOptions { opacity: 0.01, opacity_spread: 0.0, unevenness: 0.0, density: 100.0, ..dense() };
-        assert!(nearest(&faint, 10.0) > 12.0);
+        assert!(nearest(&dense(), 1.0) > 3.0 && nearest(&dense(), f64::NAN) > 3.0);
+        // Rain of no opacity gets no stronger.
+        assert_eq!(
+            nearest(&RainOptions { opacity: 0.0, bokeh: Bokeh { opacity: 0.0, ..Bokeh::default() }, ..dense() }, 30.0),
+            f64::INFINITY
+        );
     }
 }
