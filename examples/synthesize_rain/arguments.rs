@@ -84,6 +84,13 @@ pub(crate) struct Arguments {
     pub(crate) json: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// How many frames each picture becomes.
+    pub(crate) fn frame_count(&self) -> u32 {
+        self.frames.map_or(1, NonZeroU32::get)
+    }
+}
+
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Density {
     /// Single streaks.

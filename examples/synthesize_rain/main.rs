@@ -16,6 +16,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 mod arguments;
+mod film;
 mod output;
 mod plan;
 mod rain;

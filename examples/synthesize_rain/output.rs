@@ -8,6 +8,9 @@ use anyhow::{Context, Result, ensure};
 use derain::data::{self, Picture};
 use image::DynamicImage;
 
+/// The folders of results.
+pub(crate) const KINDS: [&str; 4] = ["rain", "mask", "clean", "veiled"];
+
 /// Where the results of one photograph go.
 pub(crate) struct Output<'a> {
     pub(crate) folder: &'a Path,

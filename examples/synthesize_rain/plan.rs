@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use derain::data;
 
 use crate::arguments::Arguments;
+use crate::output::KINDS;
 
 /// One photograph to rain on.
 #[derive(Debug)]
@@ -34,6 +35,15 @@ pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
         }
         false => {
             let name = input.file_stem().with_context(|| format!("{} has no name", input.display()))?;
+            for kind in KINDS {
+                let folder = arguments.output.join(kind);
+                ensure!(
+                    !folder.exists() || !is_inside(input, &folder)?,
+                    "{} lies among the results in {} and might be overwritten: choose another output folder",
+                    input.display(),
+                    folder.display()
+                );
+            }
             vec![Task { input: input.clone(), name: name.into() }]
         }
     };

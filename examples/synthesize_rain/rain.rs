@@ -14,6 +14,9 @@ use crate::arguments::Arguments;
 /// Pixels of a picture that the presets suit: 640x480.
 const PRESET_AREA: f32 = 640.0 * 480.0;
 
+/// Rain does not get finer than this against the presets: pixels would no longer show streaks.
+const FINEST: f32 = 0.5;
+
 /// Frames of a film that its PSNR is set by; their mean is within a few hundredths of a decibel of the whole film's.
 const SOUNDINGS: u64 = 8;
 
@@ -38,14 +41,12 @@ impl Kind {
     pub(crate) fn options(&self, arguments: &Arguments, seed: u64, width: u32, height: u32) -> Result<RainOptions> {
         let (options, natural_scale) = match self {
             Self::Fixed(options) => (options.clone(), 1.0),
-            Self::Preset(options) => (options.clone(), (width as f32 * height as f32 / PRESET_AREA).sqrt()),
+            Self::Preset(options) => (options.clone(), (width as f32 * height as f32 / PRESET_AREA).sqrt().max(FINEST)),
             Self::Varied(range) => (range.sample(&mut Pcg64Mcg::seed_from_u64(seed))?, 1.0),
         };
         let scale = arguments.scale.unwrap_or(natural_scale);
         ensure!(scale > 0.0 && scale.is_finite(), "--scale {scale} is not above 0");
         let mut options = options.scaled(scale);
-        // Small pictures may ask for more than there may be, in which nobody sees a difference.
-        options.thickness = options.thickness.max(0.1);
         for (option, argument) in [
             (&mut options.angle, arguments.angle),
             (&mut options.veil, arguments.veil),
@@ -64,7 +65,7 @@ pub(crate) fn fit(options: RainOptions, picture: &RgbImage, seed: u64, arguments
     let Some(decibels) = arguments.psnr else {
         return Ok(options);
     };
-    let frames = arguments.frames.map_or(1, |frames| u64::from(frames.get()));
+    let frames = u64::from(arguments.frame_count());
     let step = frames.div_ceil(SOUNDINGS);
     let soundings: Vec<u64> = (0..frames).step_by(step as usize).collect();
     Ok(options.with_psnr(picture, seed, &soundings, decibels)?)

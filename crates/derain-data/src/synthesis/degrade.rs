@@ -34,3 +34,29 @@ pub(super) fn compress(picture: &RgbImage, quality: u8) -> Result<RgbImage, Erro
     let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(failed)?;
     Ok(DynamicImage::from_decoder(decoder).map_err(failed)?.into_rgb8())
 }
+
+#[cfg(test)]
+mod tests {
+    use image::{Rgb, RgbImage};
+
+    use super::add_noise;
+
+    #[test]
+    fn noise_has_the_standard_deviation_asked_for() {
+        let grey = RgbImage::from_pixel(101, 90, Rgb([120; 3]));
+        for sigma in [0.7f32, 2.0, 10.0] {
+            let mut noisy = grey.clone();
+            add_noise(&mut noisy, sigma, 1, 0);
+            let count = noisy.len() as f64;
+            let mean = noisy.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
+            let squares = noisy.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
+            // Rounding to steps adds a twelfth.
+            let expected = (f64::from(sigma).powi(2) + 1.0 / 12.0).sqrt();
+            assert!((mean - 120.0).abs() < 0.3, "{mean}");
+            assert!((squares.sqrt() / expected - 1.0).abs() < 0.03, "{} {expected}", squares.sqrt());
+            let mut again = grey.clone();
+            add_noise(&mut again, sigma, 1, 1);
+            assert_ne!(noisy, again);
+        }
+    }
+}

@@ -189,7 +189,7 @@ impl RainOptions {
     }
 
     /// The same rain seen by a camera with `factor` times as many rows: lengths and speeds times the factor, drops per
-    /// megapixel divided by its square.
+    /// megapixel divided by its square. Whether all values still lie in their ranges, [`RainOptions::validate`] tells.
     #[must_use]
     pub fn scaled(&self, factor: f32) -> Self {
         let area = factor * factor;
