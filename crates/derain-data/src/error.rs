@@ -235,6 +235,53 @@ pub enum Error {
         /// The encoder's reason.
         source: ImageError,
     },
+    /// An option has a value outside its range.
+    #[error("the option `{name}` is {value}: it must be from {min} to {max}")]
+    OptionOutOfRange {
+        /// The option.
+        name: &'static str,
+        /// What it was set to.
+        value: f32,
+        /// The least value allowed.
+        min: f32,
+        /// The greatest value allowed.
+        max: f32,
+    },
+    /// A picture in memory has no pixels.
+    #[error("the picture is {width}x{height}: it has no pixels")]
+    NoPixels {
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+    },
+    /// Two pictures that belong together have different sizes.
+    #[error("the sizes differ: {}x{} is needed, {}x{} was given", expected.0, expected.1, found.0, found.1)]
+    SizesDiffer {
+        /// Width and height needed.
+        expected: (u32, u32),
+        /// Width and height given.
+        found: (u32, u32),
+    },
+    /// The options ask for more drops over a picture than fit into memory.
+    #[error("too many drops for a {width}x{height} picture: lower density, speed or exposure")]
+    TooMuchRain {
+        /// The picture's width.
+        width: u32,
+        /// The picture's height.
+        height: u32,
+    },
+    /// No density of rain brings the wanted PSNR.
+    #[error(
+        "rain cannot bring the mean PSNR to {wanted} dB, the nearest is {nearest:.2} dB: for less, raise opacity, \
+         thickness or light; for more, lower veil, dimming and noise"
+    )]
+    PsnrOutOfReach {
+        /// Decibels wanted.
+        wanted: f64,
+        /// The nearest found, decibels.
+        nearest: f64,
+    },
 }
 
 impl Error {

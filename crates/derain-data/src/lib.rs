@@ -36,6 +36,7 @@ mod netpbm;
 mod orphans;
 mod png_exif;
 mod register;
+pub mod synthesis;
 mod temporary;
 
 pub use durable::write_durably;

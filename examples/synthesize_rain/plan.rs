@@ -1,0 +1,81 @@
+//! Which pictures to rain on and where the results go, checked before anything is written.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::{fs, iter};
+
+use anyhow::{Context, Result, bail, ensure};
+use derain::data;
+
+use crate::arguments::Arguments;
+use crate::output::KINDS;
+
+/// One photograph to rain on.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) input: PathBuf,
+    /// The input's path below the input folder, without extension: the results' name.
+    pub(crate) name: PathBuf,
+}
+
+/// The tasks in natural order.
+pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
+    let input = &arguments.input;
+    let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.display()))?;
+    let tasks: Vec<Task> = match metadata.is_dir() {
+        true => {
+            ensure!(
+                !is_inside(&arguments.output, input)?,
+                "{} lies inside {}, so results would be taken for photographs: choose another output folder",
+                arguments.output.display(),
+                input.display()
+            );
+            let pictures = data::find_pictures(input)?.into_iter();
+            pictures.map(|path| Task { input: input.join(&path), name: path.with_extension("") }).collect()
+        }
+        false => {
+            let name = input.file_stem().with_context(|| format!("{} has no name", input.display()))?;
+            for kind in KINDS {
+                let folder = arguments.output.join(kind);
+                ensure!(
+                    !folder.exists() || !is_inside(input, &folder)?,
+                    "{} lies among the results in {} and might be overwritten: choose another output folder",
+                    input.display(),
+                    folder.display()
+                );
+            }
+            vec![Task { input: input.clone(), name: name.into() }]
+        }
+    };
+    ensure!(!tasks.is_empty(), "there are no pictures in {}", input.display());
+    let mut names: HashMap<&Path, &Path> = HashMap::new();
+    for task in &tasks {
+        if let Some(other) = names.insert(&task.name, &task.input) {
+            bail!("{} and {} would have the same results: rename one", other.display(), task.input.display());
+        }
+    }
+    if let Some(json) = &arguments.json {
+        ensure!(!json.is_dir(), "{} is a folder: the report needs a file name", json.display());
+        let sources = tasks.iter().map(|task| &task.input).chain(&arguments.options);
+        for source in sources.chain(iter::once(input)) {
+            ensure!(
+                !is_same(json, source),
+                "{} is an input and would be overwritten: choose another report",
+                json.display()
+            );
+        }
+    }
+    Ok(tasks)
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Whether `path`, which may not exist yet, is `folder` or lies below it.
+fn is_inside(path: &Path, folder: &Path) -> Result<bool> {
+    let folder = folder.canonicalize()?;
+    let absolute = std::path::absolute(path)?;
+    let existing = absolute.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+    Ok(existing.is_some_and(|existing| existing.starts_with(&folder)))
+}

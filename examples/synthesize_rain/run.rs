@@ -1,0 +1,61 @@
+//! Rains on one photograph after the other.
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use derain::data;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::arguments::Arguments;
+use crate::film::Film;
+use crate::output::Output;
+use crate::plan::{Task, plan};
+use crate::rain::{Kind, seed_of};
+use crate::report::{Entry, Rain, Report};
+
+/// Whether everything asked for was done.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
+    let kind = Kind::new(arguments)?;
+    let tasks = plan(arguments)?;
+    let frames = u64::from(arguments.frame_count());
+    // Hidden by itself where standard error is no terminal.
+    let bar = ProgressBar::new(tasks.len() as u64 * frames);
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left  {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut pictures = Vec::new();
+    for (done, task) in (1..).zip(&tasks) {
+        bar.set_message(task.name.display().to_string());
+        let (rain, error) = match rain_on(task, &kind, arguments, &bar) {
+            Ok(rain) => {
+                bar.suspend(|| {
+                    tracing::info!("[{done}/{}] {}: {:.2} dB", tasks.len(), task.name.display(), rain.psnr.0)
+                });
+                (Some(rain), None)
+            }
+            Err(reason) => {
+                let reason = format!("{reason:#}");
+                let _ = bar.suspend(|| writeln!(io::stderr(), "error: {}: {reason}", task.input.display()));
+                (None, Some(reason))
+            }
+        };
+        // A failed film leaves frames out.
+        bar.set_position(done * frames);
+        let (input, name) = (task.input.to_string_lossy().into_owned(), task.name.to_string_lossy().into_owned());
+        pictures.push(Entry { input, name, rain, error });
+    }
+    bar.finish_and_clear();
+    let failed = pictures.iter().filter(|entry| entry.error.is_some()).count();
+    if let Some(path) = &arguments.json {
+        Report { seed: arguments.seed, pictures }.write(path)?;
+    }
+    if failed > 0 {
+        writeln!(io::stderr(), "{failed} of {} failed", tasks.len())?;
+    }
+    Ok(failed == 0)
+}
+
+fn rain_on(task: &Task, kind: &Kind, arguments: &Arguments, bar: &ProgressBar) -> Result<Rain> {
+    let photograph = data::load_picture(&task.input)?.image.into_rgb8();
+    let film = Film::new(photograph, kind, seed_of(&task.name, arguments.seed), arguments)?;
+    film.write(&Output { folder: &arguments.output, name: &task.name }, bar)
+}

@@ -1,0 +1,156 @@
+//! The `synthesize_rain` example from end to end.
+//!
+//! `cargo test` builds the examples before it runs this; `cargo test --test synthesize_rain` alone does
+//! not, so build the example first.
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use derain::data::{load_picture, save_picture};
+use image::{DynamicImage, Rgb, RgbImage};
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Bench(TempDir);
+
+impl Bench {
+    /// A folder with `photos/a.png` and `photos/b/c.png`.
+    fn new() -> Self {
+        let bench = Self(tempfile::tempdir().unwrap());
+        fs::create_dir_all(bench.path("photos/b")).unwrap();
+        for (name, width) in [("photos/a.png", 90), ("photos/b/c.png", 61)] {
+            let image = RgbImage::from_fn(width, 70, |x, y| Rgb([(x * 2) as u8, (y * 3) as u8, (x ^ y) as u8]));
+            save_picture(bench.path(name), &DynamicImage::from(image).into()).unwrap();
+        }
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        let mut command = Command::new(example());
+        command.args(arguments.split_whitespace()).current_dir(self.0.path()).env_remove("RUST_LOG");
+        command.output().unwrap()
+    }
+
+    fn done(&self, arguments: &str) {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn fails(&self, arguments: &str, reason: &str) {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(reason), "{said}");
+    }
+
+    fn picture(&self, name: &str) -> RgbImage {
+        load_picture(self.path(name)).unwrap().image.into_rgb8()
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+}
+
+/// Beside this test's own folder, where cargo puts examples.
+fn example() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let name = format!("synthesize_rain{}", std::env::consts::EXE_SUFFIX);
+    let example = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(example.is_file(), "{} is missing: build the example first", example.display());
+    example
+}
+
+#[test]
+fn a_folder_becomes_rain_masks_and_truth() {
+    let bench = Bench::new();
+    bench.done("-i photos -o wet --density dense --veil 0 --json report.json");
+    for name in ["a", "b/c"] {
+        let clean = bench.picture(&format!("photos/{name}.png"));
+        assert_eq!(bench.picture(&format!("wet/clean/{name}.png")), clean);
+        let (rain, mask) =
+            (bench.picture(&format!("wet/rain/{name}.png")), bench.picture(&format!("wet/mask/{name}.png")));
+        for ((rainy, before), mark) in rain.pixels().zip(clean.pixels()).zip(mask.pixels()) {
+            let moved = (0..3).any(|c| rainy.0[c].abs_diff(before.0[c]) > 2);
+            assert_eq!(mark.0[0], if moved { 255 } else { 0 });
+        }
+        assert!(mask.pixels().any(|mark| mark.0[0] > 0));
+    }
+    assert!(!bench.path("wet/veiled").exists());
+    let report = bench.json("report.json");
+    assert_eq!(report["pictures"][1]["name"], "b/c");
+    assert_eq!(report["pictures"][1]["options"]["veil"], 0.0);
+    // A picture's rain does not depend on the others.
+    bench.done("-i photos/a.png -o alone --density dense --veil 0");
+    assert_eq!(bench.picture("alone/rain/a.png"), bench.picture("wet/rain/a.png"));
+    // Nor is other rain wanted when options are given again.
+    fs::write(bench.path("again.json"), report["pictures"][0]["options"].to_string()).unwrap();
+    bench.done("-i photos/a.png -o again --options again.json");
+    assert_eq!(bench.picture("again/rain/a.png"), bench.picture("wet/rain/a.png"));
+    bench.done("-i photos/a.png -o other --density dense --veil 0 --seed 1");
+    assert_ne!(bench.picture("other/rain/a.png"), bench.picture("wet/rain/a.png"));
+}
+
+#[test]
+fn a_shaken_film_at_a_wanted_psnr() {
+    let bench = Bench::new();
+    bench.done("-i photos/a.png -o film --frames 6 --psnr 25 --shake 2 --shake-steps whole --json report.json");
+    let picture = &bench.json("report.json")["pictures"][0];
+    assert_eq!(picture["frames"], 6);
+    assert!((picture["psnr"].as_f64().unwrap() - 25.0).abs() < 0.5, "{picture}");
+    let photograph = bench.picture("photos/a.png");
+    let mut shown = 0;
+    for frame in 0..6u32 {
+        let offset = &picture["offsets"][frame as usize];
+        let [dx, dy] = [0, 1].map(|axis| offset[axis].as_f64().unwrap() as i64);
+        let rainy = bench.picture(&format!("film/rain/a/{:06}.png", frame + 1));
+        let mask = bench.picture(&format!("film/mask/a/{:06}.png", frame + 1));
+        assert_eq!(rainy.dimensions(), (82, 62));
+        for (x, y, pixel) in rainy.enumerate_pixels().filter(|&(x, y, _)| mask.get_pixel(x, y).0[0] == 0) {
+            let seen = photograph.get_pixel((i64::from(x) + 4 + dx) as u32, (i64::from(y) + 4 + dy) as u32);
+            assert!((0..3).all(|c| pixel.0[c].abs_diff(seen.0[c]) <= 2));
+            shown += 1;
+        }
+    }
+    assert!(shown > 82 * 62 * 3, "{shown}");
+    // Frames of a longer film would be taken for this one's.
+    bench.fails("-i photos/a.png -o film --frames 3", "is no frame of this film");
+}
+
+#[test]
+fn a_video_file_is_whole() {
+    let bench = Bench::new();
+    bench.done("-i photos/b/c.png -o film --frames 3 --y4m --density dense");
+    let video = fs::read(bench.path("film/rain/c.y4m")).unwrap();
+    let header = b"YUV4MPEG2 W61 H70 F25000:1000 Ip A1:1 C444 XCOLORRANGE=LIMITED\n";
+    assert!(video.starts_with(header));
+    assert_eq!(video.len(), header.len() + 3 * (6 + 3 * 61 * 70));
+    assert_eq!(fs::read_dir(bench.path("film/rain")).unwrap().count(), 1);
+    assert_ne!(bench.picture("film/veiled/c.png"), bench.picture("film/clean/c.png"));
+}
+
+#[test]
+fn mistakes_are_named_and_nothing_is_written() {
+    let bench = Bench::new();
+    fs::write(bench.path("typo.json"), r#"{"densty": 1}"#).unwrap();
+    bench.fails("-i photos -o photos/wet", "choose another output folder");
+    bench.fails("-i photos -o wet --json photos/a.png", "would be overwritten");
+    bench.fails("-i photos -o wet --options typo.json", "unknown field `densty`");
+    bench.fails("-i photos -o wet --noise 100", "the option `noise` is 100: it must be from 0 to 64");
+    bench.fails("-i photos -o wet --psnr 1", "rain cannot bring the mean PSNR to 1 dB");
+    bench.fails("-i photos -o wet --frames 2 --shake 40", "it has no pixels");
+    bench.fails("-i photos -o wet --frames 0", "--frames");
+    bench.fails("-i nothing.png -o wet", "nothing.png");
+    assert!(!bench.path("wet").exists());
+    bench.done("-i photos/a.png -o wet");
+    bench.fails("-i wet/clean/a.png -o wet", "choose another output folder");
+    // One bad picture does not keep the others from their rain.
+    fs::write(bench.path("photos/bad.png"), b"no picture").unwrap();
+    bench.fails("-i photos -o more", "1 of 3 failed");
+    assert!(bench.path("more/rain/b/c.png").is_file());
+}
