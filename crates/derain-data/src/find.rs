@@ -59,7 +59,7 @@ pub fn find_pictures(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Component by component, runs of digits by their value.
-fn natural_order(a: &Path, b: &Path) -> Ordering {
+pub(crate) fn natural_order(a: &Path, b: &Path) -> Ordering {
     let mut left = a.components().map(|part| part.as_os_str().as_encoded_bytes());
     let mut right = b.components().map(|part| part.as_os_str().as_encoded_bytes());
     loop {

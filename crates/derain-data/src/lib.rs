@@ -7,6 +7,8 @@
 //! | [`write_durably`] | replaces a file so that a kill leaves the old or the new one, never a part |
 //! | [`remove_orphans`] | removes what a killed [`write_durably`] left behind |
 //! | [`find_pictures`] | lists the pictures below a folder in natural order |
+//! | [`dataset`] | pairs of pictures: readers, augmentation, prefetching loader, building a set from rain videos |
+//! | [`judge`] | accepting or rejecting clean images, with more frames on demand |
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,15 +25,19 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod dataset;
 mod durable;
 mod encode;
 mod error;
 mod find;
 mod jpeg;
+pub mod judge;
 mod load;
 mod netpbm;
 mod orphans;
 mod png_exif;
+#[doc(hidden)]
+pub mod stand_in;
 mod temporary;
 
 pub use durable::write_durably;
