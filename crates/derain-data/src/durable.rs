@@ -35,6 +35,36 @@ pub fn write_durably(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> 
     sync_folder(folder).map_err(Error::io("sync", folder))
 }
 
+/// Writes two files so that a kill leaves both or neither, but for the moment between two renames: the temporaries of both are whole
+/// and synced before `first` is renamed, and then `second`. So `second` never exists without `first`.
+///
+/// The targets must be new names or regular files of an earlier run; links are replaced, not followed.
+pub(crate) fn write_pair_durably(first: (&Path, &[u8]), second: (&Path, &[u8])) -> Result<(), Error> {
+    let halves = [first, second];
+    let mut temporaries: Vec<PathBuf> = Vec::with_capacity(halves.len());
+    let result = halves
+        .iter()
+        .try_for_each(|(target, bytes)| {
+            let temporary = target.with_file_name(temporary::new_name());
+            temporaries.push(temporary.clone());
+            write_synced(&temporary, bytes, None).map_err(Error::io("write", target))
+        })
+        .and_then(|()| {
+            halves.iter().zip(&temporaries).try_for_each(|((target, _), temporary)| {
+                fs::rename(temporary, target).map_err(Error::io("write", target))
+            })
+        });
+    if result.is_err() {
+        // Those already renamed are not there any more, which is fine.
+        temporaries.iter().for_each(|temporary| drop(fs::remove_file(temporary)));
+    }
+    result?;
+    for folder in halves.iter().filter_map(|(target, _)| target.parent()) {
+        sync_folder(folder).map_err(Error::io("sync", folder))?;
+    }
+    Ok(())
+}
+
 /// The path behind a chain of symbolic links, the last of which may lead to no file yet.
 fn follow_links(path: &Path) -> Result<PathBuf, Error> {
     let mut target = path.to_owned();

@@ -9,6 +9,8 @@
 //! | [`find_pictures`] | lists the pictures below a folder in natural order |
 //! | [`StillnessCheck`], [`Registration`] | notice a camera that moved, undo small movements |
 //! | [`open_frames`] | reads the frames of a folder, a `.y4m` file or, with the feature `video`, a video |
+//! | [`dataset`] | pairs of pictures: readers, augmentation, prefetching loader, building a set from rain videos |
+//! | [`judge`] | accepting or rejecting clean images, with more frames on demand |
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,18 +27,22 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod dataset;
 mod durable;
 mod encode;
 mod error;
 mod find;
 mod frames;
 mod jpeg;
+pub mod judge;
 mod load;
 mod netpbm;
 mod orphans;
 mod png_exif;
 mod register;
 pub mod synthesis;
+#[doc(hidden)]
+pub mod stand_in;
 mod temporary;
 
 pub use durable::write_durably;

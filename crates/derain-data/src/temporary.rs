@@ -5,6 +5,7 @@
 //! namespace (a container), so those go with them too. Where the system tells none of this (it is
 //! read from `/proc`, as Linux has it), the parts are zero and a file's age decides.
 
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,6 +64,11 @@ pub(crate) fn is_orphan(name: &str, metadata: &Metadata) -> bool {
     }
     let age = metadata.modified().ok().and_then(|modified| modified.elapsed().ok());
     age.is_some_and(|age| age > SURELY_LEFT)
+}
+
+/// Whether a path has the name of a temporary file, whosever it is.
+pub(crate) fn is_ours(path: &Path) -> bool {
+    path.file_name().and_then(OsStr::to_str).is_some_and(|name| parse(name).is_some())
 }
 
 fn parse(name: &str) -> Option<Owner> {

@@ -1,0 +1,116 @@
+//! What a build may choose.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::judge::Schedule;
+use crate::stand_in::clean::CleanOptions;
+use crate::stand_in::frames::FrameOptions;
+
+/// Side of the patches in the paper's release.
+const RELEASED_PATCH: u32 = 256;
+/// The paper's 29,500 pairs from 170 videos.
+const RELEASED_PAIRS: usize = 174;
+/// About as SPA-Data keeps 1,000 of 29,500 pairs, but counted in videos, of which there are few.
+const TEST_FRACTION: f64 = 0.1;
+
+/// How a data set is built.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BuildOptions {
+    /// Side of a patch in pixels.
+    pub patch: u32,
+    /// Pairs of a video, at most.
+    pub pairs_per_video: usize,
+    /// Where in a frame patches lie.
+    pub placement: Placement,
+    /// Leaves out pairs in which no channel of any pixel differs from the clean image by more than this (0..=254); `None` keeps all.
+    pub least_difference: Option<u8>,
+    /// Share of the videos that go to the test side, 0..=1. With two videos or more, both sides get one unless this is 0 or 1.
+    pub test_fraction: f64,
+    /// Chooses the test videos and the patches.
+    pub seed: u64,
+    /// The first frame that is used, counted from 0.
+    pub start: usize,
+    /// Every so many-th frame is used from there; at least 1.
+    pub stride: usize,
+    /// Frames of the clean image.
+    pub schedule: Schedule,
+    /// How the clean image is made.
+    #[serde(skip)]
+    pub clean: CleanOptions,
+}
+
+/// Where in a frame patches lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Placement {
+    /// On a grid without overlap in the middle of the frame, places chosen by the seed where not all are needed.
+    #[default]
+    Grid,
+    /// Anywhere, chosen by the seed; patches may overlap.
+    Random,
+}
+
+/// What to do with an output folder that a build was begun in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// Go on with it. An empty folder, or none, is begun.
+    Continue,
+    /// Refuse it.
+    Refuse,
+}
+
+impl Default for BuildOptions {
+    /// As the paper's set: patches of 256, 174 pairs of a video, on a grid, all kept; a tenth of the videos for the test side.
+    fn default() -> Self {
+        Self {
+            patch: RELEASED_PATCH,
+            pairs_per_video: RELEASED_PAIRS,
+            placement: Placement::Grid,
+            least_difference: None,
+            test_fraction: TEST_FRACTION,
+            seed: 0,
+            start: 0,
+            stride: 1,
+            schedule: Schedule::default(),
+            clean: CleanOptions::default(),
+        }
+    }
+}
+
+impl BuildOptions {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let invalid = |option, value: String, expected| Err(Error::InvalidOption { option, value, expected });
+        if self.patch == 0 {
+            return invalid("patch", "0".into(), "1 or more");
+        }
+        if self.pairs_per_video == 0 {
+            return invalid("pairs_per_video", "0".into(), "1 or more");
+        }
+        if self.stride == 0 {
+            return invalid("stride", "0".into(), "1 or more");
+        }
+        if self.least_difference == Some(u8::MAX) {
+            return invalid(
+                "least_difference",
+                "255".into(),
+                "at most 254, as no 8-bit samples differ by more than 255",
+            );
+        }
+        if !(0.0..=1.0).contains(&self.test_fraction) {
+            return invalid("test_fraction", self.test_fraction.to_string(), "from 0 to 1");
+        }
+        self.schedule.check()
+    }
+
+    /// The frames that clean images and patches are made from.
+    pub(super) fn frames(&self) -> FrameOptions {
+        FrameOptions { start: self.start, stride: self.stride, length: None }
+    }
+
+    /// The number in its video of the frame that is used as number `index`.
+    pub(super) fn frame_number(&self, index: usize) -> usize {
+        self.start + index * self.stride
+    }
+}

@@ -1,0 +1,215 @@
+//! One video: verdict, then patches.
+
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, GenericImageView, ImageFormat, RgbImage};
+use rayon::prelude::*;
+
+use super::BuildEvent;
+use super::manifest::{DatasetVideo, RecordedVerdict};
+use super::options::BuildOptions;
+use super::patches::{self, FramePatches};
+use super::plan::PlannedVideo;
+use super::tree::Tree;
+use crate::durable::write_pair_durably;
+use crate::judge::{AcceptAll, Judge, Judged, Schedule, Verdict, judged_clean_image};
+use crate::stand_in::frames::{FrameSource, open_frames};
+use crate::{Error, Picture, encode_picture, load_picture, save_picture};
+
+/// Why a video is not done.
+pub(super) enum Failure {
+    /// It cannot be used; others may be.
+    Video(Error),
+    /// Nothing can go on: the disk refuses, or there is nobody to judge.
+    Build(Error),
+}
+
+/// What is needed to do one video.
+pub(super) struct VideoBuild<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) options: &'a BuildOptions,
+    pub(super) path: &'a Path,
+    pub(super) planned: &'a PlannedVideo,
+}
+
+impl VideoBuild<'_> {
+    /// Does what has not been done yet, and returns the video's record.
+    pub(super) fn run(
+        &self,
+        judge: &mut dyn Judge,
+        observer: &mut dyn FnMut(BuildEvent<'_>),
+    ) -> Result<DatasetVideo, Failure> {
+        let path = self.tree.record(&self.planned.name);
+        let begun: Option<DatasetVideo> = self.tree.read_json(&path).map_err(Failure::Build)?;
+        let (mut record, clean) = match begun {
+            Some(record) if self.is_complete(&record) => return Ok(record),
+            Some(record) => {
+                let clean = self.clean_image(&record)?;
+                (record, clean)
+            }
+            None => self.judge(judge)?,
+        };
+        observer(BuildEvent::Judged { video: &record });
+        if record.verdict == RecordedVerdict::Accepted {
+            record.pairs = Some(self.cut(&record, &clean, observer)?);
+            self.tree.write_json(&path, &record).map_err(Failure::Build)?;
+        }
+        Ok(record)
+    }
+
+    /// The rainy and the clean patch.
+    fn patch_paths(&self, name: &str) -> [PathBuf; 2] {
+        self.tree.patch_folders(self.planned.split).map(|folder| folder.join(name))
+    }
+
+    fn is_whole(&self, name: &str) -> bool {
+        self.patch_paths(name).iter().all(|path| path.is_file())
+    }
+
+    /// Whether nothing is left to do. What was removed since is to be made again.
+    fn is_complete(&self, record: &DatasetVideo) -> bool {
+        let made = |names: &Vec<String>| names.iter().all(|name| self.is_whole(name));
+        let rejected = record.verdict == RecordedVerdict::Rejected;
+        rejected || (self.tree.clean_image(&record.name).is_file() && record.pairs.as_ref().is_some_and(made))
+    }
+
+    /// The clean image that was accepted; made again, without asking, if it is gone.
+    fn clean_image(&self, record: &DatasetVideo) -> Result<RgbImage, Failure> {
+        let path = self.tree.clean_image(&record.name);
+        if path.is_file() {
+            return Ok(load_picture(&path).map_err(Failure::Build)?.image.into_rgb8());
+        }
+        let schedule = Schedule::fixed(record.frames);
+        let mut source = self.open()?;
+        let judged = judged_clean_image(source.as_mut(), &record.name, &self.options.clean, &mut AcceptAll, &schedule);
+        let image = judged.map_err(Failure::Video)?.clean.image;
+        save_picture(&path, &Picture::from(DynamicImage::from(image.clone()))).map_err(Failure::Build)?;
+        Ok(image)
+    }
+
+    fn open(&self) -> Result<Box<dyn FrameSource + Send>, Failure> {
+        let source = open_frames(self.path, &self.options.frames()).map_err(Failure::Video)?;
+        let (size, crop) = (source.size(), self.options.patch);
+        match size.0 < crop || size.1 < crop {
+            true => {
+                let picture = format!("a frame of {}", self.path.display());
+                Err(Failure::Video(Error::SmallerThanCrop { picture, size, crop }))
+            }
+            false => Ok(source),
+        }
+    }
+
+    /// Has the clean image judged, and puts image and verdict on disk, in this order: a verdict has its image.
+    fn judge(&self, judge: &mut dyn Judge) -> Result<(DatasetVideo, RgbImage), Failure> {
+        let PlannedVideo { name, sha256, split } = self.planned;
+        let mut source = self.open()?;
+        let mut judge = Guarded { judge, refused: false };
+        let judged = judged_clean_image(source.as_mut(), name, &self.options.clean, &mut judge, &self.options.schedule);
+        let Judged { clean, verdict } = match judged {
+            Ok(judged) => judged,
+            Err(error) if judge.refused => return Err(Failure::Build(error)),
+            Err(error) => return Err(Failure::Video(error)),
+        };
+        let (verdict, reason) = match verdict {
+            Verdict::Accept => (RecordedVerdict::Accepted, None),
+            Verdict::Reject { reason } => (RecordedVerdict::Rejected, Some(reason)),
+            // The loop ends with one of the others.
+            Verdict::MoreFrames => (RecordedVerdict::Rejected, None),
+        };
+        // A rejected video is done with that.
+        let pairs = (verdict == RecordedVerdict::Rejected).then(Vec::new);
+        let record = DatasetVideo {
+            name: name.clone(),
+            sha256: sha256.clone(),
+            split: *split,
+            size: source.size(),
+            frames: clean.frames,
+            percentile: clean.percentile,
+            judge: judge.name().to_owned(),
+            verdict,
+            reason,
+            pairs,
+        };
+        self.keep(&record, &clean.image).map_err(Failure::Build)?;
+        Ok((record, clean.image))
+    }
+
+    fn keep(&self, record: &DatasetVideo, clean: &RgbImage) -> Result<(), Error> {
+        self.tree.remove_patches(self.planned)?;
+        if record.verdict == RecordedVerdict::Accepted {
+            let image = Picture::from(DynamicImage::from(clean.clone()));
+            save_picture(self.tree.clean_image(&record.name), &image)?;
+        }
+        self.tree.write_json(&self.tree.record(&record.name), record)
+    }
+
+    /// Cuts the pairs and returns their names.
+    fn cut(
+        &self,
+        record: &DatasetVideo,
+        clean: &RgbImage,
+        observer: &mut dyn FnMut(BuildEvent<'_>),
+    ) -> Result<Vec<String>, Failure> {
+        let chosen = patches::choose(self.options, &record.sha256, record.size, record.frames);
+        let of = chosen.iter().map(|patches| patches.corners.len()).sum();
+        let mut source = self.open()?;
+        let (mut names, mut done, mut read) = (Vec::new(), 0, 0);
+        for patches in &chosen {
+            let frame = loop {
+                let frame = source.next_frame().map_err(Failure::Video)?;
+                let ended = || Error::TooFewFrames { video: record.name.clone(), frames: read, fewest: record.frames };
+                let frame = frame.ok_or_else(|| Failure::Video(ended()))?;
+                read += 1;
+                if read == patches.frame + 1 {
+                    break frame;
+                }
+            };
+            names.extend(self.cut_frame(&frame, clean, patches).map_err(Failure::Build)?);
+            done += patches.corners.len();
+            observer(BuildEvent::Pairs { video: &record.name, done, of });
+        }
+        Ok(names)
+    }
+
+    fn cut_frame(&self, frame: &RgbImage, clean: &RgbImage, patches: &FramePatches) -> Result<Vec<String>, Error> {
+        let side = self.options.patch;
+        let number = self.options.frame_number(patches.frame);
+        let cut = |&(x, y): &(u32, u32)| {
+            let name = format!("{}-{number}_{x}_{y}.png", self.planned.name);
+            if self.is_whole(&name) {
+                return Ok(Some(name));
+            }
+            let [rainy, clean] = [frame, clean].map(|picture| picture.view(x, y, side, side).to_image());
+            if self.options.least_difference.is_some_and(|least| !differs_by_more(&rainy, &clean, least)) {
+                return Ok(None);
+            }
+            let [rain_path, norain_path] = self.patch_paths(&name);
+            let [rainy, clean] =
+                [rainy, clean].map(|patch| encode_picture(&Picture::from(DynamicImage::from(patch)), ImageFormat::Png));
+            write_pair_durably((&norain_path, &clean?), (&rain_path, &rainy?))?;
+            Ok(Some(name))
+        };
+        let names: Vec<Option<String>> = patches.corners.par_iter().map(cut).collect::<Result<_, Error>>()?;
+        Ok(names.into_iter().flatten().collect())
+    }
+}
+
+fn differs_by_more(a: &RgbImage, b: &RgbImage, least: u8) -> bool {
+    a.as_raw().iter().zip(b.as_raw()).any(|(a, b)| a.abs_diff(*b) > least)
+}
+
+/// Tells a judge's errors from those of the video.
+struct Guarded<'a> {
+    judge: &'a mut dyn Judge,
+    refused: bool,
+}
+
+impl Judge for Guarded<'_> {
+    fn name(&self) -> &str {
+        self.judge.name()
+    }
+
+    fn judge(&mut self, candidate: &crate::judge::Candidate<'_>) -> Result<Verdict, Error> {
+        self.judge.judge(candidate).inspect_err(|_| self.refused = true)
+    }
+}

@@ -1,0 +1,191 @@
+//! Videos in a folder: names and hashes.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::BuildEvent;
+use crate::find::natural_order;
+use crate::{Error, is_picture_name};
+
+/// What files of video end in; with other endings they are passed over, like any other file.
+const EXTENSIONS: [&str; 16] =
+    ["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "ts", "webm", "wmv", "y4m"];
+
+/// Read at once when hashing.
+const BLOCK: usize = 1 << 20;
+
+/// A video to build from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Video {
+    /// What it is called in the data set.
+    pub(super) name: String,
+    /// A file, or a folder of frames.
+    pub(super) path: PathBuf,
+}
+
+/// The videos in `folder`, in natural order; `output` is none of them, nor is what begins with a dot.
+pub(super) fn find(folder: &Path, output: &Path) -> Result<Vec<Video>, Error> {
+    let output = output.canonicalize().ok();
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let entry = entry.map_err(Error::io("list", folder))?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".")
+            || (output.is_some() && path.canonicalize().ok() == output)
+        {
+            continue;
+        }
+        if is_video(&path)? {
+            paths.push(path);
+        }
+    }
+    paths.sort_by(|a, b| natural_order(a, b));
+    let mut names: HashMap<String, PathBuf> = HashMap::new();
+    let mut videos = Vec::new();
+    for path in paths {
+        let name = name(&path);
+        if let Some(first) = names.insert(name.clone(), path.clone()) {
+            return Err(Error::SameName { name, first, second: path });
+        }
+        videos.push(Video { name, path });
+    }
+    match videos.is_empty() {
+        true => Err(Error::NoVideos { path: folder.to_owned() }),
+        false => Ok(videos),
+    }
+}
+
+fn is_video(path: &Path) -> Result<bool, Error> {
+    let not_a_video = |reason| Err(Error::NotAVideo { path: path.to_owned(), reason });
+    if path.is_dir() {
+        return match frames_in(path)?.is_empty() {
+            true => not_a_video("this folder holds no pictures: take it out of the folder of videos"),
+            false => Ok(true),
+        };
+    }
+    if is_picture_name(path) {
+        return not_a_video("this is a single picture: put the frames of each video into a folder of their own");
+    }
+    let extension = path.extension().unwrap_or_default();
+    Ok(EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+/// The pictures of a folder, not of those below it.
+fn frames_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut frames = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let path = entry.map_err(Error::io("list", folder))?.path();
+        if is_picture_name(&path) && !path.is_dir() {
+            frames.push(path);
+        }
+    }
+    frames.sort_by(|a, b| natural_order(a, b));
+    Ok(frames)
+}
+
+/// The file's name without extension, the folder's name; what would break a list of pairs or a file name becomes `_`.
+fn name(path: &Path) -> String {
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    let safe = |c: char| {
+        if c.is_whitespace() || c.is_control() || r#"/\:*?"<>|"#.contains(c) || c == '\u{fffd}' { '_' } else { c }
+    };
+    name.unwrap_or_default().to_string_lossy().chars().map(safe).collect()
+}
+
+/// The hashes of the videos' content, in hexadecimal.
+pub(super) fn hash_all(videos: &[Video], observer: &mut dyn FnMut(BuildEvent<'_>)) -> Result<Vec<String>, Error> {
+    let hash = |(done, video): (usize, &Video)| {
+        observer(BuildEvent::Hashing { video: &video.name, done, of: videos.len() });
+        hash(&video.path)
+    };
+    videos.iter().enumerate().map(hash).collect()
+}
+
+/// SHA-256 of a file; of a folder's pictures in natural order, each as the lengths of name and content and these themselves.
+fn hash(path: &Path) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    if path.is_dir() {
+        for frame in frames_in(path)? {
+            let name = frame.file_name().unwrap_or_default().as_encoded_bytes();
+            let bytes = frame.metadata().map_err(Error::io("read", &frame))?.len();
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+            hash.update(bytes.to_le_bytes());
+            hash_file(&frame, &mut hash)?;
+        }
+    } else {
+        hash_file(path, &mut hash)?;
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn hash_file(path: &Path, hash: &mut Sha256) -> Result<(), Error> {
+    let mut file = File::open(path).map_err(Error::io("open", path))?;
+    if !file.metadata().map_err(Error::io("read", path))?.is_file() {
+        return Err(Error::NotAFile { path: path.to_owned() });
+    }
+    let mut block = vec![0; BLOCK];
+    loop {
+        match file.read(&mut block).map_err(Error::io("read", path))? {
+            0 => return Ok(()),
+            read => hash.update(&block[..read]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Result<Vec<String>, String> {
+        find(folder, &folder.join("out"))
+            .map(|videos| videos.into_iter().map(|video| video.name).collect())
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn files_and_folders_of_frames_are_videos() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        assert!(names(folder.path()).unwrap_err().contains("there are no videos"));
+        for name in ["street 10.y4m", "street 2.MP4", "notes.txt", ".hidden.mp4"] {
+            fs::write(path(name), name).unwrap();
+        }
+        fs::create_dir_all(path("frames.v1/below")).unwrap();
+        fs::write(path("frames.v1/1.png"), "x").unwrap();
+        fs::create_dir_all(path("out/clean")).unwrap();
+        assert_eq!(names(folder.path()).unwrap(), ["frames.v1", "street_2", "street_10"]);
+        fs::write(path("street_2.avi"), "x").unwrap();
+        assert!(names(folder.path()).unwrap_err().contains("would both be called street_2"));
+        fs::remove_file(path("street_2.avi")).unwrap();
+        fs::write(path("1.png"), "x").unwrap();
+        assert!(names(folder.path()).unwrap_err().contains("a single picture"));
+        fs::remove_file(path("1.png")).unwrap();
+        fs::create_dir(path("empty")).unwrap();
+        assert!(names(folder.path()).unwrap_err().contains("holds no pictures"));
+        assert!(names(&path("nowhere")).unwrap_err().contains("nowhere"));
+    }
+
+    #[test]
+    fn hashes_are_of_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("abc.y4m"), "abc").unwrap();
+        // FIPS 180-2's example.
+        assert_eq!(hash(&path("abc.y4m")).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let frames = |name: &str, content: [&str; 2]| {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("1.png"), content[0]).unwrap();
+            fs::write(path(name).join("2.png"), content[1]).unwrap();
+            fs::write(path(name).join("notes.txt"), name).unwrap();
+            hash(&path(name)).unwrap()
+        };
+        let first = frames("first", ["ab", "c"]);
+        assert_eq!(first, frames("copy", ["ab", "c"]));
+        assert_ne!(first, frames("cut elsewhere", ["a", "bc"]));
+    }
+}

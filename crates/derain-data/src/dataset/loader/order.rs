@@ -1,0 +1,51 @@
+//! Which samples make which batch.
+
+use super::{LoaderOptions, Order, Remainder};
+use crate::dataset::random::{generator, shuffle};
+use crate::dataset::sample::Position;
+
+/// The plan of all epochs: a function of the options and the number of samples alone.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    samples: usize,
+    batch_size: usize,
+    remainder: Remainder,
+    order: Order,
+    seed: u64,
+}
+
+impl Plan {
+    pub(super) fn new(samples: usize, options: &LoaderOptions) -> Self {
+        let LoaderOptions { batch_size, remainder, order, seed, .. } = *options;
+        Self { samples, batch_size, remainder, order, seed }
+    }
+
+    pub(super) fn batches(&self) -> usize {
+        match self.remainder {
+            Remainder::Drop => self.samples / self.batch_size,
+            Remainder::Keep => self.samples.div_ceil(self.batch_size),
+        }
+    }
+
+    /// The order of the samples in an epoch.
+    pub(super) fn epoch(&self, epoch: u64) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.samples).collect();
+        if self.order == Order::Shuffled {
+            shuffle(&mut order, &mut generator("order of samples", &[self.seed, epoch]));
+        }
+        order
+    }
+
+    /// The part of an epoch's order that is a batch.
+    pub(super) fn range(&self, batch: usize) -> std::ops::Range<usize> {
+        let start = batch * self.batch_size;
+        start..(start + self.batch_size).min(self.samples)
+    }
+
+    pub(super) fn after(&self, position: Position) -> Position {
+        match position.batch + 1 < self.batches() {
+            true => Position { batch: position.batch + 1, ..position },
+            false => Position { epoch: position.epoch + 1, batch: 0 },
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Pairs of pictures as a network takes them.
+
+use image::RgbImage;
+
+use crate::Error;
+
+/// Colour channels of a picture: R, G, B.
+pub(super) const CHANNELS: usize = 3;
+
+/// A rainy picture and its clean one, `[3, H, W]` planes R, G, B in 0..1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Planes of the rainy picture.
+    pub rainy: Vec<f32>,
+    /// Planes of the clean picture, of the same size.
+    pub clean: Vec<f32>,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Sample {
+    /// Takes two 8-bit pictures as they are, divided by 255.
+    ///
+    /// # Errors
+    /// [`Error::PairSizes`] if they differ in size.
+    pub fn from_pictures(rainy: &RgbImage, clean: &RgbImage) -> Result<Self, Error> {
+        if rainy.dimensions() != clean.dimensions() {
+            return Err(Error::PairSizes {
+                pair: "a pair".into(),
+                rainy: rainy.dimensions(),
+                clean: clean.dimensions(),
+            });
+        }
+        let (width, height) = (rainy.width() as usize, rainy.height() as usize);
+        Ok(Self { rainy: planes(rainy), clean: planes(clean), height, width })
+    }
+}
+
+fn planes(picture: &RgbImage) -> Vec<f32> {
+    let samples = picture.as_raw();
+    let mut planes = Vec::with_capacity(samples.len());
+    for channel in 0..CHANNELS {
+        planes.extend(samples.iter().skip(channel).step_by(CHANNELS).map(|&sample| f32::from(sample) / 255.0));
+    }
+    planes
+}
+
+/// Samples of one size, one after the other: `[B, 3, H, W]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The rainy pictures.
+    pub rainy: Vec<f32>,
+    /// The clean pictures, in the same order.
+    pub clean: Vec<f32>,
+    /// Which samples of the source these are; their number is B.
+    pub indices: Vec<usize>,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Where in training the batch stands.
+    pub position: Position,
+}
+
+/// A place in training: which batch of which epoch, both counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// How often every sample has been seen before.
+    pub epoch: u64,
+    /// Batches before this one in the epoch.
+    pub batch: usize,
+}
+
+impl Batch {
+    /// Puts samples into one batch.
+    pub(super) fn collect(samples: &[Sample], indices: Vec<usize>, position: Position) -> Result<Self, Error> {
+        let (height, width) = samples.first().map_or((0, 0), |sample| (sample.height, sample.width));
+        let floats = CHANNELS * height * width * samples.len();
+        let (mut rainy, mut clean) = (Vec::with_capacity(floats), Vec::with_capacity(floats));
+        for (sample, &index) in samples.iter().zip(&indices) {
+            if (sample.height, sample.width) != (height, width) {
+                let (first, other) = ([height, width], [sample.height, sample.width]);
+                return Err(Error::MixedBatch { first_index: indices[0], first, index, other });
+            }
+            rainy.extend_from_slice(&sample.rainy);
+            clean.extend_from_slice(&sample.clean);
+        }
+        Ok(Self { rainy, clean, indices, height, width, position })
+    }
+}
+
+/// Where a [`Loader`](super::Loader) takes samples from: pairs on disk ([`PairSource`](super::PairSource)), or rain made on the way.
+pub trait SampleSource: Send + Sync {
+    /// Samples in an epoch.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Sample `index` as it is seen in `epoch`. The result may depend on nothing else but the source's own options and seed: it is
+    /// asked for by several threads, in any order, and again after a restart.
+    ///
+    /// # Errors
+    /// When the sample cannot be read or made; the error names the file.
+    fn sample(&self, epoch: u64, index: usize) -> Result<Sample, Error>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    #[test]
+    fn planes_are_red_green_blue() {
+        let rainy = RgbImage::from_vec(2, 1, vec![0, 51, 102, 255, 204, 153]).unwrap();
+        let sample = Sample::from_pictures(&rainy, &RgbImage::from_pixel(2, 1, Rgb([255, 0, 0]))).unwrap();
+        assert_eq!(sample.rainy, [0.0, 1.0, 0.2, 0.8, 0.4, 0.6]);
+        assert_eq!(sample.clean, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!((sample.height, sample.width), (1, 2));
+        assert!(matches!(Sample::from_pictures(&rainy, &RgbImage::new(1, 2)), Err(Error::PairSizes { .. })));
+    }
+
+    #[test]
+    fn samples_of_several_sizes_are_no_batch() {
+        let sample = |side| Sample::from_pictures(&RgbImage::new(side, side), &RgbImage::new(side, side)).unwrap();
+        let batch = Batch::collect(&[sample(2), sample(2)], vec![7, 3], Position::default()).unwrap();
+        assert_eq!((batch.rainy.len(), batch.indices), (24, vec![7, 3]));
+        let error = Batch::collect(&[sample(2), sample(3)], vec![7, 3], Position::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "samples 7 and 3 are 2x2 and 3x3 (height x width), so they make no batch: crop them to one size"
+        );
+    }
+}

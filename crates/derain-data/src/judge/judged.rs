@@ -1,0 +1,180 @@
+//! The loop of candidates and verdicts.
+
+use crate::Error;
+use crate::stand_in::clean::{CleanImage, CleanOptions, CleanResult};
+use crate::stand_in::frames::FrameSource;
+
+use super::{Candidate, Judge, Schedule, Verdict};
+
+/// A clean image and what the judge said of it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The last candidate, whatever the verdict.
+    pub clean: CleanResult,
+    /// [`Verdict::Accept`] or [`Verdict::Reject`].
+    pub verdict: Verdict,
+}
+
+/// Makes clean images from the frames of `source`, with more frames each time that the judge wants them, until one is accepted or
+/// rejected. Frames are read once, as they are needed. A wish for more frames than the video or the schedule has is a rejection.
+///
+/// # Errors
+/// [`Error::TooFewFrames`] if the video has fewer than [`Schedule::fewest`], [`Error::InvalidOption`] if the schedule makes no sense,
+/// and those of the source, the clean image and the judge.
+pub fn judged_clean_image(
+    source: &mut dyn FrameSource,
+    video: &str,
+    options: &CleanOptions,
+    judge: &mut dyn Judge,
+    schedule: &Schedule,
+) -> Result<Judged, Error> {
+    schedule.check()?;
+    let mut clean = CleanImage::new(options.clone());
+    let too_few = |frames| Error::TooFewFrames { video: video.to_owned(), frames, fewest: schedule.fewest };
+    let input = source.next_frame()?.ok_or_else(|| too_few(0))?;
+    clean.push(&input)?;
+    let mut wanted = schedule.first;
+    for asked in 0.. {
+        let before = clean.frames();
+        while clean.frames() < wanted {
+            match source.next_frame()? {
+                Some(frame) => clean.push(&frame)?,
+                None => break,
+            }
+        }
+        if clean.frames() < schedule.fewest {
+            return Err(too_few(clean.frames()));
+        }
+        if asked > 0 && clean.frames() == before {
+            return exhausted(clean, "the video");
+        }
+        let at_end = clean.frames() < wanted;
+        let next = if at_end { None } else { schedule.next(clean.frames(), asked) };
+        let result = clean.result()?;
+        let candidate = Candidate {
+            video,
+            frames: result.frames,
+            image: &result.image,
+            percentile: result.percentile,
+            votes: &result.votes,
+            input: &input,
+            next,
+        };
+        match (judge.judge(&candidate)?, next) {
+            (Verdict::MoreFrames, Some(next)) => wanted = next,
+            (Verdict::MoreFrames, None) => return exhausted(clean, if at_end { "the video" } else { "the schedule" }),
+            (verdict, _) => return Ok(Judged { clean: result, verdict }),
+        }
+    }
+    // Wishes for more end before the count does.
+    exhausted(clean, "the schedule")
+}
+
+fn exhausted(mut clean: CleanImage, who: &str) -> Result<Judged, Error> {
+    let clean = clean.result()?;
+    let reason = format!("more frames were wanted than the {} that {who} has", clean.frames);
+    Ok(Judged { clean, verdict: Verdict::Reject { reason } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::{AcceptAll, Density};
+    use image::{Rgb, RgbImage};
+
+    /// Frames whose level is their number, of which it says how many were read.
+    struct Counted(usize, usize);
+
+    impl FrameSource for Counted {
+        fn next_frame(&mut self) -> Result<Option<RgbImage>, Error> {
+            if self.0 == self.1 {
+                return Ok(None);
+            }
+            self.0 += 1;
+            Ok(Some(RgbImage::from_pixel(2, 1, Rgb([self.0 as u8; 3]))))
+        }
+        fn size(&self) -> (u32, u32) {
+            (2, 1)
+        }
+        fn expected(&self) -> Option<usize> {
+            None
+        }
+    }
+
+    /// Says what it is told to and notes what it saw.
+    struct Script(Vec<Verdict>, Vec<(usize, Option<usize>)>);
+
+    impl Judge for Script {
+        fn name(&self) -> &str {
+            "script"
+        }
+        fn judge(&mut self, candidate: &Candidate<'_>) -> Result<Verdict, Error> {
+            assert_eq!(candidate.input.get_pixel(0, 0).0, [1; 3]);
+            assert_eq!((candidate.video, candidate.image.dimensions()), ("v", (2, 1)));
+            self.1.push((candidate.frames, candidate.next));
+            Ok(if self.0.len() > 1 { self.0.remove(0) } else { self.0[0].clone() })
+        }
+    }
+
+    fn judge(frames: usize, verdicts: Vec<Verdict>, density: Density) -> (Judged, Vec<(usize, Option<usize>)>, usize) {
+        let (mut source, mut script) = (Counted(0, frames), Script(verdicts, Vec::new()));
+        let schedule = Schedule::for_density(density);
+        let judged = judged_clean_image(&mut source, "v", &CleanOptions::default(), &mut script, &schedule).unwrap();
+        (judged, script.1, source.0)
+    }
+
+    #[test]
+    fn frames_grow_as_in_the_paper_and_are_read_once() {
+        let more = || Verdict::MoreFrames;
+        let (judged, seen, read) = judge(900, vec![more(), more(), Verdict::Accept], Density::Sparse);
+        assert_eq!(seen, [(20, Some(30)), (30, Some(50)), (50, Some(100))]);
+        assert_eq!((judged.verdict, judged.clean.frames, read), (Verdict::Accept, 50, 50));
+        let (judged, seen, read) = judge(900, vec![more()], Density::Dense);
+        assert_eq!(seen, [(200, Some(210)), (210, Some(230)), (230, Some(280)), (280, Some(300)), (300, None)]);
+        assert_eq!(read, 300);
+        let reason = "more frames were wanted than the 300 that the schedule has".to_owned();
+        assert_eq!(judged.verdict, Verdict::Reject { reason });
+    }
+
+    #[test]
+    fn short_videos_are_used_as_they_are() {
+        let (judged, seen, _) = judge(7, vec![Verdict::Accept], Density::Normal);
+        assert_eq!((seen, judged.clean.frames), (vec![(7, None)], 7));
+        // The end of the video is found out only by asking for more.
+        for (frames, looks) in [(20, 1), (23, 2)] {
+            let (judged, seen, _) = judge(frames, vec![Verdict::MoreFrames], Density::Sparse);
+            assert_eq!(seen.len(), looks);
+            let reason = format!("more frames were wanted than the {frames} that the video has");
+            assert_eq!(judged.verdict, Verdict::Reject { reason });
+        }
+        let schedule = Schedule::default();
+        for frames in [0, 2] {
+            let source = &mut Counted(0, frames);
+            let error =
+                judged_clean_image(source, "v", &CleanOptions::default(), &mut AcceptAll, &schedule).unwrap_err();
+            assert_eq!(error.to_string(), format!("v has {frames} frames: a clean image needs at least 3"));
+        }
+    }
+
+    #[test]
+    fn a_rejection_keeps_its_reason() {
+        let (judged, ..) = judge(30, vec![Verdict::Reject { reason: "a car".into() }], Density::Sparse);
+        assert_eq!(judged.verdict, Verdict::Reject { reason: "a car".into() });
+    }
+
+    #[test]
+    fn schedules_are_checked() {
+        let paper = Schedule::default();
+        assert_eq!((paper.first, Density::Sparse.frames(), Density::Dense.frames()), (100, 20, 200));
+        assert!(paper.check().is_ok() && Schedule::fixed(1).check().is_ok());
+        for schedule in [
+            Schedule { first: 2, ..paper.clone() },
+            Schedule { most: 99, ..paper.clone() },
+            Schedule { growth: vec![10, 0], ..paper.clone() },
+            Schedule { fewest: 0, ..paper },
+        ] {
+            assert!(schedule.check().is_err(), "{schedule:?}");
+        }
+        assert!("heavy".parse::<Density>().is_err() && "dense".parse::<Density>().is_ok());
+    }
+}

@@ -1,0 +1,109 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use derain::data::dataset::{BuildOptions, Placement, Resume};
+use derain::data::judge::{Density, Schedule};
+
+/// Builds a data set of rainy and clean patches from rain videos of still scenes.
+#[derive(Parser, Debug)]
+#[command(name = "build_dataset")]
+pub(crate) struct Arguments {
+    /// Folder of videos: .y4m files, other videos (in a build with the feature `video`), or a folder of frames for each.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) input: PathBuf,
+
+    /// Where the data set goes. Made if missing.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+
+    /// Side of a patch in pixels.
+    #[arg(long, default_value_t = BuildOptions::default().patch, value_name = "N")]
+    patch: u32,
+
+    /// Pairs of a video, at most.
+    #[arg(long, default_value_t = BuildOptions::default().pairs_per_video, value_name = "N")]
+    pairs: usize,
+
+    /// Where in a frame patches lie.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    placement: PlacementName,
+
+    /// Leaves out pairs in which no channel of any pixel differs by more than this (0 to 254).
+    #[arg(long, value_name = "LEVELS")]
+    skip_rainless: Option<u8>,
+
+    /// Who judges the clean images: nobody, or a person who is asked on standard error and answers on standard input.
+    #[arg(long, value_enum, default_value_t, value_name = "WHO")]
+    pub(crate) judge: JudgeName,
+
+    /// Folder in which `--judge terminal` shows candidates, instead of a temporary one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) review: Option<PathBuf>,
+
+    /// Share of the videos for the test side, 0 to 1.
+    #[arg(long, default_value_t = BuildOptions::default().test_fraction, value_name = "F")]
+    test_fraction: f64,
+
+    /// How dense the rain is: sparse begins with 20 frames, normal with 100, dense with 200.
+    #[arg(long, default_value = "normal", value_name = "sparse|normal|dense")]
+    density: Density,
+
+    /// First frame to use, counted from 0.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    start: usize,
+
+    /// Uses every so many-th frame.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    stride: usize,
+
+    /// Chooses test videos and patches.
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    seed: u64,
+
+    /// Goes on with a build that was broken off.
+    #[arg(long)]
+    resume: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum JudgeName {
+    /// Every clean image is accepted.
+    #[default]
+    None,
+    /// A person.
+    Terminal,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default)]
+enum PlacementName {
+    /// Without overlap.
+    #[default]
+    Grid,
+    /// Anywhere.
+    Random,
+}
+
+impl Arguments {
+    pub(crate) fn options(&self) -> BuildOptions {
+        let mut options = BuildOptions::default();
+        options.patch = self.patch;
+        options.pairs_per_video = self.pairs;
+        options.placement = match self.placement {
+            PlacementName::Grid => Placement::Grid,
+            PlacementName::Random => Placement::Random,
+        };
+        options.least_difference = self.skip_rainless;
+        options.test_fraction = self.test_fraction;
+        options.seed = self.seed;
+        options.start = self.start;
+        options.stride = self.stride;
+        options.schedule = Schedule::for_density(self.density);
+        options
+    }
+
+    pub(crate) fn resume(&self) -> Resume {
+        if self.resume { Resume::Continue } else { Resume::Refuse }
+    }
+}

@@ -1,0 +1,74 @@
+//! A bar on a terminal, a line for each video elsewhere.
+
+use std::io::{self, Write};
+
+use derain::data::dataset::{BuildEvent, RecordedVerdict};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Steps of the bar for one video.
+const STEPS: u64 = 1000;
+
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    videos: u64,
+    done: u64,
+}
+
+impl Progress {
+    /// With a bar unless the terminal is needed for questions.
+    pub(crate) fn new(bar: ProgressBar) -> Self {
+        let style = ProgressStyle::with_template("{wide_bar} {prefix}, {eta} left, {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, videos: 0, done: 0 }
+    }
+
+    pub(crate) fn event(&mut self, event: BuildEvent<'_>) {
+        match event {
+            BuildEvent::Hashing { video, done, of } => {
+                self.bar.set_length(of as u64 * STEPS);
+                self.bar.set_position(done as u64 * STEPS);
+                self.bar.set_prefix("hashing");
+                self.bar.set_message(video.to_owned());
+            }
+            BuildEvent::Started { video, done, of } => {
+                if done == 0 {
+                    self.bar.reset();
+                }
+                (self.done, self.videos) = (done as u64, of as u64);
+                self.bar.set_length(self.videos * STEPS);
+                self.bar.set_position(self.done * STEPS);
+                self.bar.set_prefix(format!("{done}/{of}"));
+                self.bar.set_message(video.to_owned());
+            }
+            BuildEvent::Judged { video } => self.bar.set_message(format!("{}: clean image made", video.name)),
+            BuildEvent::Pairs { video, done, of } => {
+                self.bar.set_position(self.done * STEPS + STEPS * done as u64 / of.max(1) as u64);
+                self.bar.set_message(format!("{video}: {done} of {of} pairs"));
+            }
+            BuildEvent::Finished { video } => {
+                if self.bar.is_hidden() {
+                    let outcome = match video.verdict {
+                        RecordedVerdict::Accepted => {
+                            format!("{} pairs, {}", video.pairs.as_ref().map_or(0, Vec::len), video.split.name())
+                        }
+                        RecordedVerdict::Rejected => "rejected".to_owned(),
+                    };
+                    let (place, of) = (self.done + 1, self.videos);
+                    tracing::info!("[{place}/{of}] {}: {} frames, {outcome}", video.name, video.frames);
+                }
+            }
+            BuildEvent::Failed { video, error } => {
+                let error = crate::describe(error);
+                // At once and whatever the log filter says.
+                let _ = self.bar.suspend(|| writeln!(io::stderr(), "error: {video}: {error}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,246 @@
+//! The `build_dataset` example from end to end, killed and resumed.
+//!
+//! `cargo test` builds the examples before it runs this; `cargo test --test build_dataset` alone does
+//! not, so build the example first. More kills than CI has patience for, as many as `DERAIN_KILLS` says:
+//!
+//! ```text
+//! DERAIN_KILLS=50 cargo test --test build_dataset kills -- --nocapture
+//! ```
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use image::{Rgb, RgbImage};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Kills in a run of the test suite.
+const KILLS: usize = 5;
+
+/// A folder `in` of videos, gone after the test.
+struct Bench(TempDir);
+
+impl Bench {
+    /// Videos of 64 x 48 with bright columns that move.
+    fn new(videos: u32, frames: u32) -> Self {
+        let bench = Self(tempfile::tempdir().unwrap());
+        for video in 0..videos {
+            let folder = bench.path(&format!("in/scene{video}"));
+            fs::create_dir_all(&folder).unwrap();
+            for frame in 0..frames {
+                let picture = RgbImage::from_fn(64, 48, |x, y| {
+                    let rain = if (x + 7 * frame) % 11 == y % 3 { 90 } else { 0 };
+                    Rgb([(x * 2 + video) as u8 + rain, (y * 3) as u8 + rain, (x * y % 100) as u8 + rain])
+                });
+                picture.save(folder.join(format!("{frame}.png"))).unwrap();
+            }
+        }
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(example());
+        command.args(arguments.split_whitespace()).current_dir(self.0.path()).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs with answers on standard input.
+    fn answer(&self, arguments: &str, answers: &str) -> Output {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        // The example may end before it has read everything.
+        let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    /// Every file below a folder, with its content.
+    fn tree(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.path(name)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(self.path(name)).unwrap().to_str().unwrap().replace('\\', "/");
+                    files.insert(name, fs::read(path).unwrap());
+                }
+            }
+        }
+        files
+    }
+}
+
+fn example() -> PathBuf {
+    // .../target/PROFILE/deps/build_dataset-HASH
+    let test = std::env::current_exe().unwrap();
+    let name = format!("build_dataset{}", std::env::consts::EXE_SUFFIX);
+    let path = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is missing: cargo build --example build_dataset", path.display());
+    path
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+fn assert_done(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+    assert!(output.stdout.is_empty());
+}
+
+#[track_caller]
+fn assert_failed(output: &Output, words: &str) {
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(output));
+    assert!(stderr(output).contains(words), "`{words}` is not in:\n{}", stderr(output));
+}
+
+const ARGUMENTS: &str = "-i in --patch 16 --pairs 60 --density sparse --test-fraction 0.34";
+
+/// Kills the process with SIGKILL after a while; whether it was still at work.
+fn kill_after(mut child: Child, delay: Duration) -> bool {
+    thread::sleep(delay);
+    let running = child.try_wait().unwrap().is_none();
+    let _ = child.kill();
+    child.wait().unwrap();
+    running
+}
+
+#[test]
+fn kills_at_random_moments_leave_whole_files_and_resume_to_the_same_tree() {
+    let bench = Bench::new(6, 24);
+    let begun = Instant::now();
+    assert_done(&bench.run(&format!("{ARGUMENTS} -o whole")));
+    let duration = begun.elapsed();
+    let expected = bench.tree("whole");
+    let kills = std::env::var("DERAIN_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(KILLS);
+    let mut generator = Pcg64Mcg::seed_from_u64(5);
+    let (mut killed, mut round, mut apart) = (0, 0, 0);
+    while killed < kills {
+        let output = format!("out{round}");
+        round += 1;
+        assert!(round < 4 * kills + 20, "the build ends before it can be killed");
+        // Several kills of one build, each somewhere in what is left of it.
+        loop {
+            let child = bench.command(&format!("{ARGUMENTS} -o {output} --resume")).spawn().unwrap();
+            if !kill_after(child, duration.mul_f64(generator.random_range(0.0..1.0))) {
+                break;
+            }
+            killed += 1;
+            apart += check_whole(&bench, &output, &expected);
+            if generator.random_range(0..3) == 0 {
+                break;
+            }
+        }
+        assert_done(&bench.run(&format!("{ARGUMENTS} -o {output} --resume")));
+        assert!(bench.tree(&output) == expected, "{output} differs from the unbroken build");
+        fs::remove_dir_all(bench.path(&output)).unwrap();
+    }
+    println!("{killed} kills of {round} builds of {duration:?}; {apart} clean patches stood alone for a moment");
+}
+
+/// Every file is as it will be, but for records under way; a rainy patch has its clean one. The number of clean ones without a rainy one.
+fn check_whole(bench: &Bench, output: &str, expected: &BTreeMap<String, Vec<u8>>) -> usize {
+    if !bench.path(output).exists() {
+        return 0;
+    }
+    let tree = bench.tree(output);
+    for (name, content) in &tree {
+        if name.ends_with(".png") {
+            assert!(expected.get(name) == Some(content), "{name} is not whole");
+            let partner = name.replace("/rain/", "/norain/");
+            assert!(tree.contains_key(&partner), "{name} has no clean patch");
+        } else if name.ends_with(".json") {
+            serde_json::from_slice::<Value>(content).unwrap();
+        } else if name.ends_with(".txt") {
+            assert!(expected.get(name) == Some(content), "{name} is not whole");
+        } else {
+            assert!(name.contains(".derain-tmp-"), "{name}");
+        }
+    }
+    let alone = |name: &&String| name.contains("/norain/") && !tree.contains_key(&name.replace("/norain/", "/rain/"));
+    tree.keys().filter(alone).count()
+}
+
+#[test]
+fn a_data_set_is_built_with_lists_and_provenance() {
+    let bench = Bench::new(3, 21);
+    let output = bench.run(&format!("{ARGUMENTS} -o out"));
+    assert_done(&output);
+    assert!(
+        stderr(&output).contains("3 of 3 videos done: 120 pairs for training, 60 for the test"),
+        "{}",
+        stderr(&output)
+    );
+    let manifest = bench.json("out/manifest.json");
+    let videos = manifest["videos"].as_array().unwrap();
+    assert_eq!(videos.len(), 3);
+    for video in videos {
+        assert_eq!((video["frames"].as_u64(), video["judge"].as_str()), (Some(20), Some("none")));
+        assert_eq!((video["verdict"].as_str(), video["sha256"].as_str().unwrap().len()), (Some("accepted"), 64));
+        assert!(video["percentile"].is_u64());
+    }
+    let list = fs::read_to_string(bench.path("out/test.txt")).unwrap();
+    assert_eq!(list.lines().count(), 60);
+    for line in list.lines() {
+        let (rain, norain) = line.split_once(' ').unwrap();
+        assert!(bench.path("out").join(rain).is_file() && bench.path("out").join(norain).is_file(), "{line}");
+    }
+    assert_failed(&bench.run(&format!("{ARGUMENTS} -o out")), "a build was begun there");
+    assert_done(&bench.run(&format!("{ARGUMENTS} -o out --resume")));
+    assert_failed(&bench.run(&format!("{ARGUMENTS} -o out --resume --seed 9")), "seed was 0 and is 9 now");
+}
+
+#[test]
+fn a_person_judges_at_the_terminal() {
+    let bench = Bench::new(3, 31);
+    let arguments = &format!("{ARGUMENTS} -o out --judge terminal --review look");
+    // More frames for the first, then the person leaves.
+    let output = bench.answer(arguments, "m\na\nr a tram\n");
+    assert_failed(&output, "no verdict on scene2");
+    assert!(bench.path("look/candidate.png").is_file() && bench.path("look/input.png").is_file());
+    assert!(!bench.path("out/manifest.json").exists());
+    let output = bench.answer(&format!("{arguments} --resume"), "a\n");
+    assert_done(&output);
+    assert!(stderr(&output).contains("1 of them rejected"), "{}", stderr(&output));
+    let manifest = bench.json("out/manifest.json");
+    let videos = manifest["videos"].as_array().unwrap();
+    assert_eq!((videos[0]["frames"].as_u64(), videos[1]["reason"].as_str()), (Some(30), Some("a tram")));
+    assert_eq!((videos[1]["pairs"].as_array().unwrap().len(), videos[2]["judge"].as_str()), (0, Some("terminal")));
+}
+
+#[test]
+fn failures_are_said_and_the_rest_is_done() {
+    let bench = Bench::new(2, 21);
+    fs::write(bench.path("in/scene0/5.png"), "no picture").unwrap();
+    let output = bench.run(&format!("{ARGUMENTS} -o out"));
+    assert_failed(&output, "scene0 failed:");
+    assert!(stderr(&output).contains("5.png") && stderr(&output).contains("1 of 2 videos done"), "{}", stderr(&output));
+    assert_failed(&bench.run("-i nowhere -o x"), "nowhere");
+    assert_failed(&bench.run("-i in -o x --test-fraction 2"), "test_fraction is 2");
+    assert_failed(&bench.run("-i in -o x --patch 64"), "smaller than the crop of 64x64");
+    assert_eq!(bench.run("-i in -o x --density heavy").status.code(), Some(2));
+    assert!(!bench.path("x/train.txt").exists() || bench.tree("x")["train.txt"].is_empty());
+}
