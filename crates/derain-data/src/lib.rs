@@ -7,6 +7,7 @@
 //! | [`write_durably`] | replaces a file so that a kill leaves the old or the new one, never a part |
 //! | [`remove_orphans`] | removes what a killed [`write_durably`] left behind |
 //! | [`find_pictures`] | lists the pictures below a folder in natural order |
+//! | [`CleanImage`] | the clean picture of a still scene from the frames of a rain video |
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,6 +24,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod clean;
 mod durable;
 mod encode;
 mod error;
@@ -34,6 +36,7 @@ mod orphans;
 mod png_exif;
 mod temporary;
 
+pub use clean::{CleanImage, CleanOptions, CleanResult};
 pub use durable::write_durably;
 pub use encode::{check_format, encode_picture, output_format, save_picture};
 pub use error::Error;
