@@ -73,7 +73,7 @@ fn value_at(mut o: Vec<u8>, p: usize, interpolation: Interpolation) -> u8 {
         (Interpolation::Nearest, std::cmp::Ordering::Less) => low,
         (Interpolation::Nearest, std::cmp::Ordering::Greater) => high,
         (Interpolation::Nearest, std::cmp::Ordering::Equal) => {
-            if rank / 100 % 2 == 0 {
+            if (rank / 100).is_multiple_of(2) {
                 low
             } else {
                 high

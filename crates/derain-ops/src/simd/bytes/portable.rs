@@ -7,9 +7,9 @@ pub(super) struct Lanes(Row);
 impl Lanes {
     #[inline(always)]
     fn map(self, other: Self, f: impl Fn(u8, u8) -> u8) -> Self {
-        let mut out = self.0;
-        for lane in 0..LANES {
-            out[lane] = f(self.0[lane], other.0[lane]);
+        let mut out = [0; LANES];
+        for (out, (a, b)) in out.iter_mut().zip(self.0.into_iter().zip(other.0)) {
+            *out = f(a, b);
         }
         Self(out)
     }
