@@ -252,6 +252,23 @@ pub enum Error {
     /// A picture in memory has no pixels.
     #[error("the picture is {width}x{height}: it has no pixels")]
     NoPixels {
+    /// A frame has another size than the first: frames of one clip show the same place, pixel by pixel.
+    #[error(
+        "frame {index} is {}x{} but the first is {}x{}: give frames of one size, or clips apart from each other",
+        got.0, got.1, expected.0, expected.1
+    )]
+    OtherFrameSize {
+        /// Which frame, counted from 0.
+        index: usize,
+        /// Width and height of the first frame.
+        expected: (u32, u32),
+        /// Width and height of this one.
+        got: (u32, u32),
+    /// A frame has no pixels.
+    #[error("frame {index} is {width}x{height}: it has no pixels")]
+    EmptyFrame {
+        /// Which frame, counted from 0.
+        index: usize,
         /// Its width.
         width: u32,
         /// Its height.
@@ -464,6 +481,32 @@ fn roles(problems: &[Problem]) -> String {
         }
     };
     problems.iter().map(line).collect()
+    /// A clean image was asked for before any frame was given.
+    #[error("there are no frames: a clean image needs at least one")]
+    NoFrames,
+    /// More frames than can be compared.
+    #[error("a clean image takes at most {limit} frames: take every second or third frame")]
+    TooManyFrames {
+        /// The most frames.
+        limit: usize,
+    /// A percentile above 100.
+    #[error("there is no percentile {percentile}: choose one from 0 to 100")]
+    Percentile {
+        /// The percentile asked for.
+        percentile: u8,
+    /// The disk is too full for the frames that memory does not hold.
+        "{} has {available} bytes free, spooling the frames needs {needed}: choose another folder, fewer frames or more memory",
+        folder.display()
+    SpoolSpace {
+        /// The folder for spooled frames.
+        folder: PathBuf,
+        /// Bytes still to be written.
+        needed: u64,
+        /// Bytes that are free.
+        available: u64,
+    /// A kernel refused its arguments.
+    #[error(transparent)]
+    Kernel(#[from] derain_ops::Error),
 }
 
 impl Error {

@@ -11,6 +11,7 @@
 //! | [`open_frames`] | reads the frames of a folder, a `.y4m` file or, with the feature `video`, a video |
 //! | [`dataset`] | pairs of pictures: readers, augmentation, prefetching loader, building a set from rain videos |
 //! | [`judge`] | accepting or rejecting clean images, with more frames on demand |
+//! | [`CleanImage`] | the clean picture of a still scene from the frames of a rain video |
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 pub mod dataset;
+pub mod clean;
 mod durable;
 mod encode;
 mod error;
@@ -45,6 +47,7 @@ pub mod synthesis;
 pub mod stand_in;
 mod temporary;
 
+pub use clean::{CleanImage, CleanOptions, CleanResult};
 pub use durable::write_durably;
 pub use encode::{check_format, encode_picture, output_format, save_picture};
 pub use error::Error;

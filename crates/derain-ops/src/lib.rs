@@ -10,8 +10,9 @@
 //! | [`batch_norm_train`], [`batch_norm_eval`], [`instance_norm`] | normalization by statistics of the batch, running statistics, or the picture's own | Ioffe and Szegedy, ICML 2015 |
 //! | [`lstm_gates()`] | what a convolutional LSTM does with its gates, in one pass | Shi et al., NIPS 2015 |
 //! | [`rlcn()`] | rectified local contrast normalization | RRANet, MVA 2021, Eq. 2 |
+//! | [`temporal`] | mode and percentiles over time of the frames of a still scene (bytes, not tensors) | SPANet, section 3 |
 //!
-//! All have gradients and run in f32 and f64 on the CPU and give the same bits for any number of threads.
+//! All on tensors have gradients and run in f32 and f64 on the CPU and give the same bits for any number of threads.
 //! The f32 kernels use AVX-512 or AVX2 with FMA where the processor has them ([`Isa`] is the one place that looks).
 //!
 //! Each operation is a folder: `mod.rs` (formula, shapes, entry point), `reference.rs` (the readable version that
@@ -37,6 +38,7 @@ mod simd;
 mod storage;
 #[cfg(test)]
 mod testing;
+pub mod temporal;
 pub mod upsample2x;
 
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, instance_norm};
