@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use derain_metrics::pairing::{Problem, Role};
 use image::{ColorType, ImageError, ImageFormat};
 
-/// Why pictures or frames could not be read, found, written or worked on.
-/// Why a picture could not be read, found or written, or a data set not read or made.
+/// Why pictures, frames or data sets could not be read, found, made or written.
 ///
 /// Where a system call, decoder or encoder failed, its own words are the [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
@@ -252,23 +251,6 @@ pub enum Error {
     /// A picture in memory has no pixels.
     #[error("the picture is {width}x{height}: it has no pixels")]
     NoPixels {
-    /// A frame has another size than the first: frames of one clip show the same place, pixel by pixel.
-    #[error(
-        "frame {index} is {}x{} but the first is {}x{}: give frames of one size, or clips apart from each other",
-        got.0, got.1, expected.0, expected.1
-    )]
-    OtherFrameSize {
-        /// Which frame, counted from 0.
-        index: usize,
-        /// Width and height of the first frame.
-        expected: (u32, u32),
-        /// Width and height of this one.
-        got: (u32, u32),
-    /// A frame has no pixels.
-    #[error("frame {index} is {width}x{height}: it has no pixels")]
-    EmptyFrame {
-        /// Which frame, counted from 0.
-        index: usize,
         /// Its width.
         width: u32,
         /// Its height.
@@ -301,15 +283,60 @@ pub enum Error {
         /// The nearest found, decibels.
         nearest: f64,
     },
-    /// An option has a value that makes no sense.
-    #[error("the option {option} is {value}: it must be {expected}")]
-    InvalidOption {
-        /// The option's name.
-        option: &'static str,
-        /// Its value.
-        value: String,
-        /// What it may be.
-        expected: &'static str,
+    /// A frame has another size than the first: frames of one clip show the same place, pixel by pixel.
+    #[error(
+        "frame {index} is {}x{} but the first is {}x{}: give frames of one size, or clips apart from each other",
+        got.0, got.1, expected.0, expected.1
+    )]
+    OtherFrameSize {
+        /// Which frame, counted from 0.
+        index: usize,
+        /// Width and height of the first frame.
+        expected: (u32, u32),
+        /// Width and height of this one.
+        got: (u32, u32),
+    },
+    /// A frame has no pixels.
+    #[error("frame {index} is {width}x{height}: it has no pixels")]
+    EmptyFrame {
+        /// Which frame, counted from 0.
+        index: usize,
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+    },
+    /// A clean image was asked for before any frame was given.
+    #[error("there are no frames: a clean image needs at least one")]
+    NoFramesGiven,
+    /// More frames than can be compared.
+    #[error("a clean image takes at most {limit} frames: take every second or third frame")]
+    TooManyFrames {
+        /// The most frames.
+        limit: usize,
+    },
+    /// A percentile above 100.
+    #[error("there is no percentile {percentile}: choose one from 0 to 100")]
+    Percentile {
+        /// The percentile asked for.
+        percentile: u8,
+    },
+    /// The disk is too full for the frames that memory does not hold.
+    #[error(
+        "{} has {available} bytes free, spooling the frames needs {needed}: choose another folder, fewer frames or more memory",
+        folder.display()
+    )]
+    SpoolSpace {
+        /// The folder for spooled frames.
+        folder: PathBuf,
+        /// Bytes still to be written.
+        needed: u64,
+        /// Bytes that are free.
+        available: u64,
+    },
+    /// A kernel refused its arguments.
+    #[error(transparent)]
+    Kernel(#[from] derain_ops::Error),
     /// A line of a list of pairs cannot be read.
     #[error("{}, line {line}: {reason}", path.display())]
     ListLine {
@@ -319,6 +346,7 @@ pub enum Error {
         line: usize,
         /// What is wrong.
         reason: &'static str,
+    },
     /// A list or manifest names files that do not exist.
     #[error("{} names {count} files that do not exist; is its root the right folder?{}", list.display(), lines(first))]
     MissingFiles {
@@ -328,6 +356,7 @@ pub enum Error {
         count: usize,
         /// The first of them.
         first: Vec<PathBuf>,
+    },
     /// Rainy and clean pictures do not pair.
     #[error("the rainy pictures in {} and the clean ones in {} do not pair:{}", rainy.display(), clean.display(), roles(problems))]
     Unpaired {
@@ -337,11 +366,13 @@ pub enum Error {
         clean: PathBuf,
         /// Each with its pictures: references are clean ones, tests are rainy ones.
         problems: Vec<Problem>,
+    },
     /// There are no pairs of pictures.
     #[error("there are no pairs in {}", path.display())]
     NoPairs {
         /// The folder, list or manifest.
         path: PathBuf,
+    },
     /// A folder or file is laid out as none of the known data sets, or as several.
     #[error("cannot tell which pictures of {} belong together: {reason}", path.display())]
     UnknownLayout {
@@ -349,6 +380,7 @@ pub enum Error {
         path: PathBuf,
         /// What is missing or too much.
         reason: &'static str,
+    },
     /// The pictures of a pair differ in size.
     #[error("{pair}: the rainy picture is {}x{}, the clean one {}x{}", rainy.0, rainy.1, clean.0, clean.1)]
     PairSizes {
@@ -358,11 +390,15 @@ pub enum Error {
         rainy: (u32, u32),
         /// Width and height.
         clean: (u32, u32),
+    },
     /// A picture that should hold two halves has no middle.
     #[error("{} is {width} pixels wide, which is not two halves", path.display())]
     OddWidth {
         /// The picture.
         path: PathBuf,
+        /// Its width.
+        width: u32,
+    },
     /// A crop does not fit into a picture.
     #[error("{picture} is {}x{}, smaller than the crop of {crop}x{crop}: choose a smaller crop", size.0, size.1)]
     SmallerThanCrop {
@@ -372,9 +408,12 @@ pub enum Error {
         size: (u32, u32),
         /// Side of the crop.
         crop: u32,
+    },
     /// Samples of one batch differ in size.
+    #[error(
         "samples {first_index} and {index} are {}x{} and {}x{} (height x width), so they make no batch: crop them to one size",
         first[0], first[1], other[0], other[1]
+    )]
     MixedBatch {
         /// The batch's first sample.
         first_index: usize,
@@ -384,6 +423,7 @@ pub enum Error {
         index: usize,
         /// Its height and width.
         other: [usize; 2],
+    },
     /// Too few samples for a single batch.
     #[error("{samples} samples make no batch of {batch_size}: choose smaller batches or keep the remainder")]
     NoBatch {
@@ -391,6 +431,7 @@ pub enum Error {
         samples: usize,
         /// Samples in a batch.
         batch_size: usize,
+    },
     /// A source of samples panicked: a bug of its own.
     #[error("making sample {index} of epoch {epoch} panicked")]
     SamplePanicked {
@@ -398,11 +439,13 @@ pub enum Error {
         index: usize,
         /// The epoch.
         epoch: u64,
+    },
     /// The system refuses to start threads.
     #[error("cannot start threads")]
     Threads {
         /// The system's reason.
         source: io::Error,
+    },
     /// A video is too short for a clean image.
     #[error("{video} has {frames} frames: a clean image needs at least {fewest}")]
     TooFewFrames {
@@ -412,11 +455,13 @@ pub enum Error {
         frames: usize,
         /// Frames needed.
         fewest: usize,
+    },
     /// The person who judges has gone.
     #[error("no verdict on {video}: the input ended")]
     NoVerdict {
         /// The video's name.
         video: String,
+    },
     /// A file of JSON is not what it should be.
     #[error("{} is damaged or not of this version", path.display())]
     Json {
@@ -424,11 +469,13 @@ pub enum Error {
         path: PathBuf,
         /// Where and why.
         source: serde_json::Error,
+    },
     /// A folder holds no videos.
     #[error("there are no videos in {}: it must hold .y4m or video files, or one folder of frames for each video", path.display())]
     NoVideos {
         /// The folder.
         path: PathBuf,
+    },
     /// A folder of videos holds something that could be one or not.
     #[error("{}: {reason}", path.display())]
     NotAVideo {
@@ -436,6 +483,7 @@ pub enum Error {
         path: PathBuf,
         /// Why it is no video, and what to do.
         reason: &'static str,
+    },
     /// Two videos would have the same name in the data set.
     #[error("{} and {} would both be called {name}: rename one", first.display(), second.display())]
     SameName {
@@ -445,6 +493,7 @@ pub enum Error {
         first: PathBuf,
         /// The other.
         second: PathBuf,
+    },
     /// The output folder holds something already.
     #[error("{} is not empty: {hint}", path.display())]
     NotEmpty {
@@ -452,6 +501,7 @@ pub enum Error {
         path: PathBuf,
         /// What to do.
         hint: &'static str,
+    },
     /// A data set was begun from other videos or with other options.
     #[error("{} was begun differently: {what}; go on as it was begun, or choose another folder", path.display())]
     OtherPlan {
@@ -459,11 +509,13 @@ pub enum Error {
         path: PathBuf,
         /// What differs.
         what: String,
+    },
     /// Another process is at work on the same data set.
     #[error("another process is building {}", path.display())]
     Busy {
         /// The data set's folder.
         path: PathBuf,
+    },
 }
 
 fn lines(paths: &[PathBuf]) -> String {
@@ -481,32 +533,6 @@ fn roles(problems: &[Problem]) -> String {
         }
     };
     problems.iter().map(line).collect()
-    /// A clean image was asked for before any frame was given.
-    #[error("there are no frames: a clean image needs at least one")]
-    NoFrames,
-    /// More frames than can be compared.
-    #[error("a clean image takes at most {limit} frames: take every second or third frame")]
-    TooManyFrames {
-        /// The most frames.
-        limit: usize,
-    /// A percentile above 100.
-    #[error("there is no percentile {percentile}: choose one from 0 to 100")]
-    Percentile {
-        /// The percentile asked for.
-        percentile: u8,
-    /// The disk is too full for the frames that memory does not hold.
-        "{} has {available} bytes free, spooling the frames needs {needed}: choose another folder, fewer frames or more memory",
-        folder.display()
-    SpoolSpace {
-        /// The folder for spooled frames.
-        folder: PathBuf,
-        /// Bytes still to be written.
-        needed: u64,
-        /// Bytes that are free.
-        available: u64,
-    /// A kernel refused its arguments.
-    #[error(transparent)]
-    Kernel(#[from] derain_ops::Error),
 }
 
 impl Error {

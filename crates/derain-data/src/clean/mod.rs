@@ -131,7 +131,7 @@ impl CleanImage {
     /// The clean image of the frames so far. More may be added afterwards.
     ///
     /// # Errors
-    /// [`Error::NoFrames`]; [`Error::Io`] if spooled frames cannot be read back.
+    /// [`Error::NoFramesGiven`]; [`Error::Io`] if spooled frames cannot be read back.
     pub fn result(&mut self) -> Result<CleanResult, Error> {
         self.result_with_progress(&|_| {})
     }
@@ -141,7 +141,7 @@ impl CleanImage {
     /// # Errors
     /// As [`CleanImage::result`].
     pub fn result_with_progress(&mut self, progress: &(dyn Fn(f64) + Sync)) -> Result<CleanResult, Error> {
-        let frames = self.frames.as_ref().filter(|frames| frames.count() > 0).ok_or(Error::NoFrames)?;
+        let frames = self.frames.as_ref().filter(|frames| frames.count() > 0).ok_or(Error::NoFramesGiven)?;
         let progress = Progress::new(progress, 2 * frames.bytes());
         let ranks = pass::ranks(frames, &self.options, &progress)?;
         let (votes, mode_ranges) = (ranks.votes(), ranks.ranges());
@@ -169,7 +169,7 @@ impl CleanImage {
     /// # Errors
     /// As [`CleanImage::result`].
     pub fn mode_image(&mut self) -> Result<RgbImage, Error> {
-        let frames = self.frames.as_ref().filter(|frames| frames.count() > 0).ok_or(Error::NoFrames)?;
+        let frames = self.frames.as_ref().filter(|frames| frames.count() > 0).ok_or(Error::NoFramesGiven)?;
         pass::picture(frames, &self.options, |slices, out| {
             let mut found = vec![Mode::default(); out.len()];
             modes(slices, Values::Bytes, self.options.mode_tie, &mut found)?;

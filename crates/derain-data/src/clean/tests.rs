@@ -201,8 +201,8 @@ fn progress_ends_at_one() {
 #[test]
 fn what_does_not_fit_is_refused_and_nothing_is_lost() {
     let mut clean = CleanImage::new(CleanOptions::default());
-    assert!(matches!(clean.result(), Err(Error::NoFrames)));
-    assert!(matches!(clean.mode_image(), Err(Error::NoFrames)));
+    assert!(matches!(clean.result(), Err(Error::NoFramesGiven)));
+    assert!(matches!(clean.mode_image(), Err(Error::NoFramesGiven)));
     assert!(matches!(clean.push(&RgbImage::new(0, 4)), Err(Error::EmptyFrame { index: 0, width: 0, height: 4 })));
     let frame = RgbImage::from_pixel(4, 2, Rgb([9; 3]));
     clean.push(&frame).unwrap();
@@ -254,5 +254,5 @@ fn space_and_folder_are_checked_before_frames_are_taken() {
     let mut clean = CleanImage::new(options);
     let error = clean.push(&frame).unwrap_err();
     assert!(matches!(error, Error::Io { action: "spool frames to", .. }), "{error}");
-    assert!(matches!(clean.result(), Err(Error::NoFrames)));
+    assert!(matches!(clean.result(), Err(Error::NoFramesGiven)));
 }
