@@ -47,6 +47,12 @@ pub enum Error {
         /// The value that came.
         got: String,
     },
+    /// A batch of pictures that is none.
+    #[error("pictures must be [B, 3, H, W] with no dimension 0, got {got:?}")]
+    Pictures {
+        /// The shape that came.
+        got: candle_core::Shape,
+    },
     /// A picture without pixels.
     #[error("the picture has no pixels ({width}x{height})")]
     EmptyPicture {

@@ -5,7 +5,6 @@
 //! | [`irnn()`] | four directional scans with a ReLU, one weight and bias per channel and direction | SPANet, CVPR 2019, Eq. 5 |
 //! | [`irnn_directional`] | the same, each direction multiplied by a weight map | SPANet, section 4.2 |
 //! | [`conv2d()`], [`conv2d_residual`] | 1x1 and 3x3 convolution with bias, ReLU, scale and residual | |
-//! | [`residual_block()`] | SPANet's residual block, three convolutions and its attention map, in one pass | SPANet, section 4.1 |
 //! | [`max_pool2d()`], [`upsample2x()`] | the steps down and up of U-Nets; upsampling nearest or bilinear | |
 //! | [`batch_norm_train`], [`batch_norm_eval`], [`instance_norm`] | normalization by statistics of the batch, running statistics, or the picture's own | Ioffe and Szegedy, ICML 2015 |
 //! | [`lstm_gates()`] | what a convolutional LSTM does with its gates, in one pass | Shi et al., NIPS 2015 |
@@ -29,9 +28,9 @@ mod interleave;
 pub mod irnn;
 pub mod lstm_gates;
 pub mod max_pool2d;
+pub mod pixels;
 mod plane;
 pub mod rect;
-pub mod residual_block;
 pub mod reuse;
 pub mod rlcn;
 mod simd;
@@ -49,7 +48,6 @@ pub use irnn::{irnn, irnn_directional};
 pub use lstm_gates::{LstmState, lstm_gates};
 pub use max_pool2d::max_pool2d;
 pub use plane::Planes;
-pub use residual_block::residual_block;
 pub use rlcn::{RlcnOptions, rlcn};
 pub use simd::Isa;
 pub use upsample2x::{Upsampling, upsample2x};

@@ -4,11 +4,15 @@
 //! picture: the allocator hands such blocks back to the system, which clears their pages again each time.
 
 use std::any::Any;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 /// Scratch that no call is using.
 static IDLE: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
+
+/// Most of one type that lie idle: twice as many as threads can use at once; calls from many threads at once would leave more.
+/// Asked once: the standard library reads the control group's files for it, which took longer than small convolutions.
+static MOST_IDLE: LazyLock<usize> = LazyLock::new(|| 2 * available_parallelism().map_or(1, usize::from));
 
 /// A scratch of type `S` for as long as this lives.
 #[derive(Debug)]
@@ -33,9 +37,7 @@ impl<S: Send + 'static> Drop for Reused<S> {
     fn drop(&mut self) {
         let Some(scratch) = self.0.take() else { return };
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        // Twice as many as threads can use at once; calls from many threads at once would leave more.
-        let most = 2 * available_parallelism().map_or(1, usize::from);
-        if idle.iter().filter(|scratch| scratch.is::<S>()).count() < most {
+        if idle.iter().filter(|scratch| scratch.is::<S>()).count() < *MOST_IDLE {
             idle.push(scratch);
         }
     }

@@ -5,7 +5,7 @@ use candle_nn::ops::sigmoid;
 use candle_nn::{Init, VarBuilder};
 use derain_ops::conv2d::cpu::Weights;
 use derain_ops::irnn::RectScans;
-use derain_ops::{Activation, Conv2dOptions, Isa, conv2d, irnn, irnn_directional, residual_block};
+use derain_ops::{Activation, Conv2dOptions, Isa, conv2d, irnn, irnn_directional};
 
 use super::{DirectionWeights, SpanetConfig};
 
@@ -15,9 +15,9 @@ const INITIAL_IRNN_WEIGHT: f64 = 0.2;
 /// A convolution of odd size that keeps the picture's size.
 #[derive(Clone, Debug)]
 pub(super) struct Conv {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    dilation: usize,
+    pub(super) weight: Tensor,
+    pub(super) bias: Option<Tensor>,
+    pub(super) dilation: usize,
 }
 
 impl Conv {
@@ -107,10 +107,6 @@ impl Bottleneck {
 
     /// relu(block(x) · map + x), the map `[B, 1, H, W]` or 1.
     pub(super) fn forward(&self, x: &Tensor, map: Option<&Tensor>) -> crate::Result<Tensor> {
-        if x.device().is_cpu() {
-            let weights = [&self.conv1.weight, &self.conv2.weight, &self.conv3.weight];
-            return Ok(residual_block(x, weights, map, self.conv2.dilation)?);
-        }
         let inner = self.conv1.forward_relu(x)?;
         let inner = self.conv2.forward_relu(&inner)?;
         let mut change = self.conv3.forward(&inner)?;
@@ -171,8 +167,8 @@ impl SpatialAttention {
 /// One IRNN's coefficients; the release stores them as depthwise 1x1 convolutions.
 #[derive(Clone, Debug)]
 pub(super) struct Scans {
-    weights: [Tensor; 4],
-    biases: [Tensor; 4],
+    pub(super) weights: [Tensor; 4],
+    pub(super) biases: [Tensor; 4],
 }
 
 impl Scans {

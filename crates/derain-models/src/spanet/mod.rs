@@ -23,10 +23,13 @@ mod config;
 mod file;
 mod layers;
 mod planned;
+mod taped;
 #[cfg(test)]
 mod tests;
 
-use candle_core::Tensor;
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
 
 pub use config::{Attention, ChannelOrder, DirectionWeights, SpanetConfig};
@@ -34,7 +37,7 @@ pub use file::{initial_weight_file, recognize, weight_file};
 use layers::{Bottleneck, Conv, SpatialAttention};
 pub(crate) use planned::{Planned, PlannedOutput};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Residual blocks in all; the first and last run without attention.
 const BLOCKS: usize = 17;
@@ -51,6 +54,7 @@ pub struct Spanet {
     blocks: Vec<Bottleneck>,
     attention: Vec<SpatialAttention>,
     conv_out: Conv,
+    pools: Arc<taped::Pools>,
 }
 
 /// What the network makes of a picture.
@@ -83,6 +87,7 @@ impl Spanet {
             attention: attention.collect::<candle_core::Result<_>>()?,
             blocks: blocks.collect::<candle_core::Result<_>>()?,
             conv_out: Conv::new(channels, 3, 3, vb.pp("conv_out.0"))?,
+            pools: Arc::default(),
         })
     }
 
@@ -93,9 +98,25 @@ impl Spanet {
 
     /// Runs the network on pictures `[B, 3, H, W]` in 0..1; gradients flow to the weights where those are variables.
     ///
+    /// On the CPU this is one operation whose buffers serve the next call again; they are freed with the network.
+    ///
     /// # Errors
     /// When the shape or type does not fit.
     pub fn forward(&self, pictures: &Tensor) -> Result<SpanetOutput> {
+        let (batch, colours, height, width) = pictures.dims4()?;
+        if colours != 3 || batch * height * width == 0 {
+            return Err(Error::Pictures { got: pictures.shape().clone() });
+        }
+        let float = matches!(pictures.dtype(), DType::F32 | DType::F64);
+        if pictures.device().is_cpu() && float {
+            taped::forward(self, pictures, &self.pools)
+        } else {
+            self.by_layers(pictures)
+        }
+    }
+
+    /// The same layer by layer, tensor by tensor: on devices other than the CPU, and what `taped` is compared with.
+    fn by_layers(&self, pictures: &Tensor) -> Result<SpanetOutput> {
         let mut x = pictures.clone();
         let mut first_map = None;
         let mut map: Option<Tensor> = None;
@@ -115,7 +136,7 @@ impl Spanet {
         Ok(SpanetOutput { clean: x, attention: first_map })
     }
 
-    /// The network as a list, for whoever executes it: [`Self::forward`] with tensors and gradients, `planned` for inference.
+    /// The network as a list, for whoever executes it: `taped` and [`Self::by_layers`] with gradients, `planned` for inference.
     fn layers(&self) -> Vec<Layer> {
         let mut layers = vec![Layer::ConvIn];
         for index in 0..BLOCKS {

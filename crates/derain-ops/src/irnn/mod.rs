@@ -48,7 +48,7 @@ mod tests;
 
 use candle_core::Tensor;
 
-pub use rect::{DirectionMaps, RectScans};
+pub use rect::{DirectionMaps, RectScans, ScanSums};
 
 use crate::plane::{check_dtype, check_shape};
 use crate::{Error, Isa, Planes, Result};

@@ -6,6 +6,7 @@
 mod direct;
 mod epilogue;
 mod multiply;
+mod pixels;
 mod planes;
 mod weight_gradient;
 mod winograd;
@@ -13,9 +14,9 @@ mod winograd;
 use std::ops::Range;
 
 pub use epilogue::Epilogue;
+pub use pixels::{Finish, weight_gradient};
+pub use planes::flipped;
 pub(super) use planes::{Call, Extras, Gradients, Wanted, backward, forward};
-pub(crate) use planes::{bands, flipped};
-pub(crate) use weight_gradient::{Piece, layout_weights};
 
 use super::form::{self, Form};
 use crate::buffer::Aligned;

@@ -44,7 +44,7 @@ impl<'a, E> Extras<'a, E> {
 }
 
 /// Some rows of one picture's result, plane by plane.
-pub(crate) struct Band<'a, E> {
+struct Band<'a, E> {
     pub picture: usize,
     pub first_row: usize,
     pub rows: usize,
@@ -116,7 +116,7 @@ fn run<E: Element>(
 }
 
 /// The bands of all pictures, picture by picture.
-pub(crate) fn bands<E>(out: &mut [E], planes: Planes, outputs: usize, rows: usize) -> Vec<Band<'_, E>> {
+fn bands<E>(out: &mut [E], planes: Planes, outputs: usize, rows: usize) -> Vec<Band<'_, E>> {
     let Planes { height, width, .. } = planes;
     let mut bands = Vec::new();
     for (picture, out) in out.chunks_mut(outputs * planes.pixels()).enumerate() {
@@ -270,7 +270,7 @@ fn dot_channels<'a, E: Element>(
 }
 
 /// The kernel that takes a gradient back: inputs and outputs swapped, taps turned around.
-pub(crate) fn flipped<E: Element>(weights: &Weights<'_, E>) -> Vec<E> {
+pub fn flipped<E: Element>(weights: &Weights<'_, E>) -> Vec<E> {
     let taps = weights.size * weights.size;
     let mut flipped = Vec::with_capacity(weights.values.len());
     for channel in 0..weights.channels() {

@@ -2,6 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::super::form::{self, Form};
+use super::winograd;
+use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::interleave::Interleave;
 use crate::rect::{Patch, Rect, padded};
@@ -16,6 +19,60 @@ const PIECE_COLUMNS: usize = 96;
 /// Input channels of a register block.
 const BLOCK: usize = 8;
 
+/// How the sums of pieces are computed.
+#[derive(Clone, Copy)]
+pub(super) struct Method {
+    isa: Isa,
+    form: Form,
+    size: usize,
+    dilation: usize,
+}
+
+impl Method {
+    /// As the convolution of these channels itself.
+    pub(super) fn new<E: Element>(isa: Isa, [channels, outputs]: [usize; 2], size: usize, dilation: usize) -> Self {
+        Self { isa, form: form::choose(isa, E::DTYPE, size, dilation, channels, outputs), size, dilation }
+    }
+
+    /// Pixels by which inputs reach beyond the gradients on every side.
+    pub(super) fn reach(&self) -> usize {
+        self.size / 2 * self.dilation
+    }
+
+    /// Rows (or columns) of gradients for so many of a piece: what is more holds zeros.
+    pub(super) fn extent(&self, count: usize) -> usize {
+        if self.form == Form::Winograd { count.next_multiple_of(winograd::TILE * self.dilation) } else { count }
+    }
+
+    /// Adds a piece's sums, `[K·K, C, O]` and then the bias's `[O]`.
+    pub(super) fn add<E: Element>(&self, x: Rect<'_, E>, grad: Rect<'_, E>, sums: &mut [E], scratch: &mut Aligned<E>) {
+        let &Self { isa, form, size, dilation } = self;
+        let (sums, bias) = sums.split_at_mut(size * size * x.channels() * grad.channels());
+        E::run(isa, BiasSums { grad, sums: bias });
+        match form {
+            Form::Direct => E::run(isa, Piece { x, grad, size, dilation, sums }),
+            Form::Winograd => E::run(isa, winograd::WeightSums { x, grad, dilation, sums, scratch }),
+        }
+    }
+}
+
+/// A thread's memory.
+#[derive(Default)]
+pub(super) struct Scratch<E> {
+    pub x: Patch<E>,
+    pub grad: Patch<E>,
+    pub form: Aligned<E>,
+}
+
+/// A piece of a picture.
+pub(super) struct Place {
+    pub picture: usize,
+    pub row: usize,
+    pub column: usize,
+    pub rows: usize,
+    pub columns: usize,
+}
+
 /// Gradients of the weights `[outputs, C, size, size]` and the bias `[outputs]` from `x` `[B, C, H, W]` and `grad` `[B, outputs, H, W]`.
 pub(super) fn run<E: Element>(
     isa: Isa,
@@ -26,50 +83,64 @@ pub(super) fn run<E: Element>(
     size: usize,
     dilation: usize,
 ) -> (Vec<E>, Vec<E>) {
-    let Planes { batch, channels, height, width } = planes;
-    let (pixels, taps, reach) = (planes.pixels(), size * size, size / 2 * dilation);
+    let Planes { channels, height, width, .. } = planes;
+    let (pixels, method) = (planes.pixels(), Method::new::<E>(isa, [channels, outputs], size, dilation));
+    let reach = method.reach();
+    let sums_of = |scratch: &mut Scratch<E>, place: &Place, sums: &mut [E]| {
+        let &Place { picture, row, column, rows, columns } = place;
+        let (rows, columns) = (method.extent(rows), method.extent(columns));
+        let x = &x[picture * channels * pixels..][..channels * pixels];
+        let grad = &grad[picture * outputs * pixels..][..outputs * pixels];
+        let corner = (row as isize - reach as isize, column as isize - reach as isize);
+        let target = scratch.x.shaped(rows + 2 * reach, columns + 2 * reach, padded(channels));
+        E::run(isa, Interleave { planes: x, height, width, corner, target });
+        let target = scratch.grad.shaped(rows, columns, padded(outputs));
+        let corner = (row as isize, column as isize);
+        E::run(isa, Interleave { planes: grad, height, width, corner, target });
+        method.add(scratch.x.rect(), scratch.grad.rect(), sums, &mut scratch.form);
+    };
+    total(planes, [channels, outputs], size, sums_of)
+}
+
+/// The sums of all pieces of a batch, as gradients of weights and bias.
+pub(super) fn total<E: Element>(
+    planes: Planes,
+    [channels, outputs]: [usize; 2],
+    size: usize,
+    sums_of: impl Fn(&mut Scratch<E>, &Place, &mut [E]) + Sync,
+) -> (Vec<E>, Vec<E>) {
+    let Planes { batch, height, width, .. } = planes;
     let mut pieces = Vec::new();
     for picture in 0..batch {
         for row in (0..height).step_by(PIECE_ROWS) {
             for column in (0..width).step_by(PIECE_COLUMNS) {
-                pieces.push((picture, row, column));
+                let (rows, columns) = (PIECE_ROWS.min(height - row), PIECE_COLUMNS.min(width - column));
+                pieces.push(Place { picture, row, column, rows, columns });
             }
         }
     }
-    let sums_of = |patches: &mut Reused<(Patch<E>, Patch<E>)>, &(picture, row, column): &(usize, usize, usize)| {
-        let patches = patches.get();
-        let (rows, columns) = (PIECE_ROWS.min(height - row), PIECE_COLUMNS.min(width - column));
-        let x = &x[picture * channels * pixels..][..channels * pixels];
-        let grad = &grad[picture * outputs * pixels..][..outputs * pixels];
-        let corner = (row as isize - reach as isize, column as isize - reach as isize);
-        let target = patches.0.shaped(rows + 2 * reach, columns + 2 * reach, padded(channels));
-        E::run(isa, Interleave { planes: x, height, width, corner, target });
-        let target = patches.1.shaped(rows, columns, padded(outputs));
-        let corner = (row as isize, column as isize);
-        E::run(isa, Interleave { planes: grad, height, width, corner, target });
-        let mut sums = vec![E::ZERO; (taps * padded(channels) + 1) * padded(outputs)];
-        let piece = Piece { x: patches.0.rect(), grad: patches.1.rect(), size, dilation, sums: &mut sums };
-        E::run(isa, piece);
-        sums
-    };
     // One f64 total for so many pieces at a time: memory stays bounded whatever the batch.
     const AT_ONCE: usize = 64;
-    let mut total = vec![0f64; (taps * padded(channels) + 1) * padded(outputs)];
+    let mut total = vec![0f64; (size * size * padded(channels) + 1) * padded(outputs)];
     for pieces in pieces.chunks(AT_ONCE) {
-        let sums: Vec<Vec<E>> = pieces.par_iter().map_init(Reused::take, sums_of).collect();
+        let sums = pieces.par_iter().map_init(Reused::<Scratch<E>>::take, |scratch, piece| {
+            let mut sums = vec![E::ZERO; total.len()];
+            sums_of(scratch.get(), piece, &mut sums);
+            sums
+        });
+        let sums: Vec<Vec<E>> = sums.collect();
         for sums in sums {
             for (total, sum) in total.iter_mut().zip(sums) {
                 *total += sum.to_f64();
             }
         }
     }
-    let weights = layout_weights(&total, channels, outputs, size);
-    let bias = total[taps * padded(channels) * padded(outputs)..][..outputs].iter().map(|&sum| E::from_f64(sum));
-    (weights, bias.collect())
+    let bias = total[size * size * padded(channels) * padded(outputs)..][..outputs].iter();
+    (layout_weights(&total, channels, outputs, size), bias.map(|&sum| E::from_f64(sum)).collect())
 }
 
 /// Sums `[K·K, padded C, padded O]` as weights `[O, C, K, K]`.
-pub(crate) fn layout_weights<E: Element>(sums: &[f64], channels: usize, outputs: usize, size: usize) -> Vec<E> {
+fn layout_weights<E: Element>(sums: &[f64], channels: usize, outputs: usize, size: usize) -> Vec<E> {
     let taps = size * size;
     let mut weights = Vec::with_capacity(outputs * channels * taps);
     for output in 0..outputs {
@@ -82,13 +153,13 @@ pub(crate) fn layout_weights<E: Element>(sums: &[f64], channels: usize, outputs:
     weights
 }
 
-/// One piece's sums, `[K·K, C, O]` and then the bias's `[O]`.
-pub(crate) struct Piece<'a, 's, E> {
-    pub x: Rect<'a, E>,
-    pub grad: Rect<'a, E>,
-    pub size: usize,
-    pub dilation: usize,
-    pub sums: &'s mut [E],
+/// One piece's sums, `[K·K, C, O]`, product by product.
+struct Piece<'a, 's, E> {
+    x: Rect<'a, E>,
+    grad: Rect<'a, E>,
+    size: usize,
+    dilation: usize,
+    sums: &'s mut [E],
 }
 
 impl<E: Element> Kernel<E> for Piece<'_, '_, E> {
@@ -100,7 +171,7 @@ impl<E: Element> Kernel<E> for Piece<'_, '_, E> {
         let last_tap = (self.size - 1) * self.dilation;
         assert!(self.x.rows() >= self.grad.rows() + last_tap && self.x.columns() >= self.grad.columns() + last_tap);
         assert!(channels.is_multiple_of(BLOCK) && outputs.is_multiple_of(16));
-        assert!(self.sums.len() == (self.size * self.size * channels + 1) * outputs);
+        assert!(self.sums.len() == self.size * self.size * channels * outputs);
         for row in 0..self.grad.rows() {
             for tap in 0..self.size * self.size {
                 for channel in (0..channels).step_by(BLOCK) {
@@ -116,10 +187,25 @@ impl<E: Element> Kernel<E> for Piece<'_, '_, E> {
                     }
                 }
             }
-            let bias = &mut self.sums[self.size * self.size * channels * outputs..];
-            for pixel in self.grad.row(row).chunks_exact(outputs) {
-                for (bias, grad) in bias.chunks_exact_mut(V::LANES).zip(pixel.chunks_exact(V::LANES)) {
-                    V::load(bias).add(V::load(grad)).store(bias);
+        }
+    }
+}
+
+/// The sums of all pixels, channel by channel.
+struct BiasSums<'a, 's, E> {
+    grad: Rect<'a, E>,
+    sums: &'s mut [E],
+}
+
+impl<E: Element> Kernel<E> for BiasSums<'_, '_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector<Elem = E>>(self) {
+        for row in 0..self.grad.rows() {
+            for pixel in self.grad.row(row).chunks_exact(self.grad.channels()) {
+                for (sum, grad) in self.sums.chunks_exact_mut(V::LANES).zip(pixel.chunks_exact(V::LANES)) {
+                    V::load(sum).add(V::load(grad)).store(sum);
                 }
             }
         }

@@ -11,9 +11,11 @@
 
 mod step;
 mod transform;
+mod weights;
 
 use step::Step;
 use transform::{transformed_kernel, transformed_products, transformed_window};
+pub(super) use weights::WeightSums;
 
 use super::epilogue::Epilogue;
 use super::multiply::{Strip, block_pixels};
@@ -158,45 +160,61 @@ const PRODUCT_STRIDE: usize = (TILES_AT_ONCE + 1) * CHANNEL_BLOCK;
 /// Elements of all tiles' values for a block of channels.
 const BLOCK_STRIDE: usize = PRODUCTS * PRODUCT_STRIDE;
 
-impl<E: Element> Winograd<'_, '_, E> {
-    /// Bᵀ d B of every tile and channel of a group.
-    #[inline(always)]
-    fn transform_windows<V: Vector<Elem = E>>(&self, tiles: Tiles, group: usize, windows: &mut [E]) {
-        let group = &self.groups[group];
-        let source = &self.sources[group.source];
-        let blocks = group.channels.len().div_ceil(CHANNEL_BLOCK);
-        assert!(windows.len() >= blocks * BLOCK_STRIDE && tiles.count <= TILES_AT_ONCE);
-        let (row_step, column_step) = (self.dilation * source.row_stride(), self.dilation * source.channels());
-        for (tile, (row, column)) in tiles.grid.corners(tiles.first, tiles.count).enumerate() {
-            let corner = row * source.row_stride() + column * source.channels() + group.channels.start;
-            for block in 0..blocks {
-                for lane in (0..CHANNEL_BLOCK).step_by(V::LANES) {
-                    let mut columns = [[V::splat(E::ZERO); WINDOW]; WINDOW];
-                    // SAFETY: the source holds the windows of all whole tiles and the group's channels, as `run` has checked; `windows`
-                    // holds all tiles' values of every block, as asserted.
-                    unsafe {
-                        let mut pixels = source.as_ptr().add(corner + block * CHANNEL_BLOCK + lane);
-                        for column in &mut columns {
-                            let mut pixel = pixels;
-                            let mut window = [V::splat(E::ZERO); WINDOW];
-                            for value in &mut window {
-                                *value = V::load_from(pixel);
-                                pixel = pixel.wrapping_add(row_step);
-                            }
-                            *column = transformed_window(window);
-                            pixels = pixels.wrapping_add(column_step);
+/// Bᵀ d B of every tile, for so many blocks of channels from one on.
+///
+/// # Panics
+/// When the windows reach beyond the source or the buffer.
+#[inline(always)]
+fn transform_windows<V: Vector>(
+    source: &Rect<'_, V::Elem>,
+    tiles: Tiles,
+    (first_channel, blocks): (usize, usize),
+    windows: &mut [V::Elem],
+) {
+    let dilation = tiles.grid.dilation;
+    assert!(windows.len() >= blocks * BLOCK_STRIDE && tiles.count <= TILES_AT_ONCE);
+    let reach = (WINDOW - 1) * dilation;
+    let (row_step, column_step) = (dilation * source.row_stride(), dilation * source.channels());
+    for (tile, (row, column)) in tiles.grid.corners(tiles.first, tiles.count).enumerate() {
+        assert!(row + reach < source.rows() && column + reach < source.columns(), "a window reaches beyond its source");
+        let corner = row * source.row_stride() + column * source.channels() + first_channel;
+        for block in 0..blocks {
+            for lane in (0..CHANNEL_BLOCK).step_by(V::LANES) {
+                let mut columns = [[V::splat(V::Elem::ZERO); WINDOW]; WINDOW];
+                // SAFETY: the window lies inside the source, as asserted, and so do the channels, as the callers have checked; `windows`
+                // holds all tiles' values of every block, as asserted.
+                unsafe {
+                    let mut pixels = source.as_ptr().add(corner + block * CHANNEL_BLOCK + lane);
+                    for column in &mut columns {
+                        let mut pixel = pixels;
+                        let mut window = [V::splat(V::Elem::ZERO); WINDOW];
+                        for value in &mut window {
+                            *value = V::load_from(pixel);
+                            pixel = pixel.wrapping_add(row_step);
                         }
-                        let target = windows.as_mut_ptr().add(block * BLOCK_STRIDE + tile * CHANNEL_BLOCK + lane);
-                        let rows: [[V; WINDOW]; WINDOW] = std::array::from_fn(|i| columns.map(|column| column[i]));
-                        for (i, row) in rows.into_iter().enumerate() {
-                            for (j, value) in transformed_window(row).into_iter().enumerate() {
-                                value.store_to(target.add((i * WINDOW + j) * PRODUCT_STRIDE));
-                            }
+                        *column = transformed_window(window);
+                        pixels = pixels.wrapping_add(column_step);
+                    }
+                    let target = windows.as_mut_ptr().add(block * BLOCK_STRIDE + tile * CHANNEL_BLOCK + lane);
+                    let rows: [[V; WINDOW]; WINDOW] = std::array::from_fn(|i| columns.map(|column| column[i]));
+                    for (i, row) in rows.into_iter().enumerate() {
+                        for (j, value) in transformed_window(row).into_iter().enumerate() {
+                            value.store_to(target.add((i * WINDOW + j) * PRODUCT_STRIDE));
                         }
                     }
                 }
             }
         }
+    }
+}
+
+impl<E: Element> Winograd<'_, '_, E> {
+    /// Bᵀ d B of every tile and channel of a group.
+    #[inline(always)]
+    fn transform_windows<V: Vector<Elem = E>>(&self, tiles: Tiles, group: usize, windows: &mut [E]) {
+        let group = &self.groups[group];
+        let blocks = group.channels.len().div_ceil(CHANNEL_BLOCK);
+        transform_windows::<V>(&self.sources[group.source], tiles, (group.channels.start, blocks), windows);
     }
 
     /// Adds a group's products; the first group's replace what was there.

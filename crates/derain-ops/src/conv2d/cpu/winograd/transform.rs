@@ -46,3 +46,26 @@ pub(super) fn transformed_products<V: Vector>([m0, m1, m2, m3, m4, m5]: [V; WIND
         difference_wide.mul_add(of(8.0), difference).add(m5),
     ]
 }
+
+/// A g for one column of a tile of gradients: what arrives at the products.
+#[inline(always)]
+pub(super) fn transformed_gradients<V: Vector>([a, b, c, d]: [V; TILE]) -> [V; WINDOW] {
+    let of = |value| V::splat(V::Elem::from_f64(value));
+    let (even, odd) = (a.add(c), b.add(d));
+    let even_wide = c.mul_add(of(4.0), a);
+    let odd_wide = d.mul_add(of(4.0), b);
+    [a, even.add(odd), even.sub(odd), odd_wide.mul_add(of(2.0), even_wide), odd_wide.mul_add(of(-2.0), even_wide), d]
+}
+
+/// Gᵀ m for one column of a transformed kernel's gradients.
+#[inline(always)]
+pub(super) fn kernel_gradients<V: Vector>([m0, m1, m2, m3, m4, m5]: [V; WINDOW]) -> [V; 3] {
+    let of = |value| V::splat(V::Elem::from_f64(value));
+    let (sum, difference) = (m1.add(m2), m2.sub(m1));
+    let (sum_wide, difference_wide) = (m3.add(m4), m3.sub(m4));
+    [
+        m0.mul_add(of(1.0 / 4.0), sum_wide.mul_add(of(1.0 / 24.0), sum.mul(of(-1.0 / 6.0)))),
+        difference.mul_add(of(1.0 / 6.0), difference_wide.mul(of(1.0 / 12.0))),
+        sum_wide.sub(sum).mul_add(of(1.0 / 6.0), m5),
+    ]
+}

@@ -1,6 +1,10 @@
 //! The scans of rectangles whose channels lie side by side, for the inference path: one direction at a time, from a state that a neighbouring
 //! rectangle left to the state that the next one needs. Cutting a picture into rectangles changes no bit.
 
+mod gradient;
+
+pub use gradient::ScanSums;
+
 use super::Direction;
 use crate::element::Element;
 use crate::rect::{Rect, RectMut, padded};
@@ -9,31 +13,31 @@ use crate::{Error, Isa, Result};
 
 /// One IRNN's coefficients, ready to scan rectangles of `padded(C)` channels.
 #[derive(Clone, Debug)]
-pub struct RectScans {
+pub struct RectScans<E = f32> {
     isa: Isa,
     channels: usize,
     /// `[4, padded C]`.
-    weights: Vec<f32>,
-    biases: Vec<f32>,
+    weights: Vec<E>,
+    biases: Vec<E>,
 }
 
 /// What a scan weights its results by: a rectangle as large as the scanned one with one channel per direction.
-pub type DirectionMaps<'a> = Rect<'a, f32>;
+pub type DirectionMaps<'a, E = f32> = Rect<'a, E>;
 
-impl RectScans {
+impl<E: Element> RectScans<E> {
     /// From `weights` and `biases` `[4, C]`, in the order of [`Direction`].
     ///
     /// # Errors
     /// When their lengths are not 4·C.
-    pub fn new(isa: Isa, channels: usize, weights: &[f32], biases: &[f32]) -> Result<Self> {
+    pub fn new(isa: Isa, channels: usize, weights: &[E], biases: &[E]) -> Result<Self> {
         for (argument, values) in [("weights", weights), ("biases", biases)] {
             let (expected, got) = (4 * channels, values.len());
             if expected != got || channels == 0 {
                 return Err(Error::Length { op: "RectScans", argument, expected, got });
             }
         }
-        let pad = |values: &[f32]| {
-            let mut all = vec![0.0; 4 * padded(channels)];
+        let pad = |values: &[E]| {
+            let mut all = vec![E::ZERO; 4 * padded(channels)];
             for (all, values) in all.chunks_mut(padded(channels)).zip(values.chunks(channels)) {
                 all[..channels].copy_from_slice(values);
             }
@@ -51,43 +55,48 @@ impl RectScans {
     pub fn scan(
         &self,
         direction: Direction,
-        source: Rect<'_, f32>,
+        source: Rect<'_, E>,
         starts: bool,
-        state: &mut [f32],
-        maps: Option<DirectionMaps<'_>>,
-        out: Option<RectMut<'_, f32>>,
+        state: &mut [E],
+        maps: Option<DirectionMaps<'_, E>>,
+        out: Option<RectMut<'_, E>>,
     ) {
         let (rows, columns) = (source.rows(), source.columns());
         let across = if direction.is_vertical() { columns } else { rows };
         assert!(source.channels() == self.channels && state.len() == across * self.channels, "of another size");
         assert!(maps.is_none_or(|maps| maps.rows() == rows && maps.columns() == columns && maps.channels() == 4));
-        let fits = |out: &RectMut<'_, f32>| out.rows() == rows && out.columns() == columns;
+        let fits = |out: &RectMut<'_, E>| out.rows() == rows && out.columns() == columns;
         assert!(out.as_ref().is_none_or(|out| fits(out) && out.channels() == self.channels), "of another size");
-        let coefficients = direction as usize * self.channels..(direction as usize + 1) * self.channels;
-        let (a, b) = (&self.weights[coefficients.clone()], &self.biases[coefficients]);
-        f32::run(self.isa, Scan { direction, a, b, source, starts, state, maps, out });
+        let (a, b) = self.coefficients(direction);
+        E::run(self.isa, Scan { direction, a, b, source, starts, state, maps, out });
+    }
+
+    /// a and b of a direction, for all padded channels.
+    fn coefficients(&self, direction: Direction) -> (&[E], &[E]) {
+        let range = direction as usize * self.channels..(direction as usize + 1) * self.channels;
+        (&self.weights[range.clone()], &self.biases[range])
     }
 }
 
-struct Scan<'a, 'o> {
+struct Scan<'a, 'o, E> {
     direction: Direction,
-    a: &'a [f32],
-    b: &'a [f32],
-    source: Rect<'a, f32>,
+    a: &'a [E],
+    b: &'a [E],
+    source: Rect<'a, E>,
     starts: bool,
-    state: &'a mut [f32],
-    maps: Option<DirectionMaps<'a>>,
-    out: Option<RectMut<'o, f32>>,
+    state: &'a mut [E],
+    maps: Option<DirectionMaps<'a, E>>,
+    out: Option<RectMut<'o, E>>,
 }
 
 /// Chains of a scan that are in work together, to hide the latency of a multiply-add and a maximum.
 const CHAINS: usize = 8;
 
-impl Kernel<f32> for Scan<'_, '_> {
+impl<E: Element> Kernel<E> for Scan<'_, '_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector<Elem = f32>>(self) {
+    fn run<V: Vector<Elem = E>>(self) {
         match (self.maps.is_some(), self.out.is_some()) {
             (_, false) => self.lines::<V, false, false>(),
             (false, true) => self.lines::<V, false, true>(),
@@ -96,10 +105,10 @@ impl Kernel<f32> for Scan<'_, '_> {
     }
 }
 
-impl Scan<'_, '_> {
+impl<E: Element> Scan<'_, '_, E> {
     /// Takes chains in groups: neighbouring columns of a vertical scan, neighbouring rows of a horizontal one.
     #[inline(always)]
-    fn lines<V: Vector<Elem = f32>, const WEIGHTED: bool, const WRITES: bool>(mut self) {
+    fn lines<V: Vector<Elem = E>, const WEIGHTED: bool, const WRITES: bool>(mut self) {
         let channels = self.source.channels();
         let across = self.state.len() / channels;
         for channel in (0..channels).step_by(V::LANES) {
@@ -117,7 +126,7 @@ impl Scan<'_, '_> {
     }
 
     #[inline(always)]
-    fn chains<V: Vector<Elem = f32>, const N: usize, const WEIGHTED: bool, const WRITES: bool>(
+    fn chains<V: Vector<Elem = E>, const N: usize, const WEIGHTED: bool, const WRITES: bool>(
         &mut self,
         channel: usize,
         first: usize,
@@ -136,7 +145,7 @@ impl Scan<'_, '_> {
         let out = out.as_mut().map_or(std::ptr::null_mut(), RectMut::as_mut_ptr);
         let map = maps.map_or(std::ptr::null(), |maps| maps.as_ptr());
         let (a, b) = (V::load(&self.a[channel..]), V::load(&self.b[channel..]));
-        let mut h = [V::splat(0.0); N];
+        let mut h = [V::splat(E::ZERO); N];
         for (n, h) in h.iter_mut().enumerate() {
             *h = V::load(&state[(first + n) * channels + channel..]);
         }
