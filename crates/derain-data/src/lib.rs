@@ -7,6 +7,7 @@
 //! | [`write_durably`] | replaces a file so that a kill leaves the old or the new one, never a part |
 //! | [`remove_orphans`] | removes what a killed [`write_durably`] left behind |
 //! | [`find_pictures`] | lists the pictures below a folder in natural order |
+//! | [`synthesis`] | rain over clean pictures, single or as video, with the truth known |
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
