@@ -1,6 +1,8 @@
 //! Rains on one photograph after the other.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use derain::data;
@@ -8,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::arguments::Arguments;
 use crate::film::Film;
-use crate::output::Output;
+use crate::output::{KINDS, Output};
 use crate::plan::{Task, plan};
 use crate::rain::{Kind, seed_of};
 use crate::report::{Entry, Rain, Report};
@@ -17,6 +19,7 @@ use crate::report::{Entry, Rain, Report};
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let kind = Kind::new(arguments)?;
     let tasks = plan(arguments)?;
+    clean_up(arguments, &tasks);
     let frames = u64::from(arguments.frame_count());
     // Hidden by itself where standard error is no terminal.
     let bar = ProgressBar::new(tasks.len() as u64 * frames);
@@ -52,6 +55,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         writeln!(io::stderr(), "{failed} of {} failed", tasks.len())?;
     }
     Ok(failed == 0)
+}
+
+/// Removes what a killed run left beside the results.
+fn clean_up(arguments: &Arguments, tasks: &[Task]) {
+    let files = tasks.iter().flat_map(|task| KINDS.map(|kind| arguments.output.join(kind).join(&task.name)));
+    let folders: BTreeSet<PathBuf> = files.filter_map(|file| Some(file.parent()?.to_owned())).collect();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        // What cannot be removed is in nobody's way.
+        if let Err(error) = data::remove_orphans(folder) {
+            tracing::warn!("{:#}", anyhow::Error::from(error));
+        }
+    }
 }
 
 fn rain_on(task: &Task, kind: &Kind, arguments: &Arguments, bar: &ProgressBar) -> Result<Rain> {

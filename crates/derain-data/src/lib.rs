@@ -12,6 +12,7 @@
 //! | [`dataset`] | pairs of pictures: readers, augmentation, prefetching loader, building a set from rain videos |
 //! | [`judge`] | accepting or rejecting clean images, with more frames on demand |
 //! | [`CleanImage`] | the clean picture of a still scene from the frames of a rain video |
+//! | [`synthesis`] | rain over clean pictures, single or as video, with the truth known |
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -19,7 +19,7 @@ const SKY_SHARE: f32 = 0.2;
 const SKY_WEIGHT: f32 = 0.5;
 
 /// How much of the light's colour remains: a drop mixes all directions.
-const SATURATION: f32 = 0.35;
+const SATURATION: f32 = 0.2;
 
 /// Even at night some light falls on the rain, else no rain would be seen.
 const FLOOR: f32 = 0.02;

@@ -30,7 +30,8 @@
 //! | [`Backdrop`] | a picture with its light and veil, ready to be rained on |
 //! | [`CameraShake`] | small camera movement, with the truth known |
 //!
-//! Units: pixels, seconds, degrees; sensor noise in 8-bit steps. Equal seeds give equal bits for any number of threads.
+//! Units: pixels, seconds, degrees; sensor noise in 8-bit steps. Equal seeds give equal bits for any number of
+//! threads, on one build and machine (elsewhere sines and exponentials may round otherwise).
 //!
 //! ```
 //! use derain_data::synthesis::{Density, RainOptions, RainScene};
@@ -38,7 +39,7 @@
 //!
 //! # fn main() -> Result<(), derain_data::Error> {
 //! let clean = RgbImage::from_pixel(64, 48, Rgb([40, 60, 50]));
-//! let scene = RainScene::new(&RainOptions::preset(Density::Dense), 64, 48, 7)?;
+//! let scene = RainScene::new(&RainOptions::preset(Density::Normal), 64, 48, 7)?;
 //! let first = scene.render(&clean, 0)?;
 //! assert!(first.rainy != clean && first.background == clean);
 //! assert_eq!(first, scene.render(&clean, 0)?);
