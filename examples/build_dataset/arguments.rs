@@ -87,20 +87,21 @@ enum PlacementName {
 
 impl Arguments {
     pub(crate) fn options(&self) -> BuildOptions {
-        let mut options = BuildOptions::default();
-        options.patch = self.patch;
-        options.pairs_per_video = self.pairs;
-        options.placement = match self.placement {
-            PlacementName::Grid => Placement::Grid,
-            PlacementName::Random => Placement::Random,
-        };
-        options.least_difference = self.skip_rainless;
-        options.test_fraction = self.test_fraction;
-        options.seed = self.seed;
-        options.start = self.start;
-        options.stride = self.stride;
-        options.schedule = Schedule::for_density(self.density);
-        options
+        BuildOptions {
+            patch: self.patch,
+            pairs_per_video: self.pairs,
+            placement: match self.placement {
+                PlacementName::Grid => Placement::Grid,
+                PlacementName::Random => Placement::Random,
+            },
+            least_difference: self.skip_rainless,
+            test_fraction: self.test_fraction,
+            seed: self.seed,
+            start: self.start,
+            stride: self.stride,
+            schedule: Schedule::for_density(self.density),
+            ..BuildOptions::default()
+        }
     }
 
     pub(crate) fn resume(&self) -> Resume {

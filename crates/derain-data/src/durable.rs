@@ -35,34 +35,38 @@ pub fn write_durably(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> 
     sync_folder(folder).map_err(Error::io("sync", folder))
 }
 
-/// Writes two files so that a kill leaves both or neither, but for the moment between two renames: the temporaries of both are whole
-/// and synced before `first` is renamed, and then `second`. So `second` never exists without `first`.
+/// A file that is whole and synced, but not yet under its name. Dropped, it is removed.
 ///
-/// The targets must be new names or regular files of an earlier run; links are replaced, not followed.
-pub(crate) fn write_pair_durably(first: (&Path, &[u8]), second: (&Path, &[u8])) -> Result<(), Error> {
-    let halves = [first, second];
-    let mut temporaries: Vec<PathBuf> = Vec::with_capacity(halves.len());
-    let result = halves
-        .iter()
-        .try_for_each(|(target, bytes)| {
-            let temporary = target.with_file_name(temporary::new_name());
-            temporaries.push(temporary.clone());
-            write_synced(&temporary, bytes, None).map_err(Error::io("write", target))
-        })
-        .and_then(|()| {
-            halves.iter().zip(&temporaries).try_for_each(|((target, _), temporary)| {
-                fs::rename(temporary, target).map_err(Error::io("write", target))
-            })
-        });
-    if result.is_err() {
-        // Those already renamed are not there any more, which is fine.
-        temporaries.iter().for_each(|temporary| drop(fs::remove_file(temporary)));
+/// For files that belong together: all are staged before the first gets its name, and the folders are synced once for all.
+pub(crate) struct Staged {
+    temporary: PathBuf,
+    target: PathBuf,
+}
+
+impl Staged {
+    /// Writes a temporary file beside `target`, which must be a new name or a file that may be replaced; links are not followed.
+    pub(crate) fn new(target: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        let staged = Self { temporary: target.with_file_name(temporary::new_name()), target: target.to_owned() };
+        write_synced(&staged.temporary, bytes, None).map_err(Error::io("write", target))?;
+        Ok(staged)
     }
-    result?;
-    for folder in halves.iter().filter_map(|(target, _)| target.parent()) {
-        sync_folder(folder).map_err(Error::io("sync", folder))?;
+
+    /// Gives the file its name. It survives a power cut once [`sync`] is done.
+    pub(crate) fn commit(self) -> Result<(), Error> {
+        fs::rename(&self.temporary, &self.target).map_err(Error::io("write", &self.target))
     }
-    Ok(())
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Gone if committed.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Makes the names in a folder survive a power cut.
+pub(crate) fn sync(folder: &Path) -> Result<(), Error> {
+    sync_folder(folder).map_err(Error::io("sync", folder))
 }
 
 /// The path behind a chain of symbolic links, the last of which may lead to no file yet.

@@ -61,7 +61,14 @@ pub mod clean {
     use image::RgbImage;
 
     #[derive(Clone, Debug, Default)]
-    pub struct CleanOptions {}
+    #[non_exhaustive]
+    pub struct CleanOptions {
+        pub mode_of: &'static str,
+        pub mode_tie: &'static str,
+        pub percentile_tie: &'static str,
+        pub interpolation: &'static str,
+        pub percentile: Option<u8>,
+    }
 
     #[derive(Clone, Debug)]
     pub struct ModeRanges {

@@ -13,8 +13,9 @@
 //! The same videos and options give the same tree, byte by byte, for any number of threads, whether it was made in one go or in
 //! many. A video is on one side only, and videos of equal content are on the same side.
 //!
-//! A kill leaves whole files: a pair's two temporaries are complete before the clean patch, and at once the rainy one, get their
-//! names. A verdict is on disk before anything is made from it. Going on makes what is missing, nothing twice.
+//! A kill leaves whole files: both patches of a pair are written before the clean one, and at once the rainy one, get their names, so no
+//! rainy patch lacks its clean one, and at most one clean patch its rainy one; the lists name pairs that are there. A verdict is on disk
+//! before anything is made from it. Going on makes what is missing, nothing twice.
 
 mod lists;
 mod manifest;
@@ -35,7 +36,7 @@ use plan::Plan;
 use tree::Tree;
 use video::{Failure, VideoBuild};
 
-pub use manifest::{DatasetVideo, Format, Manifest, RecordedVerdict};
+pub use manifest::{CleanChoices, DatasetVideo, Format, Manifest, RecordedVerdict};
 pub use options::{BuildOptions, Placement, Resume};
 pub use split::Split;
 

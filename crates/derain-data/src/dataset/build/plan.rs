@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::manifest::CleanChoices;
 use super::options::BuildOptions;
 use super::split::{Split, assign};
 use super::videos::Video;
@@ -11,7 +12,7 @@ use super::videos::Video;
 pub(super) struct Plan {
     pub(super) options: BuildOptions,
     /// How clean images are made.
-    pub(super) clean: String,
+    pub(super) clean: CleanChoices,
     pub(super) videos: Vec<PlannedVideo>,
 }
 
@@ -32,7 +33,7 @@ impl Plan {
             .zip(splits)
             .map(|((video, sha256), split)| PlannedVideo { name: video.name.clone(), sha256: sha256.clone(), split })
             .collect();
-        Self { options: options.clone(), clean: format!("{:?}", options.clean), videos }
+        Self { options: options.clone(), clean: CleanChoices::from(&options.clean), videos }
     }
 
     /// The first thing in which this plan is not `begun`, for people.
@@ -45,7 +46,10 @@ impl Plan {
             return Some(format!("{name} was {before} and is {value} now"));
         }
         if self.clean != begun.clean {
-            return Some(format!("clean images were made by {} and would be by {} now", begun.clean, self.clean));
+            return Some(format!(
+                "clean images were made with {:?} and would be with {:?} now",
+                begun.clean, self.clean
+            ));
         }
         let find = |plan: &Self, name: &str| plan.videos.iter().find(|video| video.name == name).cloned();
         for video in &begun.videos {

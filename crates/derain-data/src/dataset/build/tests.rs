@@ -170,6 +170,23 @@ fn a_build_broken_off_anywhere_is_resumed_to_the_same_tree() {
 }
 
 #[test]
+fn temporaries_of_a_kill_are_cleared_away_whoever_left_them() {
+    let bench = Bench::new(1, 8);
+    bench.build("out", &options(), Resume::Refuse).unwrap();
+    let whole = bench.tree("out");
+    // Another machine's, just made, so that no age tells.
+    for folder in ["", "build", "build/videos", "clean", "train/rain", "test/norain"] {
+        fs::write(bench.path("out").join(folder).join(".derain-tmp-0123abcd-1-2-3-4"), "part").unwrap();
+    }
+    fs::create_dir_all(bench.path("young/build/videos")).unwrap();
+    fs::write(bench.path("young/build/.derain-tmp-0123abcd-1-2-3-4"), "part of a plan").unwrap();
+    for output in ["out", "young"] {
+        bench.build(output, &options(), Resume::Continue).unwrap();
+        assert_eq!(bench.tree(output), whole);
+    }
+}
+
+#[test]
 fn missing_pieces_are_made_again() {
     let bench = Bench::new(2, 8);
     bench.build("out", &options(), Resume::Refuse).unwrap();

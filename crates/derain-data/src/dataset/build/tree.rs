@@ -31,6 +31,17 @@ pub(super) fn relative_folders(split: Split) -> [String; 2] {
     [RAIN, NORAIN].map(|kind| format!("{}/{kind}", split.name()))
 }
 
+/// Removes all temporary files: who holds the lock knows that nobody else is at work, whatever machine or container left them.
+fn remove_temporaries(folder: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let path = entry.map_err(Error::io("list", folder))?.path();
+        if temporary::is_ours(&path) {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
 impl Tree {
     pub(super) fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
@@ -97,27 +108,33 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes the folders, clears away what a killed build left, and writes the plan or compares it with the one that is there.
+    /// Makes the folders, writes the plan or compares it with the one that is there, and clears away what a killed build left.
     /// The build is locked while the result lives.
     pub(super) fn begin(&self, plan: &Plan) -> Result<File, Error> {
         for folder in self.folders() {
             fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
-            remove_orphans(&folder)?;
         }
         let path = self.root.join(PLAN);
         if !path.exists() {
             self.write_json(&path, plan)?;
         }
         let file = File::open(&path).map_err(Error::io("open", &path))?;
-        match file.try_lock() {
+        let locked = match file.try_lock() {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: self.root.clone() }),
             // Where a file system has no locks, the user takes care.
-            Err(TryLockError::Error(_)) | Ok(()) => {}
+            Err(TryLockError::Error(_)) => false,
+        };
+        if let Some(what) = self.read_json::<Plan>(&path)?.and_then(|begun| plan.difference(&begun)) {
+            return Err(Error::OtherPlan { path: self.root.clone(), what });
         }
-        match self.read_json::<Plan>(&path)?.and_then(|begun| plan.difference(&begun)) {
-            Some(what) => Err(Error::OtherPlan { path: self.root.clone(), what }),
-            None => Ok(file),
+        for folder in self.folders() {
+            match locked {
+                true => remove_temporaries(&folder)?,
+                false => drop(remove_orphans(&folder)?),
+            }
         }
+        Ok(file)
     }
 
     /// Removes the patches of a video, which were cut for a verdict that is no more.

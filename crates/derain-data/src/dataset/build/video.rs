@@ -11,7 +11,7 @@ use super::options::BuildOptions;
 use super::patches::{self, FramePatches};
 use super::plan::PlannedVideo;
 use super::tree::Tree;
-use crate::durable::write_pair_durably;
+use crate::durable::{self, Staged};
 use crate::judge::{AcceptAll, Judge, Judged, Schedule, Verdict, judged_clean_image};
 use crate::stand_in::frames::{FrameSource, open_frames};
 use crate::{Error, Picture, encode_picture, load_picture, save_picture};
@@ -171,26 +171,41 @@ impl VideoBuild<'_> {
         Ok(names)
     }
 
+    /// Cuts the patches of one frame. Files are written in parallel and get their names one pair after the other when all are whole, so
+    /// that a kill falls between the names of at most one pair.
     fn cut_frame(&self, frame: &RgbImage, clean: &RgbImage, patches: &FramePatches) -> Result<Vec<String>, Error> {
-        let side = self.options.patch;
         let number = self.options.frame_number(patches.frame);
-        let cut = |&(x, y): &(u32, u32)| {
+        let stage = |&(x, y): &(u32, u32)| {
             let name = format!("{}-{number}_{x}_{y}.png", self.planned.name);
-            if self.is_whole(&name) {
-                return Ok(Some(name));
-            }
-            let [rainy, clean] = [frame, clean].map(|picture| picture.view(x, y, side, side).to_image());
-            if self.options.least_difference.is_some_and(|least| !differs_by_more(&rainy, &clean, least)) {
-                return Ok(None);
-            }
-            let [rain_path, norain_path] = self.patch_paths(&name);
-            let [rainy, clean] =
-                [rainy, clean].map(|patch| encode_picture(&Picture::from(DynamicImage::from(patch)), ImageFormat::Png));
-            write_pair_durably((&norain_path, &clean?), (&rain_path, &rainy?))?;
-            Ok(Some(name))
+            let made =
+                if self.is_whole(&name) { Some(None) } else { self.stage([frame, clean], (x, y), &name)?.map(Some) };
+            Ok(made.map(|staged| (name, staged)))
         };
-        let names: Vec<Option<String>> = patches.corners.par_iter().map(cut).collect::<Result<_, Error>>()?;
-        Ok(names.into_iter().flatten().collect())
+        let staged: Vec<Option<(String, Option<[Staged; 2]>)>> =
+            patches.corners.par_iter().map(stage).collect::<Result<_, Error>>()?;
+        let mut names = Vec::with_capacity(staged.len());
+        for (name, files) in staged.into_iter().flatten() {
+            if let Some([rain, norain]) = files {
+                norain.commit()?;
+                rain.commit()?;
+            }
+            names.push(name);
+        }
+        self.tree.patch_folders(self.planned.split).iter().try_for_each(|folder| durable::sync(folder))?;
+        Ok(names)
+    }
+
+    /// Writes the rainy and the clean patch, unless they are too much alike.
+    fn stage(&self, whole: [&RgbImage; 2], (x, y): (u32, u32), name: &str) -> Result<Option<[Staged; 2]>, Error> {
+        let side = self.options.patch;
+        let patches = whole.map(|picture| picture.view(x, y, side, side).to_image());
+        if self.options.least_difference.is_some_and(|least| !differs_by_more(&patches[0], &patches[1], least)) {
+            return Ok(None);
+        }
+        let [rain_path, norain_path] = self.patch_paths(name);
+        let [rain, norain] =
+            patches.map(|patch| encode_picture(&Picture::from(DynamicImage::from(patch)), ImageFormat::Png));
+        Ok(Some([Staged::new(&rain_path, &rain?)?, Staged::new(&norain_path, &norain?)?]))
     }
 }
 
