@@ -17,6 +17,11 @@ pub(super) struct Matrix {
 
 impl Matrix {
     pub(super) const BT601: Self = Self { red: 0.299, blue: 0.114 };
+}
+
+/// Matrices that only videos name.
+#[cfg(any(test, feature = "video"))]
+impl Matrix {
     pub(super) const BT709: Self = Self { red: 0.2126, blue: 0.0722 };
     pub(super) const BT2020: Self = Self { red: 0.2627, blue: 0.0593 };
     pub(super) const SMPTE240: Self = Self { red: 0.212, blue: 0.087 };

@@ -8,6 +8,7 @@
 
 use rayon::prelude::*;
 
+use super::equations::{Equations, SUMS, UNKNOWNS};
 use super::motion::Motion;
 use super::pyramid::{Plane, Pyramid};
 use super::sample::warp_row;
@@ -36,12 +37,6 @@ const MARGIN: usize = 1;
 
 /// Values that are summed side by side, for vector units.
 const LANES: usize = 8;
-
-/// Unknowns of a step: shift, matrix, brightness.
-const UNKNOWNS: usize = 5;
-
-/// Sums of products of the unknowns' derivatives, upper triangle, and of each with the difference.
-const SUMS: usize = UNKNOWNS * (UNKNOWNS + 1) / 2 + UNKNOWNS;
 
 /// Which motions are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,42 +288,20 @@ impl Step<'_> {
     }
 
     fn solve(&self, motion: &Motion, total: &[f64; SUMS], scale: f32) -> Option<(Motion, f64)> {
-        let mut matrix = [[0.0; UNKNOWNS]; UNKNOWNS];
-        let mut sum = 0;
-        for row in 0..UNKNOWNS {
-            for column in row..UNKNOWNS {
-                matrix[row][column] = total[sum];
-                matrix[column][row] = total[sum];
-                sum += 1;
-            }
-        }
-        let error = self.shift_error(&matrix, scale);
+        let mut equations = Equations::new(total);
+        // c is three standard deviations of normal noise.
+        let error = equations.shift_error(f64::from(scale) / 3.0) * self.pixel;
         if !self.model.has_matrix() {
-            (matrix[2][2], matrix[3][3]) = (1.0, 1.0);
+            equations.fix_matrix();
         }
-        let right: [f64; UNKNOWNS] = std::array::from_fn(|index| -total[SUMS - UNKNOWNS + index]);
-        let step = solve(matrix, right)?;
-        let (unit, ..) = self.coordinates();
+        let step = equations.solve()?;
         // From pixels of the level, and centred units, to pixels of the picture.
+        let (unit, ..) = self.coordinates();
         let per_unit = f64::from(unit);
         let (p, q) = motion.matrix();
         let (p, q) = (p + step[2] * per_unit, q + step[3] * per_unit);
         let next = Motion::from_matrix(p, q, motion.dx + step[0] * self.pixel, motion.dy + step[1] * self.pixel);
         Some((next, error))
-    }
-
-    /// From the curvature along the least certain direction: variance = sigma² / curvature.
-    fn shift_error(&self, matrix: &[[f64; UNKNOWNS]; UNKNOWNS], scale: f32) -> f64 {
-        let weight = matrix[4][4];
-        if weight <= 0.0 {
-            return f64::INFINITY;
-        }
-        // The brightness is unknown as well.
-        let reduced = |i: usize, j: usize| matrix[i][j] - matrix[i][4] * matrix[j][4] / weight;
-        let (a, b, c) = (reduced(0, 0), reduced(0, 1), reduced(1, 1));
-        let smallest = (a + c) / 2.0 - ((a - c) / 2.0).hypot(b);
-        let sigma = f64::from(scale) / 3.0;
-        if smallest > 0.0 { sigma / smallest.sqrt() * self.pixel } else { f64::INFINITY }
     }
 }
 
@@ -343,29 +316,4 @@ fn middle_and_scale(differences: &[f32]) -> (f32, f32) {
     let middle = median(&mut sample);
     sample.iter_mut().for_each(|value| *value = (*value - middle).abs());
     (middle, (SCALE_PER_MEDIAN * median(&mut sample)).max(LEAST_SCALE))
-}
-
-/// Gauss elimination of a symmetric, positive definite system; `None` if it is not.
-fn solve(mut matrix: [[f64; UNKNOWNS]; UNKNOWNS], mut right: [f64; UNKNOWNS]) -> Option<[f64; UNKNOWNS]> {
-    /// Of a pivot to the diagonal it started as: below, the equations say the same thing twice.
-    const LEAST_PIVOT: f64 = 1e-9;
-    let diagonal: [f64; UNKNOWNS] = std::array::from_fn(|index| matrix[index][index]);
-    for pivot in 0..UNKNOWNS {
-        let value = matrix[pivot][pivot];
-        if value.is_nan() || value <= LEAST_PIVOT * diagonal[pivot] {
-            return None;
-        }
-        for row in pivot + 1..UNKNOWNS {
-            let factor = matrix[row][pivot] / value;
-            for column in pivot..UNKNOWNS {
-                matrix[row][column] -= factor * matrix[pivot][column];
-            }
-            right[row] -= factor * right[pivot];
-        }
-    }
-    for row in (0..UNKNOWNS).rev() {
-        let known: f64 = (row + 1..UNKNOWNS).map(|column| matrix[row][column] * right[column]).sum();
-        right[row] = (right[row] - known) / matrix[row][row];
-    }
-    Some(right)
 }

@@ -33,6 +33,7 @@
 
 mod align;
 mod blocks;
+mod equations;
 mod motion;
 mod options;
 mod pyramid;

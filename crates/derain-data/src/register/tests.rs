@@ -67,7 +67,7 @@ fn rained_on(mut image: RgbImage, seed: u64) -> RgbImage {
             let y = top + f64::from(step);
             let middle = left + 0.2 * f64::from(step);
             for x in middle as u32..middle as u32 + 3 {
-                if y < 0.0 || y >= 120.0 || x >= SIZE.0 {
+                if !(0.0..120.0).contains(&y) || x >= SIZE.0 {
                     continue;
                 }
                 let light = strength * (-(f64::from(x) - middle - 1.0).powi(2)).exp();

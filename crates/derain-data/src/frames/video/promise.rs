@@ -2,16 +2,18 @@
 
 use ffmpeg_next as ffmpeg;
 
-/// How much earlier than announced a video may end, in seconds, where the container gives only a
-/// duration: durations are rounded, and may count sound that lasts a little longer.
-const DURATION_SLACK: f64 = 0.5;
+/// How much earlier than the announced end the last frame may start, in steps from frame to frame: its
+/// own and, for what rounding does to times, another. A single frame has no step: it may last a second.
+const LAST_STEPS: i64 = 2;
 
-/// And in frames, for slow rates.
-const FRAME_SLACK: f64 = 2.0;
+/// Containers that write down a duration. Of others FFmpeg guesses it, say from the size of the file.
+const WITH_DURATION: [&str; 2] = ["matroska", "mov"];
 
 pub(super) struct Promise {
     kind: Kind,
-    last: Option<i64>,
+    /// Time stamps so far: the first and the last, and how many.
+    times: Option<(i64, i64)>,
+    stamped: usize,
     /// The longest time from one frame to the next.
     largest_step: i64,
 }
@@ -22,11 +24,10 @@ enum Kind {
     Frames(usize),
     /// So many slots of one unit, some of which may hold no frame (AVI).
     Slots(i64),
-    /// An end, and frames in a unit of time.
+    /// An end, and what a second is.
     End {
         time: f64,
-        rate: f64,
-        slack: f64,
+        second: f64,
     },
     Nothing,
 }
@@ -40,7 +41,7 @@ impl Promise {
             Some(count) if shows_all(stream, count) => Kind::Frames(count),
             _ => end(stream, input),
         };
-        Self { kind, last: None, largest_step: 1 }
+        Self { kind, times: None, stamped: 0, largest_step: 1 }
     }
 
     /// The number of frames, where it is known beforehand.
@@ -51,10 +52,12 @@ impl Promise {
     /// Takes down a frame's time stamp.
     pub(super) fn note(&mut self, time: Option<i64>) {
         let Some(time) = time else { return };
-        if let Some(last) = self.last {
+        let (first, last) = self.times.unwrap_or((time, time));
+        if self.stamped > 0 {
             self.largest_step = self.largest_step.max(time.saturating_sub(last));
         }
-        self.last = self.last.max(Some(time));
+        self.times = Some((first, last.max(time)));
+        self.stamped += 1;
     }
 
     /// After the last frame: how many frames there should have been (an estimate where only times are
@@ -63,18 +66,21 @@ impl Promise {
         let missing = match self.kind {
             Kind::Frames(count) => return Some(count).filter(|count| *count > decoded),
             Kind::Slots(count) => {
-                let left = count.saturating_sub(self.last.unwrap_or(-1));
+                let left = count.saturating_sub(self.times.map_or(-1, |(_, last)| last));
                 if left <= self.largest_step {
                     return None;
                 }
                 left as f64 / self.largest_step as f64 - 1.0
             }
-            Kind::End { time, rate, slack } => {
-                let left = time - self.last? as f64;
-                if left <= slack {
+            Kind::End { time, second } => {
+                let (first, last) = self.times?;
+                let left = time - last as f64;
+                let steps = LAST_STEPS.saturating_mul(self.largest_step) as f64;
+                if left <= if self.stamped > 1 { steps } else { second } {
                     return None;
                 }
-                left * rate - 1.0
+                let step = last.saturating_sub(first) as f64 / self.stamped.saturating_sub(1).max(1) as f64;
+                if step > 0.0 { left / step - 1.0 } else { 1.0 }
             }
             Kind::Nothing => return None,
         };
@@ -98,15 +104,17 @@ fn shows_all(stream: &ffmpeg::Stream, count: usize) -> bool {
 }
 
 fn end(stream: &ffmpeg::Stream, input: &ffmpeg::format::context::Input) -> Kind {
-    // The container's duration is that of its longest stream.
+    if !WITH_DURATION.iter().any(|name| input.format().name().starts_with(name)) {
+        return Kind::Nothing;
+    }
+    // The container's duration is that of its longest stream, and there may be sound.
     let alone = input.nb_streams() == 1;
     let file_seconds = input.duration() as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
     let file_seconds = Some(file_seconds).filter(|seconds| alone && *seconds > 0.0);
-    let unit = f64::from(stream.time_base());
-    let (Some(rate), Some(seconds)) = (rate_of(stream), seconds_of(stream).or(file_seconds)) else {
+    let Some(seconds) = seconds_of(stream).or(file_seconds) else {
         return Kind::Nothing;
     };
     let start = if stream.start_time() == ffmpeg::ffi::AV_NOPTS_VALUE { 0 } else { stream.start_time() };
-    let slack = (DURATION_SLACK + FRAME_SLACK / rate) / unit;
-    Kind::End { time: start as f64 + seconds / unit, rate: rate * unit, slack }
+    let second = 1.0 / f64::from(stream.time_base());
+    Kind::End { time: start as f64 + seconds * second, second }
 }
