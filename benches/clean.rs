@@ -74,7 +74,7 @@ fn benches(criterion: &mut Criterion) {
     let sum: u64 = chosen.image.as_raw().iter().copied().map(u64::from).sum();
     println!("\npercentile {}, sum {sum}, votes {:?}", chosen.percentile, chosen.votes);
     let contenders: Vec<Contender<'_>> = vec![
-        ("read the bytes once", Box::new(|| drop(black_box(read(black_box(&frames)))))),
+        ("read the bytes once", Box::new(|| _ = black_box(read(black_box(&frames))))),
         ("as released", Box::new(|| drop(black_box(result(&mut clean))))),
         ("modes per channel", Box::new(|| drop(black_box(result(&mut channels))))),
         (

@@ -89,6 +89,19 @@ impl Bytes for U8x64 {
     }
 
     #[inline(always)]
+    fn signed(self) -> Self {
+        let top = Self::splat(128);
+        // SAFETY: AVX2 is there (module documentation).
+        unsafe { Self(_mm256_xor_si256(self.0, top.0), _mm256_xor_si256(self.1, top.1)) }
+    }
+
+    #[inline(always)]
+    fn above_signed(self, other: Self) -> Self {
+        // SAFETY: AVX2 is there (module documentation).
+        unsafe { Self(_mm256_cmpgt_epi8(self.0, other.0), _mm256_cmpgt_epi8(self.1, other.1)) }
+    }
+
+    #[inline(always)]
     fn luma(pixels: &[u8; PIXELS]) -> Self {
         let start = pixels.as_ptr();
         // SAFETY: AVX2 is there; each half of the pixels holds 96 bytes.

@@ -46,6 +46,10 @@ pub(crate) trait Bytes: Copy {
     fn equals(self, other: Self) -> Self;
     /// `self` where the condition holds, else `other`.
     fn or_else(self, condition: Self, other: Self) -> Self;
+    /// The value plus 128 modulo 256: unsigned bytes become signed ones in the same order.
+    fn signed(self) -> Self;
+    /// Whether `self > other` as signed bytes: one instruction where unsigned ones take two.
+    fn above_signed(self, other: Self) -> Self;
     /// BT.601 luma of RGB pixels, rounded down: floor((299 R + 587 G + 114 B) / 1000).
     fn luma(pixels: &[u8; PIXELS]) -> Self;
 

@@ -67,6 +67,16 @@ impl Bytes for Lanes {
         kept.or(other.map(condition, |b, condition| b & !condition))
     }
 
+    #[inline(always)]
+    fn signed(self) -> Self {
+        self.map(self, |a, _| a ^ 128)
+    }
+
+    #[inline(always)]
+    fn above_signed(self, other: Self) -> Self {
+        self.map(other, |a, b| if a.cast_signed() > b.cast_signed() { u8::MAX } else { 0 })
+    }
+
     /// With 299 = 8·37 + 3, 587 = 8·73 + 3 and 114 = 8·14 + 2, an eighth of the sum fits 16 bits, and floor(floor(x / 8) / 125) is
     /// floor(x / 1000).
     #[inline(always)]

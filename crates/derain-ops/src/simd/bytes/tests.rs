@@ -22,6 +22,8 @@ impl BytesKernel for Probe<'_> {
             x.equals(y),
             condition,
             x.or_else(condition, y),
+            x.signed(),
+            x.signed().above_signed(y.signed()),
         ];
         results.map(|result| stored(result)).to_vec()
     }
@@ -50,6 +52,8 @@ fn instruction_sets_do_as_the_methods_say() {
             each(|x, y| if x == y { 255 } else { 0 }),
             each(|x, y| if x >= y { 255 } else { 0 }),
             each(|x, y| if x >= y { x } else { y }),
+            each(|x, _| x ^ 128),
+            each(|x, y| if x > y { 255 } else { 0 }),
         ];
         for isa in Isa::available() {
             assert_eq!(run(isa, Probe(&x, &y)), expected, "{isa:?}, shift {shift}");

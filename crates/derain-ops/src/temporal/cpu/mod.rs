@@ -8,8 +8,9 @@ mod sort;
 use super::{Mode, ModeTie, Rank, Values};
 use crate::simd::bytes::{Bytes, BytesKernel, LANES, PIXELS, Row, prefetch};
 
-/// Bytes gathered at a time: they stay in a core's second-level cache (1 MiB and up). Half or twice as many took a tenth longer.
-const GATHERED: usize = 512 << 10;
+/// Bytes gathered at a time: they stay in a core's second-level cache (1 MiB and up) beside what is read to
+/// gather them. Twice as many took a tenth longer.
+const GATHERED: usize = 256 << 10;
 
 /// The most blocks of 64 values gathered at a time: 4 KiB of each frame, a page, is as far as processors read ahead.
 const MOST_BLOCKS: usize = 64;
@@ -39,7 +40,7 @@ impl BytesKernel for Modes<'_> {
         for (at, out) in out.chunks_mut(group).enumerate() {
             match values {
                 Values::Luma => gather_luma::<B>(frames, at * group, out.len(), &mut gathered),
-                Values::Bytes => gather(frames, at * group, out.len(), &mut gathered),
+                Values::Bytes => gather(frames, at * group, out.len(), &mut gathered, |bytes: B| bytes),
             }
             for (rows, out) in gathered.chunks_exact_mut(count).zip(out.chunks_mut(LANES)) {
                 sort::sort::<B>(rows);
@@ -66,7 +67,7 @@ impl BytesKernel for AtRank<'_> {
         let group = blocks(count) * LANES;
         let mut gathered = vec![[0; LANES]; count * blocks(count)];
         for (at, out) in out.chunks_mut(group).enumerate() {
-            gather(frames, at * group, out.len(), &mut gathered);
+            gather(frames, at * group, out.len(), &mut gathered, B::signed);
             for (rows, out) in gathered.chunks_exact(count).zip(out.chunks_mut(LANES)) {
                 let found = rank::at_rank::<B>(rows, rank);
                 out.copy_from_slice(&found[..out.len()]);
@@ -75,17 +76,20 @@ impl BytesKernel for AtRank<'_> {
     }
 }
 
-/// Brings together the bytes `start..start + length` of all frames: block by block, in a block a row per frame. Lanes beyond the
-/// last byte keep what they hold.
+/// Brings together the bytes `start..start + length` of all frames, in the form that `change` gives them: block by block, in a block
+/// a row per frame. Lanes beyond the last byte hold anything.
 #[inline(always)]
-fn gather(frames: &[&[u8]], start: usize, length: usize, gathered: &mut [Row]) {
+fn gather<B: Bytes>(frames: &[&[u8]], start: usize, length: usize, gathered: &mut [Row], change: impl Fn(B) -> B) {
     for (n, (part, next)) in with_next(frames, start, length).enumerate() {
         let rows = gathered.iter_mut().skip(n).step_by(frames.len());
         for ((part, next), row) in part.chunks(LANES).zip(next.chunks(LANES)).zip(rows) {
             prefetch(next);
             match part.try_into() {
-                Ok(part) => *row = part,
-                Err(_) => row[..part.len()].copy_from_slice(part),
+                Ok(part) => change(B::load(part)).store(row),
+                Err(_) => {
+                    row[..part.len()].copy_from_slice(part);
+                    change(B::load(row)).store(row);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::super::Rank;
 use super::{Bytes, LANES, Row};
 
-/// Each lane's value at a rank.
+/// Each lane's value at a rank. The rows hold [signed](Bytes::signed) bytes, which compare faster.
 #[inline(always)]
 pub(super) fn at_rank<B: Bytes>(rows: &[Row], rank: Rank) -> Row {
     let low = match rows.len() <= u8::MAX.into() {
@@ -22,18 +22,19 @@ pub(super) fn at_rank<B: Bytes>(rows: &[Row], rank: Rank) -> Row {
     out
 }
 
-/// The value at a rank is the largest that at least `rows - rank` values are not below. For as many rows as a byte counts.
+/// The value at a rank is the largest that no more than `rank` values are less than. For as many rows as a byte counts.
 #[inline(always)]
 fn bisect_few<B: Bytes>(rows: &[Row], rank: usize) -> Row {
-    let wanted = B::splat((rows.len() - rank) as u8);
+    let most = B::splat(rank as u8);
     let mut value = B::splat(0);
     for bit in (0..u8::BITS).rev() {
         let trial = value.or(B::splat(1 << bit));
-        let mut counts = B::splat(0);
+        let bound = trial.signed();
+        let mut less = B::splat(0);
         for row in rows {
-            counts = counts.sub(B::load(row).at_least(trial));
+            less = less.sub(bound.above_signed(B::load(row)));
         }
-        value = trial.or_else(counts.at_least(wanted), value);
+        value = trial.or_else(most.at_least(less), value);
     }
     let mut out = [0; LANES];
     value.store(&mut out);
@@ -43,14 +44,13 @@ fn bisect_few<B: Bytes>(rows: &[Row], rank: usize) -> Row {
 /// The same for more rows.
 #[inline(always)]
 fn bisect_many<B: Bytes>(rows: &[Row], rank: usize) -> Row {
-    let wanted = rows.len() - rank;
     let mut value = [0; LANES];
     for bit in (0..u8::BITS).rev() {
         let trial = value.map(|value: u8| value | 1 << bit);
-        let bound = B::load(&trial);
-        let not_below = count::<B>(rows, |row| row.at_least(bound));
+        let bound = B::load(&trial).signed();
+        let less = count::<B>(rows, |row| bound.above_signed(row));
         for lane in 0..LANES {
-            value[lane] = if usize::from(not_below[lane]) >= wanted { trial[lane] } else { value[lane] };
+            value[lane] = if usize::from(less[lane]) <= rank { trial[lane] } else { value[lane] };
         }
     }
     value
@@ -59,17 +59,19 @@ fn bisect_many<B: Bytes>(rows: &[Row], rank: usize) -> Row {
 /// Each lane's value at rank `wanted`, where `low` is the value one rank below.
 #[inline(always)]
 fn next<B: Bytes>(rows: &[Row], low: &Row, wanted: usize) -> Row {
-    let bound = B::load(low);
-    let not_above = count::<B>(rows, |row| bound.at_least(row));
-    let mut above = B::splat(u8::MAX);
+    let bound = B::load(low).signed();
+    let above = count::<B>(rows, |row| row.above_signed(bound));
+    let none = B::splat(0);
+    let mut smallest = B::splat(u8::MAX);
     for row in rows {
         let row = B::load(row);
-        above = above.min(row.or(bound.at_least(row)));
+        let is_above = row.above_signed(bound);
+        smallest = smallest.min(row.signed().or(is_above.equals(none)));
     }
     let mut out = [0; LANES];
-    above.store(&mut out);
+    smallest.store(&mut out);
     for lane in 0..LANES {
-        out[lane] = if usize::from(not_above[lane]) > wanted { low[lane] } else { out[lane] };
+        out[lane] = if rows.len() - usize::from(above[lane]) > wanted { low[lane] } else { out[lane] };
     }
     out
 }

@@ -1,0 +1,107 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+
+use crate::size;
+
+/// Makes the clean image of a rain video of a still scene.
+#[derive(Parser, Debug)]
+#[command(name = "clean_image")]
+pub(crate) struct Arguments {
+    /// Video, folder of frames in natural order, or Y4M file.
+    #[arg(short, long, value_name = "VIDEO|DIR|FILE.y4m")]
+    pub(crate) input: PathBuf,
+
+    /// Where the clean image goes. Missing folders are made.
+    #[arg(short, long, value_name = "FILE.png")]
+    pub(crate) output: PathBuf,
+
+    /// How many frames to take, whatever the density. Without either, all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) frames: Option<u64>,
+
+    /// How heavy the rain is: sparse takes 20 frames, normal 100, dense 200.
+    #[arg(long, value_enum, value_name = "DENSITY")]
+    pub(crate) density: Option<Density>,
+
+    /// Takes this percentile, 0 to 100, whatever the votes.
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) percentile: Option<u8>,
+
+    /// Who looks at the clean image and asks for more frames if it is not clean.
+    #[arg(long, value_enum, default_value_t, value_name = "JUDGE")]
+    pub(crate) judge: Judge,
+
+    /// Writes the frames, the percentile, the votes and the mode ranges.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Draws the votes over the percentiles.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) votes_plot: Option<PathBuf>,
+
+    /// Also writes the mode of every pixel and channel, for comparison.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) mode_image: Option<PathBuf>,
+
+    /// Leaves out so many frames first.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) start: u64,
+
+    /// Takes every so manieth frame.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) stride: u64,
+
+    /// Memory that frames may take, such as 2GiB, 500MB or 1073741824; the result is the same for any.
+    #[arg(long, default_value = "2GiB", value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) max_memory: u64,
+
+    /// Folder for frames that memory does not hold, instead of the output's. 300 frames of 3840x2160 take 6 GB there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// How many frames are asked for.
+    pub(crate) fn wanted(&self) -> Option<usize> {
+        let frames = self.frames.map(|frames| usize::try_from(frames).unwrap_or(usize::MAX));
+        frames.or(self.density.map(Density::frames))
+    }
+}
+
+/// How heavy rain is.
+#[derive(ValueEnum, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Density {
+    Sparse,
+    Normal,
+    Dense,
+}
+
+impl Density {
+    /// Frames to begin with, as in the paper, section 3.
+    fn frames(self) -> usize {
+        match self {
+            Self::Sparse => 20,
+            Self::Normal => 100,
+            Self::Dense => 200,
+        }
+    }
+}
+
+#[derive(ValueEnum, Serialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Judge {
+    /// Measures how the estimate still changes.
+    Auto,
+    /// Asks at the terminal.
+    Terminal,
+    /// Asks in a local web page.
+    Web,
+    /// Nobody: the first clean image is kept.
+    #[default]
+    None,
+}

@@ -1,0 +1,35 @@
+//! What was done, as JSON.
+
+use derain::data::CleanResult;
+use serde::Serialize;
+
+use crate::arguments::{Density, Judge};
+
+#[derive(Serialize, Debug)]
+pub(crate) struct Report<'a> {
+    /// Frames that the image was made from: fewer than asked for if the input has no more.
+    pub(crate) frames: usize,
+    pub(crate) percentile: u8,
+    pub(crate) votes: &'a [u64],
+    pub(crate) mode_ranges: Ranges<'a>,
+    /// As asked for; null if it was left out.
+    pub(crate) density: Option<Density>,
+    pub(crate) judge: Judge,
+    /// The clean image alone, with taking the frames in.
+    pub(crate) seconds: f64,
+    /// Reading and decoding the frames.
+    pub(crate) decoding_seconds: f64,
+}
+
+/// Histograms of where modes begin and end, in floored percent.
+#[derive(Serialize, Debug)]
+pub(crate) struct Ranges<'a> {
+    min: &'a [u64],
+    max: &'a [u64],
+}
+
+impl<'a> Ranges<'a> {
+    pub(crate) fn of(result: &'a CleanResult) -> Self {
+        Self { min: &result.mode_ranges.min, max: &result.mode_ranges.max }
+    }
+}

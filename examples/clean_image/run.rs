@@ -1,0 +1,105 @@
+//! From arguments to files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use derain::data::{self, CleanImage, CleanOptions, Picture, clean};
+use image::{DynamicImage, RgbImage};
+
+use crate::arguments::Arguments;
+use crate::plan;
+use crate::progress::Progress;
+use crate::report::{Ranges, Report};
+use crate::source::{FrameOptions, open_frames};
+
+/// Does what the arguments ask for. After an error, files that were there are as they were.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    plan::check(arguments)?;
+    let (mut clean, decoding, pushing) = read(arguments)?;
+    let begun = Instant::now();
+    let progress = Progress::computing();
+    let result = clean.result_with_progress(&|share| progress.share(share))?;
+    drop(progress);
+    let seconds = (pushing + begun.elapsed()).as_secs_f64();
+
+    // Everything is encoded before anything is written; the clean image comes last.
+    let mut files: Vec<(&Path, Vec<u8>)> = Vec::new();
+    if let Some(path) = &arguments.votes_plot {
+        files.push((path, encode(path, clean::plot(&result))?));
+    }
+    if let Some(path) = &arguments.mode_image {
+        files.push((path, encode(path, clean.mode_image()?)?));
+    }
+    if let Some(path) = &arguments.json {
+        let report = Report {
+            frames: result.frames,
+            percentile: result.percentile,
+            votes: &result.votes,
+            mode_ranges: Ranges::of(&result),
+            density: arguments.density,
+            judge: arguments.judge,
+            seconds,
+            decoding_seconds: decoding.as_secs_f64(),
+        };
+        let mut json = serde_json::to_vec_pretty(&report)?;
+        json.push(b'\n');
+        files.push((path, json));
+    }
+    let (frames, percentile) = (result.frames, result.percentile);
+    files.push((&arguments.output, encode(&arguments.output, result.image)?));
+    for (path, bytes) in files {
+        write(path, &bytes)?;
+    }
+    tracing::info!(
+        "{}: percentile {percentile} of {frames} frames, decoded in {:.2} s, computed in {seconds:.2} s",
+        arguments.output.display(),
+        decoding.as_secs_f64(),
+    );
+    Ok(())
+}
+
+/// All frames that are asked for, and the time that decoding them and taking them in took.
+fn read(arguments: &Arguments) -> Result<(CleanImage, Duration, Duration)> {
+    let options = FrameOptions {
+        start: usize::try_from(arguments.start).unwrap_or(usize::MAX),
+        stride: usize::try_from(arguments.stride).unwrap_or(usize::MAX),
+        length: arguments.wanted(),
+    };
+    let mut source = open_frames(&arguments.input, &options)?;
+    let mut clean_options = CleanOptions::default();
+    clean_options.percentile = arguments.percentile;
+    clean_options.max_memory = arguments.max_memory;
+    clean_options.spool_folder = Some(plan::spool_folder(arguments)?);
+    clean_options.expected_frames = source.expected();
+    let mut clean = CleanImage::new(clean_options);
+
+    let progress = Progress::reading(source.expected());
+    let (mut decoding, mut pushing) = (Duration::ZERO, Duration::ZERO);
+    loop {
+        let begun = Instant::now();
+        let Some(frame) = source.next_frame()? else { break };
+        decoding += begun.elapsed();
+        let begun = Instant::now();
+        clean.push_owned(frame)?;
+        pushing += begun.elapsed();
+        progress.frame();
+    }
+    drop(progress);
+    if let Some(wanted) = arguments.wanted().filter(|&wanted| clean.frames() < wanted) {
+        tracing::warn!("{} has only {} of the {wanted} frames asked for", arguments.input.display(), clean.frames());
+    }
+    Ok((clean, decoding, pushing))
+}
+
+fn encode(path: &PathBuf, image: RgbImage) -> Result<Vec<u8>> {
+    Ok(data::encode_picture(&Picture::from(DynamicImage::from(image)), data::output_format(path)?)?)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    Ok(data::write_durably(path, bytes)?)
+}

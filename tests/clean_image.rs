@@ -1,0 +1,130 @@
+//! The `clean_image` example from end to end.
+//!
+//! `cargo test` builds the examples before it runs this; `cargo test --test clean_image` alone does not, so build the example first.
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use derain::data::{CleanImage, CleanOptions, Picture, load_picture, save_picture};
+use image::{DynamicImage, Rgb, RgbImage};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Frames 1.png to 12.png of a still scene in a folder: a drop falls through a gradient.
+struct Bench {
+    folder: TempDir,
+    frames: Vec<RgbImage>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("frames")).unwrap();
+        let frame = |index: u32| {
+            RgbImage::from_fn(20, 12, |x, y| {
+                Rgb(if y == index && x % 5 == 2 { [200; 3] } else { [40 + x as u8, 60 + y as u8, 90] })
+            })
+        };
+        let frames: Vec<RgbImage> = (0..12).map(frame).collect();
+        for (index, frame) in frames.iter().enumerate() {
+            let path = folder.path().join(format!("frames/{}.png", index + 1));
+            save_picture(path, &Picture::from(DynamicImage::from(frame.clone()))).unwrap();
+        }
+        Self { folder, frames }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn picture(&self, name: &str) -> RgbImage {
+        load_picture(self.path(name)).unwrap().image.into_rgb8()
+    }
+
+    /// Runs the example in the folder.
+    fn run(&self, arguments: &str) -> Output {
+        let mut example = std::env::current_exe().unwrap();
+        example.pop();
+        example.pop();
+        let example = example.join("examples").join("clean_image").with_extension(std::env::consts::EXE_EXTENSION);
+        assert!(example.is_file(), "build the example first: cargo build --example clean_image");
+        Command::new(example).args(arguments.split(' ')).current_dir(self.folder.path()).output().unwrap()
+    }
+
+    fn run_to_success(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments}: {said}");
+        said
+    }
+}
+
+#[test]
+fn the_rain_is_gone_and_the_report_tells_how() {
+    let bench = Bench::new();
+    bench.run_to_success(
+        "-i frames -o made/clean.png --json report.json --votes-plot votes.png --mode-image mode.png --density sparse",
+    );
+    let mut clean = CleanImage::new(CleanOptions::default());
+    bench.frames.iter().for_each(|frame| clean.push(frame).unwrap());
+    let expected = clean.result().unwrap();
+    let dry = RgbImage::from_fn(20, 12, |x, y| Rgb([40 + x as u8, 60 + y as u8, 90]));
+    assert_eq!(bench.picture("made/clean.png"), dry);
+    assert_eq!(bench.picture("mode.png"), dry);
+    assert!(bench.picture("votes.png").width() > 101);
+    let report: Value = serde_json::from_slice(&fs::read(bench.path("report.json")).unwrap()).unwrap();
+    assert_eq!(report["frames"], 12);
+    assert_eq!(report["percentile"], expected.percentile);
+    assert_eq!(report["votes"], serde_json::json!(expected.votes.to_vec()));
+    assert_eq!(report["mode_ranges"]["min"], serde_json::json!(expected.mode_ranges.min.to_vec()));
+    assert_eq!(report["mode_ranges"]["max"], serde_json::json!(expected.mode_ranges.max.to_vec()));
+    assert_eq!((&report["density"], &report["judge"]), (&"sparse".into(), &"none".into()));
+    assert!(report["seconds"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn frames_are_chosen_and_spooled_as_asked_for() {
+    let bench = Bench::new();
+    let mut clean = CleanImage::new(CleanOptions::default());
+    bench.frames.iter().skip(1).step_by(3).take(3).for_each(|frame| clean.push(frame).unwrap());
+    let expected = clean.finish().unwrap().image;
+    for memory in ["1", "2GiB"] {
+        bench.run_to_success(&format!("-i frames -o clean.png --start 1 --stride 3 --frames 3 --max-memory {memory}"));
+        assert_eq!(bench.picture("clean.png"), expected, "{memory}");
+    }
+    assert!(bench.run_to_success("-i frames -o clean.png --frames 13").contains("has only 12 of the 13 frames"));
+    bench.run_to_success("-i frames -o clean.png --percentile 100");
+    assert_eq!(bench.picture("clean.png").get_pixel(2, 4), &Rgb([200; 3]));
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_and_nothing_is_written() {
+    let bench = Bench::new();
+    fs::write(bench.path("note.txt"), "kept").unwrap();
+    for (arguments, reason) in [
+        ("-i frames -o clean.png --judge auto", "no judges yet"),
+        ("-i missing -o clean.png", "cannot read missing"),
+        ("-i frames -o frames/clean.png", "lies in the input folder"),
+        ("-i frames -o clean.png --votes-plot clean.png", "is named for two outputs"),
+        ("-i frames -o clean", "the name must end in"),
+        ("-i frames -o clean.png --json frames", "is a folder"),
+        ("-i note.txt -o clean.png --json note.txt", "is the input"),
+        ("-i frames -o clean.png --start 12", "none of them after --start"),
+        ("-i frames -o clean.png --spool missing", "--spool missing is no folder"),
+        ("-i frames -o clean.png --percentile 101", "101"),
+        ("-i frames -o clean.png --stride 0", "0"),
+    ] {
+        let output = bench.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(reason), "{arguments}: {said}");
+        assert!(!bench.path("clean.png").exists(), "{arguments}");
+    }
+    let small = Picture::from(DynamicImage::from(RgbImage::new(3, 3)));
+    save_picture(bench.path("frames/5b.png"), &small).unwrap();
+    let output = bench.run("-i frames -o clean.png");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("frame 5 is 3x3 but the first is 20x12"), "{said}");
+    assert_eq!(fs::read(bench.path("note.txt")).unwrap(), b"kept");
+}
