@@ -111,7 +111,7 @@ fn what_cannot_be_done_is_refused_and_nothing_is_written() {
         ("-i frames -o clean", "the name must end in"),
         ("-i frames -o clean.png --json frames", "is a folder"),
         ("-i note.txt -o clean.png --json note.txt", "is the input"),
-        ("-i frames -o clean.png --start 12", "none of them after --start"),
+        ("-i frames -o clean.png --start 12", "none from frame 12 on"),
         ("-i frames -o clean.png --spool missing", "--spool missing is no folder"),
         ("-i frames -o clean.png --percentile 101", "101"),
         ("-i frames -o clean.png --stride 0", "0"),

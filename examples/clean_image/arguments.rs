@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use derain::data::{Camera, MotionModel, MotionOptions};
 use serde::Serialize;
 
 use crate::size;
@@ -34,6 +35,10 @@ pub(crate) struct Arguments {
     /// Who looks at the clean image and asks for more frames if it is not clean.
     #[arg(long, value_enum, default_value_t, value_name = "JUDGE")]
     pub(crate) judge: Judge,
+
+    /// What the camera did. A clip that moves although the camera should be still is refused.
+    #[arg(long, value_enum, default_value_t, value_name = "CAMERA")]
+    pub(crate) camera: CameraName,
 
     /// Writes the frames, the percentile, the votes and the mode ranges.
     #[arg(long, value_name = "FILE")]
@@ -104,4 +109,29 @@ pub(crate) enum Judge {
     /// Nobody: the first clean image is kept.
     #[default]
     None,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum CameraName {
+    /// It stood still.
+    #[default]
+    Still,
+    /// A hand held it: shifts are undone.
+    Handheld,
+    /// A hand held it: shifts, rotation and scale are undone.
+    Turning,
+    /// Take the frames as they are.
+    Unchecked,
+}
+
+impl CameraName {
+    pub(crate) fn as_library(self) -> Camera {
+        let handheld = |model| Camera::Handheld(MotionOptions { model, ..MotionOptions::default() });
+        match self {
+            Self::Still => Camera::Still,
+            Self::Handheld => handheld(MotionModel::Translation),
+            Self::Turning => handheld(MotionModel::Similarity),
+            Self::Unchecked => Camera::Unchecked,
+        }
+    }
 }

@@ -22,7 +22,6 @@ mod report;
 mod run;
 #[path = "../derain_image/size.rs"]
 mod size;
-mod source;
 
 use arguments::Arguments;
 

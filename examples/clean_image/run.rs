@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use derain::data::{self, CleanImage, CleanOptions, Picture, clean};
+use derain::data::{self, CleanImage, CleanOptions, FrameOptions, Picture, clean, open_frames, steady};
 use image::{DynamicImage, RgbImage};
 
 use crate::arguments::Arguments;
 use crate::plan;
 use crate::progress::Progress;
 use crate::report::{Ranges, Report};
-use crate::source::{FrameOptions, open_frames};
 
 /// Does what the arguments ask for. After an error, files that were there are as they were.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -67,7 +66,7 @@ fn read(arguments: &Arguments) -> Result<(CleanImage, Duration, Duration)> {
         stride: usize::try_from(arguments.stride).unwrap_or(usize::MAX),
         length: arguments.wanted(),
     };
-    let mut source = open_frames(&arguments.input, &options)?;
+    let mut source = steady(open_frames(&arguments.input, &options)?, &arguments.camera.as_library())?;
     let mut clean_options = CleanOptions::default();
     clean_options.percentile = arguments.percentile;
     clean_options.max_memory = arguments.max_memory;

@@ -29,8 +29,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod dataset;
 pub mod clean;
+pub mod dataset;
 mod durable;
 mod encode;
 mod error;
@@ -44,8 +44,6 @@ mod orphans;
 mod png_exif;
 mod register;
 pub mod synthesis;
-#[doc(hidden)]
-pub mod stand_in;
 mod temporary;
 
 pub use clean::{CleanImage, CleanOptions, CleanResult};
@@ -57,5 +55,6 @@ pub use frames::{FrameOptions, FrameSource, Y4mWriter, open_frames};
 pub use load::{LoadOptions, Picture, load_picture, load_picture_with};
 pub use orphans::remove_orphans;
 pub use register::{
-    Insets, Motion, MotionModel, MotionOptions, Registered, Registration, Resampling, STILL_LIMIT, StillnessCheck,
+    Camera, Insets, Motion, MotionModel, MotionOptions, Registered, Registration, Resampling, STILL_LIMIT,
+    StillnessCheck, steady,
 };

@@ -35,9 +35,9 @@ pub mod reuse;
 pub mod rlcn;
 mod simd;
 mod storage;
+pub mod temporal;
 #[cfg(test)]
 mod testing;
-pub mod temporal;
 pub mod upsample2x;
 
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, instance_norm};

@@ -39,6 +39,7 @@ mod options;
 mod pyramid;
 mod resample;
 mod sample;
+mod steady;
 mod stillness;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ pub use align::MotionModel;
 pub use motion::{Insets, Motion};
 pub use options::MotionOptions;
 pub use resample::Resampling;
+pub use steady::{Camera, steady};
 pub use stillness::{STILL_LIMIT, StillnessCheck};
 
 use align::Aligner;

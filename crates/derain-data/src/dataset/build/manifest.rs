@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::split::Split;
 use super::tree;
 use crate::Error;
-use crate::stand_in::clean::CleanOptions;
+use crate::clean::CleanOptions;
 
 /// What a data set was made from and how. It holds no times, so equal builds have equal manifests.
 #[derive(Clone, Debug, Serialize, Deserialize)]

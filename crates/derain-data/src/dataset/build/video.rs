@@ -12,9 +12,9 @@ use super::patches::{self, FramePatches};
 use super::plan::PlannedVideo;
 use super::tree::Tree;
 use crate::durable::{self, Staged};
+use crate::frames::{FrameSource, open_frames};
 use crate::judge::{AcceptAll, Judge, Judged, Schedule, Verdict, judged_clean_image};
-use crate::stand_in::frames::{FrameSource, open_frames};
-use crate::{Error, Picture, encode_picture, load_picture, save_picture};
+use crate::{Camera, Error, Picture, encode_picture, load_picture, save_picture, steady};
 
 /// Why a video is not done.
 pub(super) enum Failure {
@@ -102,7 +102,7 @@ impl VideoBuild<'_> {
     /// Has the clean image judged, and puts image and verdict on disk, in this order: a verdict has its image.
     fn judge(&self, judge: &mut dyn Judge) -> Result<(DatasetVideo, RgbImage), Failure> {
         let PlannedVideo { name, sha256, split } = self.planned;
-        let mut source = self.open()?;
+        let mut source = steady(self.open()?, &Camera::Still).map_err(Failure::Video)?;
         let mut judge = Guarded { judge, refused: false };
         let judged = judged_clean_image(source.as_mut(), name, &self.options.clean, &mut judge, &self.options.schedule);
         let Judged { clean, verdict } = match judged {

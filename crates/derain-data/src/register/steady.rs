@@ -1,0 +1,118 @@
+//! Frames on their way from a source to a clean image.
+
+use image::RgbImage;
+
+use super::{MotionOptions, Registration, StillnessCheck};
+use crate::Error;
+use crate::frames::FrameSource;
+
+/// What is expected of the camera, and done about its movements.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Camera {
+    /// It stands still: a clip that moves is refused ([`StillnessCheck`]).
+    #[default]
+    Still,
+    /// A hand holds it: frames are laid over the first ([`Registration`]); beyond the limits a clip is refused.
+    Handheld(MotionOptions),
+    /// Whatever: frames are taken as they are.
+    Unchecked,
+}
+
+/// The frames of `source`, checked or registered on the way.
+///
+/// # Errors
+/// Those of [`Registration::new`] here; with the frames also those of [`Registration::register`] and [`StillnessCheck::check`].
+pub fn steady<'a>(
+    source: Box<dyn FrameSource + Send + 'a>,
+    camera: &Camera,
+) -> Result<Box<dyn FrameSource + Send + 'a>, Error> {
+    Ok(match camera {
+        Camera::Unchecked => source,
+        Camera::Still => Box::new(Checked { source, check: StillnessCheck::new() }),
+        Camera::Handheld(options) => Box::new(Laid { source, registration: Registration::new(options.clone())? }),
+    })
+}
+
+struct Checked<'a> {
+    source: Box<dyn FrameSource + Send + 'a>,
+    check: StillnessCheck,
+}
+
+impl FrameSource for Checked<'_> {
+    fn next_frame(&mut self) -> Result<Option<RgbImage>, Error> {
+        let frame = self.source.next_frame()?;
+        frame.iter().try_for_each(|frame| self.check.check(frame))?;
+        Ok(frame)
+    }
+
+    fn size(&self) -> (u32, u32) {
+        self.source.size()
+    }
+
+    fn expected(&self) -> Option<usize> {
+        self.source.expected()
+    }
+}
+
+struct Laid<'a> {
+    source: Box<dyn FrameSource + Send + 'a>,
+    registration: Registration,
+}
+
+impl FrameSource for Laid<'_> {
+    fn next_frame(&mut self) -> Result<Option<RgbImage>, Error> {
+        let frame = self.source.next_frame()?;
+        frame.map(|frame| Ok(self.registration.register(&frame)?.image)).transpose()
+    }
+
+    fn size(&self) -> (u32, u32) {
+        self.source.size()
+    }
+
+    fn expected(&self) -> Option<usize> {
+        self.source.expected()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, imageops};
+
+    /// Views of a textured scene, each so many pixels to the right of the first.
+    struct Views(Vec<u32>);
+
+    impl FrameSource for Views {
+        fn next_frame(&mut self) -> Result<Option<RgbImage>, Error> {
+            let scene = RgbImage::from_fn(140, 64, |x, y| Rgb([((x * x + 3 * y * y) / 40 % 256) as u8; 3]));
+            let at = if self.0.is_empty() { None } else { Some(self.0.remove(0)) };
+            Ok(at.map(|x| imageops::crop_imm(&scene, x, 0, 96, 60).to_image()))
+        }
+
+        fn size(&self) -> (u32, u32) {
+            (96, 60)
+        }
+
+        fn expected(&self) -> Option<usize> {
+            Some(self.0.len())
+        }
+    }
+
+    fn all(places: &[u32], camera: &Camera) -> Result<Vec<RgbImage>, Error> {
+        let mut source = steady(Box::new(Views(places.to_vec())), camera)?;
+        assert_eq!((source.size(), source.expected()), ((96, 60), Some(places.len())));
+        std::iter::from_fn(|| source.next_frame().transpose()).collect()
+    }
+
+    #[test]
+    fn still_clips_pass_unchanged_and_others_are_refused_or_laid_over() {
+        let still = all(&[5, 5, 5], &Camera::Still).unwrap();
+        assert_eq!(still, all(&[5, 5, 5], &Camera::Unchecked).unwrap());
+        let error = all(&[5, 5, 7], &Camera::Still).unwrap_err();
+        assert!(matches!(error, Error::SceneMoves { frame: 2, .. }), "{error}");
+        assert_ne!(all(&[5, 7], &Camera::Unchecked).unwrap()[1], still[0]);
+        let laid = all(&[5, 7], &Camera::Handheld(MotionOptions::default())).unwrap();
+        assert_eq!(laid[1].get_pixel(40, 30), still[0].get_pixel(40, 30));
+        assert!(all(&[5, 40], &Camera::Handheld(MotionOptions::default())).is_err());
+    }
+}
