@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use derain::data::dataset::{BuildOptions, Placement, Resume};
+use derain::data::dataset::{BuildOptions, MovingScenes, Placement, Resume};
 use derain::data::judge::{Density, Schedule};
 
 /// Builds a data set of rainy and clean patches from rain videos of still scenes.
@@ -58,6 +58,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1, value_name = "N")]
     stride: usize,
 
+    /// Uses videos whose camera moves, too, instead of reporting them.
+    #[arg(long)]
+    keep_moving: bool,
+
     /// Chooses test videos and patches.
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
@@ -99,6 +103,7 @@ impl Arguments {
             seed: self.seed,
             start: self.start,
             stride: self.stride,
+            moving: if self.keep_moving { MovingScenes::Keep } else { MovingScenes::Refuse },
             schedule: Schedule::for_density(self.density),
             ..BuildOptions::default()
         }

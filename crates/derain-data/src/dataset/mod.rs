@@ -29,8 +29,8 @@ mod sample;
 
 pub use augment::{AugmentOptions, Crop};
 pub use build::{
-    BuildEvent, BuildOptions, BuildReport, CleanChoices, DatasetVideo, Format, Manifest, Placement, RecordedVerdict,
-    Resume, Split, build_dataset,
+    BuildEvent, BuildOptions, BuildReport, CleanChoices, DatasetVideo, Format, Manifest, MovingScenes, Placement,
+    RecordedVerdict, Resume, Split, build_dataset,
 };
 pub use loader::{Loader, LoaderOptions, Order, Remainder};
 pub use pair_source::{PairSource, PairSourceOptions};

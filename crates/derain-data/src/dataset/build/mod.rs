@@ -37,7 +37,7 @@ use tree::Tree;
 use video::{Failure, VideoBuild};
 
 pub use manifest::{CleanChoices, DatasetVideo, Format, Manifest, RecordedVerdict};
-pub use options::{BuildOptions, Placement, Resume};
+pub use options::{BuildOptions, MovingScenes, Placement, Resume};
 pub use split::Split;
 
 pub(super) use tree::MANIFEST;

@@ -34,6 +34,8 @@ pub struct BuildOptions {
     pub start: usize,
     /// Every so many-th frame is used from there; at least 1.
     pub stride: usize,
+    /// What to do with a video whose camera moves.
+    pub moving: MovingScenes,
     /// Frames of the clean image.
     pub schedule: Schedule,
     /// How the clean image is made.
@@ -50,6 +52,17 @@ pub enum Placement {
     Grid,
     /// Anywhere, chosen by the seed; patches may overlap.
     Random,
+}
+
+/// What to do with a video whose camera moves: its clean image shows no place as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MovingScenes {
+    /// Report it and go on with the others ([`StillnessCheck`](crate::StillnessCheck)).
+    #[default]
+    Refuse,
+    /// Use it all the same: the judge must know.
+    Keep,
 }
 
 /// What to do with an output folder that a build was begun in.
@@ -73,6 +86,7 @@ impl Default for BuildOptions {
             seed: 0,
             start: 0,
             stride: 1,
+            moving: MovingScenes::Refuse,
             schedule: Schedule::default(),
             clean: CleanOptions::default(),
         }

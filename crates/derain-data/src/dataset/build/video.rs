@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::BuildEvent;
 use super::manifest::{DatasetVideo, RecordedVerdict};
-use super::options::BuildOptions;
+use super::options::{BuildOptions, MovingScenes};
 use super::patches::{self, FramePatches};
 use super::plan::PlannedVideo;
 use super::tree::Tree;
@@ -102,7 +102,11 @@ impl VideoBuild<'_> {
     /// Has the clean image judged, and puts image and verdict on disk, in this order: a verdict has its image.
     fn judge(&self, judge: &mut dyn Judge) -> Result<(DatasetVideo, RgbImage), Failure> {
         let PlannedVideo { name, sha256, split } = self.planned;
-        let mut source = steady(self.open()?, &Camera::Still).map_err(Failure::Video)?;
+        let camera = match self.options.moving {
+            MovingScenes::Refuse => Camera::Still,
+            MovingScenes::Keep => Camera::Unchecked,
+        };
+        let mut source = steady(self.open()?, &camera).map_err(Failure::Video)?;
         let mut judge = Guarded { judge, refused: false };
         let judged = judged_clean_image(source.as_mut(), name, &self.options.clean, &mut judge, &self.options.schedule);
         let Judged { clean, verdict } = match judged {
