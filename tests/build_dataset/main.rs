@@ -29,7 +29,7 @@ const KILLS: usize = 5;
 struct Bench(TempDir);
 
 impl Bench {
-    /// Videos of 64 x 48 with bright columns that move.
+    /// Videos of 64 x 48 in the rain.
     fn new(videos: u32, frames: u32) -> Self {
         let bench = Self(tempfile::tempdir().unwrap());
         for video in 0..videos {
@@ -37,8 +37,17 @@ impl Bench {
             fs::create_dir_all(&folder).unwrap();
             for frame in 0..frames {
                 let picture = RgbImage::from_fn(64, 48, |x, y| {
-                    let rain = if (x + 7 * frame) % 11 == y % 3 { 90 } else { 0 };
-                    Rgb([(x * 2 + video) as u8 + rain, (y * 3) as u8 + rain, (x * y % 100) as u8 + rain])
+                    // Short streaks that have nothing to do with those of other frames: a pattern that moved would be a moving scene.
+                    let mixed = |values: [u32; 3]| {
+                        values.into_iter().fold(0u32, |hash, value| {
+                            let mixed = (hash ^ value).wrapping_mul(0x9e37_79b1);
+                            (mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca77)
+                        }) >> 24
+                    };
+                    // A rough wall: on a smooth one, nobody could tell whether the camera moves.
+                    let wall = (mixed([x / 3, y / 3, 1000 + video]) / 2) as u8;
+                    let rain = if mixed([x, y / 6, frame]) < 16 { 90 } else { 0 };
+                    Rgb([wall + rain, (wall / 2 + y as u8) + rain, (x * y % 100) as u8 + rain])
                 });
                 picture.save(folder.join(format!("{frame}.png"))).unwrap();
             }

@@ -2,8 +2,8 @@
 
 use image::RgbImage;
 
-use super::align::{Aligner, MotionModel};
-use super::{Pyramid, blocks};
+use super::align::{Aligner, MotionModel, Rectangle};
+use super::{Motion, Pyramid, blocks};
 use crate::Error;
 
 /// A scene counts as still while it lies within this many pixels of the first frame. Beyond, a
@@ -12,6 +12,13 @@ pub const STILL_LIMIT: f64 = 0.5;
 
 /// The share of the picture's parts that may move by themselves.
 const MOST_MOVING: f64 = 1.0 / 3.0;
+
+/// A motion counts only if the frame differs by less than this share of what it differs by at rest. On a plain wall in heavy rain the best
+/// fit is as good as chance makes it; a camera that moved leaves no doubt.
+const CONVINCING: f32 = 0.9;
+
+/// In fewer pixels than these a few drops outweigh the scene, and no motion can be told: such frames pass.
+const FEWEST_PIXELS: u32 = 2048;
 
 /// Motion is measured at the first resolution with at most so many pixels: the limit is coarse.
 const FINEST_PIXELS: usize = 300_000;
@@ -49,6 +56,9 @@ impl StillnessCheck {
         if size != *expected {
             return Err(Error::FrameSize { frame: index, found: size, expected: *expected });
         }
+        if size.0.saturating_mul(size.1) < FEWEST_PIXELS {
+            return Ok(());
+        }
         let aligner = Aligner { reference, frame: &pyramid, size };
         let estimate = aligner.global(MotionModel::Translation);
         if estimate.error.is_infinite() {
@@ -57,7 +67,10 @@ impl StillnessCheck {
         let motion = estimate.motion;
         let way = motion.largest(size);
         let advice = "switch registration on if the camera shook, or use a tripod";
-        if way.is_nan() || way > STILL_LIMIT {
+        let whole = Rectangle::whole(size);
+        let (there, at_rest) =
+            (aligner.difference(&whole, &motion), aligner.difference(&whole, &Motion::shift(0.0, 0.0)));
+        if way.is_nan() || (way > STILL_LIMIT && there < CONVINCING * at_rest) {
             return Err(Error::SceneMoves {
                 frame: index,
                 dx: motion.dx,
