@@ -125,6 +125,6 @@ fn what_cannot_be_done_is_refused_and_nothing_is_written() {
     save_picture(bench.path("frames/5b.png"), &small).unwrap();
     let output = bench.run("-i frames -o clean.png");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("frame 5 is 3x3 but the first is 20x12"), "{said}");
+    assert!(said.contains("5b.png is 3x3, the frames before it are 20x12"), "{said}");
     assert_eq!(fs::read(bench.path("note.txt")).unwrap(), b"kept");
 }
