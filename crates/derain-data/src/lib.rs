@@ -1,4 +1,4 @@
-//! Pictures in, pictures out: loading with limits, encoding without silent loss, durable writes.
+//! Pictures and frames in, pictures and data sets out: loading with limits, clean images of rain videos, rain synthesis, durable writes.
 //!
 //! | function | does |
 //! | --- | --- |
