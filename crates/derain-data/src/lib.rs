@@ -30,6 +30,7 @@
 
 pub mod dataset;
 pub mod clean;
+mod density;
 mod durable;
 mod encode;
 mod error;
@@ -43,11 +44,10 @@ mod orphans;
 mod png_exif;
 mod register;
 pub mod synthesis;
-#[doc(hidden)]
-pub mod stand_in;
 mod temporary;
 
 pub use clean::{CleanImage, CleanOptions, CleanResult};
+pub use density::Density;
 pub use durable::write_durably;
 pub use encode::{check_format, encode_picture, output_format, save_picture};
 pub use error::Error;

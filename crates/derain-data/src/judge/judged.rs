@@ -1,8 +1,8 @@
 //! The loop of candidates and verdicts.
 
 use crate::Error;
-use crate::stand_in::clean::{CleanImage, CleanOptions, CleanResult};
-use crate::stand_in::frames::FrameSource;
+use crate::clean::{CleanImage, CleanOptions, CleanResult};
+use crate::frames::FrameSource;
 
 use super::{Candidate, Judge, Schedule, Verdict};
 
@@ -58,6 +58,7 @@ pub fn judged_clean_image(
             percentile: result.percentile,
             votes: &result.votes,
             input: &input,
+            clip: &clean,
             next,
         };
         match (judge.judge(&candidate)?, next) {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::judge::Schedule;
-use crate::stand_in::clean::CleanOptions;
-use crate::stand_in::frames::FrameOptions;
+use crate::clean::CleanOptions;
+use crate::frames::FrameOptions;
 
 /// Side of the patches in the paper's release.
 const RELEASED_PATCH: u32 = 256;

@@ -13,7 +13,7 @@ use super::plan::PlannedVideo;
 use super::tree::Tree;
 use crate::durable::write_pair_durably;
 use crate::judge::{AcceptAll, Judge, Judged, Schedule, Verdict, judged_clean_image};
-use crate::stand_in::frames::{FrameSource, open_frames};
+use crate::frames::{FrameSource, open_frames};
 use crate::{Error, Picture, encode_picture, load_picture, save_picture};
 
 /// Why a video is not done.
