@@ -29,13 +29,12 @@ impl CleanImage {
         Ok([self.percentile_of(0..half, percentile)?, self.percentile_of(count - half..count, percentile)?])
     }
 
-    /// The darkest and the brightest value of every pixel and channel.
+    /// A percentile (0..=100) of every pixel and channel over all frames, whatever the votes, between two ranks interpolated.
     ///
     /// # Errors
     /// As [`CleanImage::halves`].
-    pub fn extremes(&self) -> Result<[RgbImage; 2], Error> {
-        let all = 0..self.frames();
-        Ok([self.percentile_of(all.clone(), 0)?, self.percentile_of(all, 100)?])
+    pub fn percentile(&self, percentile: u8) -> Result<RgbImage, Error> {
+        self.percentile_of(0..self.frames(), percentile)
     }
 
     fn percentile_of(&self, range: std::ops::Range<usize>, percentile: u8) -> Result<RgbImage, Error> {
@@ -70,8 +69,8 @@ mod tests {
                 assert_eq!(clip.frame(index).unwrap().unwrap().get_pixel(2, 1).0, [value, 0, 255 - value]);
             }
             assert!(clip.frame(5).unwrap().is_none());
-            let [dark, bright] = clip.extremes().unwrap();
-            assert_eq!((dark.get_pixel(0, 0).0, bright.get_pixel(0, 0).0), ([7, 0, 55], [200, 0, 248]));
+            let [dark, middle, bright] = [0, 50, 100].map(|p| clip.percentile(p).unwrap().get_pixel(0, 0).0);
+            assert_eq!([dark, middle, bright], [[7, 0, 55], [40, 0, 215], [200, 0, 248]]);
         }
     }
 

@@ -11,11 +11,16 @@ use crate::{CleanImage, Error, StillnessCheck};
 /// Frames that are looked at one by one, spread evenly over the clip. Every other measure takes all.
 const SAMPLES: usize = 9;
 
-/// A pixel that differs by this many luma steps, and [`NOISE`], is seen to.
-const VISIBLE: f32 = 6.0;
+/// Percentiles below and above the candidate's that are compared. Where the background shows in a fifth of the frames or more, they
+/// differ by no more than noise.
+const NEAR: u8 = 10;
 
-/// Standard deviations of noise that a difference must exceed.
-const NOISE: f32 = 4.0;
+/// A pixel whose near percentiles lie further apart than these luma steps and this share of the noise has no level of its own: without
+/// rain they span half the noise near the median, and up to the whole of it near the tails.
+const APART: f32 = 4.0;
+
+/// See [`APART`].
+const APART_NOISE: f32 = 1.0;
 
 /// What tells a clean image from one with rain left in it. Luma, 8-bit steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,14 +30,13 @@ pub struct Measures {
     pub noise: f32,
     /// Root mean square of what the clip's two halves differ by, each pixel taken with its neighbours.
     pub change: f32,
-    /// Share of the pixels that visibly differ between the two halves.
-    pub changed: f32,
     /// Slope across the rain, beyond that along it, in what the halves differ by: streaks that are left. Steps per pixel.
     pub streaks: f32,
     /// The same in what the frames and the candidate differ by: how strong the rain is.
     pub rain: f32,
-    /// Share of the pixels that visibly get both darker and brighter than the candidate: what lies behind shows on one side only.
-    pub between: f32,
+    /// Share of the pixels that have no level of their own: ten percentiles more or less change them by more than noise does. Rain
+    /// covers them in nearly all frames, and no number of frames tells what is behind.
+    pub unsure: f32,
     /// Share of the picture's parts whose brightness as a whole changes from frame to frame.
     pub unsteady: f32,
     /// Why the scene does not count as still; `None` if it does.
@@ -53,18 +57,18 @@ impl Measures {
         let candidate = Plane::luma(image);
         let apart = Plane::luma(&early).minus(&Plane::luma(&late)).smooth();
         let frames = Frames::look(&candidate, clip)?;
-        let visible = VISIBLE + NOISE * frames.noise;
-        let [darkest, brightest] = clip.extremes()?.map(|picture| Plane::luma(&picture).minus(&candidate).smooth());
-        let between = darkest.zip(&brightest, |dark, bright| f32::from(u8::from(dark < -visible && bright > visible)));
+        let [low, high] = [percentile.saturating_sub(NEAR), percentile.saturating_add(NEAR).min(100)];
+        let low = Plane::luma(&clip.percentile(low)?);
+        let span = Plane::luma(&clip.percentile(high)?).minus(&low).smooth();
+        let limit = APART + APART_NOISE * frames.noise;
         let across = frames.rain.across();
         let streaks = |slopes: Slopes| slopes.excess(across).max(0.0).sqrt() as f32;
         Ok(Self {
             noise: frames.noise,
             change: mean(apart.values.iter().map(|apart| apart * apart)).sqrt() as f32,
-            changed: share(&apart, |apart| apart.abs() > visible),
             streaks: streaks(apart.slopes()),
             rain: streaks(frames.rain),
-            between: share(&between, |between| between > 0.0),
+            unsure: share(&span, |span| span > limit),
             unsteady: frames.unsteady,
             motion: frames.motion,
         })

@@ -20,21 +20,19 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
-    /// Of [`Measures::change`], 8-bit steps, beyond what noise explains.
+    /// Of [`Measures::change`], 8-bit steps.
     pub change: f32,
-    /// Of [`Measures::changed`], 0 to 1.
-    pub changed: f32,
     /// Of [`Measures::streaks`], steps per pixel.
     pub streaks: f32,
-    /// Of [`Measures::between`], 0 to 1.
-    pub between: f32,
+    /// Of [`Measures::unsure`], 0 to 1.
+    pub unsure: f32,
     /// Of [`Measures::unsteady`], 0 to 1. More is rejected whatever else.
     pub unsteady: f32,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { change: 1.5, changed: 0.004, streaks: 0.35, between: 0.01, unsteady: 0.2 }
+        Self { change: 1.2, streaks: 0.5, unsure: 0.002, unsteady: 0.25 }
     }
 }
 
@@ -58,20 +56,16 @@ impl Thresholds {
 
     /// What speaks against a candidate that more frames may mend.
     fn fault(&self, measures: &Measures) -> Option<String> {
-        let Measures { change, changed, streaks, between, .. } = measures;
+        let Measures { change, streaks, unsure, .. } = measures;
         if *streaks > self.streaks {
             return Some(format!("streaks are left: {streaks:.2} steps per pixel, {:.2} would do", self.streaks));
         }
         if *change > self.change {
             return Some(format!("the clip's halves differ by {change:.1} steps, {:.1} would do", self.change));
         }
-        if *changed > self.changed {
-            let [changed, limit] = [changed, &self.changed].map(|share| 100.0 * share);
-            return Some(format!("{changed:.2}% of the pixels differ between the clip's halves, {limit:.2}% would do"));
-        }
-        if *between > self.between {
-            let [between, limit] = [between, &self.between].map(|share| 100.0 * share);
-            return Some(format!("{between:.1}% of the pixels lie amid rain, {limit:.1}% would do"));
+        if *unsure > self.unsure {
+            let [unsure, limit] = [*unsure, self.unsure].map(|share| 100.0 * share);
+            return Some(format!("{unsure:.2}% of the pixels have rain in nearly all frames, {limit:.2}% would do"));
         }
         None
     }

@@ -5,36 +5,32 @@ use super::plane::Plane;
 /// A normal variable is within this many standard deviations of its mean half of the time.
 const MEDIAN_DEVIATION: f32 = 0.6745;
 
-/// Finest steps in which deviations are counted, per 8-bit step.
-const STEPS: f32 = 8.0;
-
 /// Standard deviation of the luma noise of either frame, 8-bit steps.
 ///
-/// Of the difference, what a square of four pixels holds as a checkerboard: its median size. Streaks are smooth along their way and
-/// have none of it, unless they lie over half of all squares.
+/// From the difference of both: its median size, or that of the checkerboard in each square of four pixels, whichever is less. Rain
+/// over less than half of the pixels does not touch the first. Streaks are smooth along their way and have no checkerboard, but
+/// compression may make one.
 pub(super) fn noise(a: &Plane, b: &Plane) -> f32 {
     let difference = a.minus(b);
     let Plane { width, height, ref values } = difference;
-    let mut counts = vec![0u32; (2.0 * 255.0 * STEPS) as usize + 1];
-    let mut all = 0;
+    let mut checkers = Vec::with_capacity(values.len() / 4);
     for y in (1..height).step_by(2) {
         for x in (1..width).step_by(2) {
             let at = y * width + x;
-            let checkers = (values[at] + values[at - width - 1] - values[at - 1] - values[at - width]) / 2.0;
-            counts[(checkers.abs() * STEPS) as usize] += 1;
-            all += 1;
+            checkers.push((values[at] + values[at - width - 1] - values[at - 1] - values[at - width]) / 2.0);
         }
     }
-    if all == 0 {
+    if checkers.is_empty() {
         return 0.0;
     }
-    let mut below = 0;
-    let median = counts.iter().position(|count| {
-        below += count;
-        2 * below >= all
-    });
-    // Each of the four is a difference of two frames: the checkerboard deviates by √2 of what one frame does.
-    median.unwrap_or(0) as f32 / STEPS / MEDIAN_DEVIATION / std::f32::consts::SQRT_2
+    let size = median_size(checkers).min(median_size(difference.values));
+    // Either is made of two frames, and so deviates by √2 of what one does.
+    size / MEDIAN_DEVIATION / std::f32::consts::SQRT_2
+}
+
+fn median_size(mut values: Vec<f32>) -> f32 {
+    let middle = values.len() / 2;
+    values.select_nth_unstable_by(middle, |a, b| a.abs().total_cmp(&b.abs())).1.abs()
 }
 
 #[cfg(test)]

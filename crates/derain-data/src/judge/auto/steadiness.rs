@@ -5,14 +5,17 @@ use super::plane::Plane;
 /// Parts along the longer side of the picture.
 const PARTS: usize = 10;
 
-/// The shortest side of a part in pixels: rain leaves the median of smaller ones too unsteady.
+/// The shortest side of a part in pixels: rain leaves the level of smaller ones too unsteady.
 const LEAST_SIDE: usize = 12;
+
+/// This share of a part's pixels lies below its level. Rain mostly brightens, and even dense rain leaves so many free.
+const LEVEL: f64 = 0.2;
 
 /// A part is unsteady if its level changes by more than this many luma steps. In the densest rain, whose gusts come and go, steady
 /// parts stay below.
 const UNSTEADY: f32 = 14.0;
 
-/// The median of each part of what a frame and the candidate differ by.
+/// The level of each part of what a frame and the candidate differ by.
 pub(super) fn levels(residual: &Plane) -> Vec<f32> {
     let Plane { width, height, ref values } = *residual;
     let side = (width.max(height) / PARTS).max(LEAST_SIDE);
@@ -25,8 +28,8 @@ pub(super) fn levels(residual: &Plane) -> Vec<f32> {
         for columns in parts(width) {
             let rows = rows.clone().map(|y| &values[y * width..(y + 1) * width]);
             let mut part: Vec<f32> = rows.flat_map(|row| &row[columns.clone()]).copied().collect();
-            let middle = part.len() / 2;
-            levels.push(*part.select_nth_unstable_by(middle, f32::total_cmp).1);
+            let place = (LEVEL * part.len() as f64) as usize;
+            levels.push(*part.select_nth_unstable_by(place, f32::total_cmp).1);
         }
     }
     levels
