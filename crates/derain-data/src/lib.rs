@@ -31,6 +31,7 @@
 
 pub mod clean;
 pub mod dataset;
+mod density;
 mod durable;
 mod encode;
 mod error;
@@ -47,6 +48,7 @@ pub mod synthesis;
 mod temporary;
 
 pub use clean::{CleanImage, CleanOptions, CleanResult};
+pub use density::Density;
 pub use durable::write_durably;
 pub use encode::{check_format, encode_picture, output_format, save_picture};
 pub use error::Error;

@@ -33,6 +33,7 @@
 //! # Ok::<(), derain_data::Error>(())
 //! ```
 
+mod again;
 mod choice;
 mod options;
 mod pass;

@@ -90,6 +90,19 @@ impl Frames {
         Ok(self.spool.insert(spool))
     }
 
+    /// The bytes of one frame, which must be there.
+    pub(super) fn read(&self, index: usize) -> Result<Vec<u8>, Error> {
+        match (self.kept.get(index), &self.spool) {
+            (Some(frame), _) => Ok(frame.clone()),
+            (None, Some(spool)) => {
+                let mut frame = vec![0; self.bytes()];
+                spool.read(index - self.kept.len(), 0, &mut frame)?;
+                Ok(frame)
+            }
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+
     /// Calls `each` with the place of a band in a frame and with that band of every frame, band after band, until all is covered.
     pub(super) fn for_each_band(
         &self,

@@ -58,6 +58,7 @@ pub fn judged_clean_image(
             percentile: result.percentile,
             votes: &result.votes,
             input: &input,
+            clip: &clean,
             next,
         };
         match (judge.judge(&candidate)?, next) {

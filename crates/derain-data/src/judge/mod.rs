@@ -18,16 +18,19 @@
 //! }
 //! ```
 
+mod auto;
 mod judged;
 mod schedule;
 mod terminal;
 
 use image::RgbImage;
 
-use crate::Error;
+use crate::{CleanImage, Error};
 
+pub use crate::Density;
+pub use auto::{AutoJudge, DensityEstimate, Measures, Thresholds, estimate_density};
 pub use judged::{Judged, judged_clean_image};
-pub use schedule::{Density, Schedule};
+pub use schedule::Schedule;
 pub use terminal::TerminalJudge;
 
 /// A clean image to judge.
@@ -45,6 +48,8 @@ pub struct Candidate<'a> {
     pub votes: &'a [u64; 101],
     /// The first frame, with its rain.
     pub input: &'a RgbImage,
+    /// The frames that the image was made from.
+    pub clip: &'a CleanImage,
     /// Frames that the next image would be made from, if the video has them; `None` if the schedule ends here.
     pub next: Option<usize>,
 }

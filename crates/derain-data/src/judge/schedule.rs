@@ -1,29 +1,14 @@
 //! How many frames.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Density, Error};
 
 /// Frames that dense rain may need, by the paper.
 const MOST: usize = 300;
 
 /// With two frames the mode is the smaller value; three are the fewest of which most can agree.
 const FEWEST: usize = 3;
-
-/// How much rain is in the air.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Density {
-    /// Single streaks.
-    Sparse,
-    /// In between.
-    #[default]
-    Normal,
-    /// A downpour.
-    Dense,
-}
 
 impl Density {
     /// Frames that the paper begins with: 20, 100, 200.
@@ -33,21 +18,6 @@ impl Density {
             Self::Sparse => 20,
             Self::Normal => 100,
             Self::Dense => 200,
-        }
-    }
-}
-
-impl FromStr for Density {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        match name {
-            "sparse" => Ok(Self::Sparse),
-            "normal" => Ok(Self::Normal),
-            "dense" => Ok(Self::Dense),
-            _ => {
-                Err(Error::InvalidOption { option: "density", value: name.into(), expected: "sparse, normal or dense" })
-            }
         }
     }
 }

@@ -77,6 +77,7 @@ impl<R: BufRead, W: Write> Judge for TerminalJudge<R, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{CleanImage, CleanOptions};
     use image::Rgb;
 
     fn judge(answers: &str, next: Option<usize>) -> (Result<Verdict, Error>, String) {
@@ -89,6 +90,7 @@ mod tests {
             percentile: 37,
             votes: &[0; 101],
             input: &input,
+            clip: &CleanImage::new(CleanOptions::default()),
             next,
         };
         let mut said = Vec::new();

@@ -62,9 +62,10 @@ mod streak;
 #[cfg(test)]
 mod tests;
 
+pub use crate::Density;
 pub use backdrop::{Backdrop, RainyPicture};
 pub use layer::RainLayer;
-pub use options::{Blending, Bokeh, Density, RainOptions};
+pub use options::{Blending, Bokeh, RainOptions};
 pub use psnr::psnr;
 pub use range::RainRange;
 pub use scene::RainScene;

@@ -3,19 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::streak;
-use crate::Error;
-
-/// How densely it rains, as the paper of SPANet sorts videos.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Density {
-    /// Single streaks.
-    Sparse,
-    /// Steady rain.
-    Normal,
-    /// A downpour, with a veil.
-    Dense,
-}
+use crate::{Density, Error};
 
 /// How streaks and picture are put together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

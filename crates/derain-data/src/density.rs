@@ -1,0 +1,59 @@
+//! How much rain is in the air.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// How densely it rains, as the paper of SPANet sorts videos.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Density {
+    /// Single streaks.
+    Sparse,
+    /// Steady rain.
+    #[default]
+    Normal,
+    /// A downpour, with a veil.
+    Dense,
+}
+
+impl Density {
+    /// From the thinnest to the densest.
+    pub const ALL: [Self; 3] = [Self::Sparse, Self::Normal, Self::Dense];
+
+    /// The name on command lines and in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sparse => "sparse",
+            Self::Normal => "normal",
+            Self::Dense => "dense",
+        }
+    }
+}
+
+impl FromStr for Density {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let invalid = || Error::InvalidOption { option: "density", value: name.into(), expected: "sparse, normal or dense" };
+        Self::ALL.into_iter().find(|density| density.name() == name).ok_or_else(invalid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Density;
+
+    #[test]
+    fn names_are_the_same_everywhere() {
+        for density in Density::ALL {
+            assert_eq!(density.name().parse::<Density>().unwrap(), density);
+            assert_eq!(serde_json::to_string(&density).unwrap(), format!("\"{}\"", density.name()));
+        }
+        let error = "heavy".parse::<Density>().unwrap_err().to_string();
+        assert!(error.contains("heavy") && error.contains("sparse, normal or dense"), "{error}");
+    }
+}
