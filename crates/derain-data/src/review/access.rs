@@ -100,7 +100,8 @@ impl Gate {
         if !self.is_ours(request) {
             return Some("This page is for the machine that it runs on: use the address that the program has given.\n");
         }
-        (!self.has_token(request)).then_some("The token is missing or of another run: use the whole address that the program has given.\n")
+        (!self.has_token(request))
+            .then_some("The token is missing or of another run: use the whole address that the program has given.\n")
     }
 }
 

@@ -195,7 +195,12 @@ mod tests {
     fn files_of_others_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("verdicts");
-        for text in ["notes", "{\"video\":\"a\"}\n", "\n", "{\"video\":\"a\",\"frames\":1,\"sha256\":\"\",\"verdict\":\"no\"}\n"] {
+        for text in [
+            "notes",
+            "{\"video\":\"a\"}\n",
+            "\n",
+            "{\"video\":\"a\",\"frames\":1,\"sha256\":\"\",\"verdict\":\"no\"}\n",
+        ] {
             fs::write(&path, text).unwrap();
             let error = Log::open(&path).unwrap_err();
             assert!(matches!(error, Error::ListLine { line: 1, .. }), "{error}");

@@ -15,6 +15,7 @@ let queue = null;
 let current = null; // the candidate on the stage
 let ready = false; // its pictures can be seen, so it can be judged
 let busy = false; // a verdict is on its way
+let lost = false; // the server does not answer
 let notice = "";
 
 // Those to be judged, in the order of arrival.
@@ -24,8 +25,9 @@ function candidates() {
 }
 
 function apply(answer) {
-  if (answer.queue && (!queue || answer.queue.changes >= queue.changes)) {
+  if (answer.queue && (!queue || lost || answer.queue.changes >= queue.changes)) {
     queue = answer.queue;
+    lost = false;
     const all = candidates();
     const still = current && all.find((candidate) => candidate.revision === current.revision);
     if (still) drawAll(all);
@@ -86,6 +88,8 @@ function drawAll(all) {
 }
 
 function lose(words) {
+  if (lost) return;
+  lost = true;
   const over = queue && queue.videos.length > 0 && countFinished(queue.videos) === queue.videos.length;
   const ended = over ? emptyWords() : "The program that served this page has ended.\nVerdicts given so far are kept.";
   current = null;
@@ -98,17 +102,17 @@ function lose(words) {
 
 function choose(index) {
   const candidate = candidates().find((candidate) => candidate.video === index);
-  if (candidate && candidate.revision !== current?.revision && !busy) {
+  if (candidate && !lost && candidate.revision !== current?.revision && !busy) {
     notice = "";
     select(candidate);
   }
 }
 
 // The next waiting candidate, or the one before.
-function step(by) {
+function step(way) {
   const all = candidates();
   const place = all.findIndex((candidate) => candidate.revision === current?.revision);
-  if (all.length > 1) choose(all[(place + by + all.length) % all.length].video);
+  if (all.length > 1) choose(all[(place + way + all.length) % all.length].video);
 }
 
 async function judge(verdict, reason) {
@@ -223,11 +227,8 @@ stage.whenZoomed((percent) => { by("zoom").textContent = `${percent} %`; });
 setMode("flicker");
 while (true) {
   if (!busy) {
-    const answer = await readQueue(queue?.changes);
-    if (!busy) {
-      if (answer.queue || answer.gone === undefined || answer.gone) apply(answer);
-      else lose(answer.gone);
-    }
+    const answer = await readQueue(lost ? undefined : queue?.changes);
+    if (!busy) apply(answer);
   }
   await new Promise((resolve) => setTimeout(resolve, pause));
 }
