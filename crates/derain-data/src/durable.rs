@@ -102,7 +102,7 @@ fn write_synced(temporary: &Path, bytes: &[u8], replaced: Option<&Metadata>) -> 
 }
 
 /// Makes the new name itself survive a power cut.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Only Unix opens folders as files; elsewhere the rename is all there is.
     if !cfg!(unix) {
         return Ok(());

@@ -1,6 +1,7 @@
 //! The crate's error type.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use derain_metrics::pairing::{Problem, Role};
@@ -461,6 +462,28 @@ pub enum Error {
     NoVerdict {
         /// The video's name.
         video: String,
+    },
+    /// The review page was shut down while, or before, a person was asked.
+    #[error("no verdict on {video}: the review was shut down; start again to go on, earlier verdicts are kept")]
+    ReviewEnded {
+        /// The video's name.
+        video: String,
+    },
+    /// Another program keeps its verdicts in the same file.
+    #[error("another review is using {}: end it, or choose another file for verdicts", path.display())]
+    ReviewInUse {
+        /// The file of verdicts.
+        path: PathBuf,
+    },
+    /// The review page cannot be served.
+    #[error("cannot {action} for the review page at {address}")]
+    ReviewServer {
+        /// What was tried.
+        action: &'static str,
+        /// Where the page was to be.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
     },
     /// A file of JSON is not what it should be.
     #[error("{} is damaged or not of this version", path.display())]

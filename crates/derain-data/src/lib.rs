@@ -11,6 +11,7 @@
 //! | [`open_frames`] | reads the frames of a folder, a `.y4m` file or, with the feature `video`, a video |
 //! | [`dataset`] | pairs of pictures: readers, augmentation, prefetching loader, building a set from rain videos |
 //! | [`judge`] | accepting or rejecting clean images, with more frames on demand |
+//! | `review` | a web page on which a person judges, with the feature `review` |
 //! | [`CleanImage`] | the clean picture of a still scene from the frames of a rain video |
 //! | [`synthesis`] | rain over clean pictures, single or as video, with the truth known |
 //!
@@ -44,6 +45,8 @@ mod netpbm;
 mod orphans;
 mod png_exif;
 mod register;
+#[cfg(feature = "review")]
+pub mod review;
 pub mod synthesis;
 mod temporary;
 

@@ -1,0 +1,453 @@
+//! The server, spoken to as a browser would, and as nobody should.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use image::{Rgb, RgbImage};
+use serde_json::{Value, json};
+
+use super::{ReviewOptions, ReviewServer, WebJudge};
+use crate::Error;
+use crate::judge::{Candidate, Density, Judge, Verdict};
+
+/// No test waits longer for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    fn has(&self, header: &str) -> bool {
+        self.head.to_lowercase().contains(&header.to_lowercase())
+    }
+}
+
+/// Sends a request with these header lines and nothing else.
+fn ask(server: &ReviewServer, line: &str, headers: &[String], body: &str) -> Answer {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let length = body.len();
+    write!(stream, "{line} HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    Answer { status: head[9..12].parse().unwrap(), head, body: bytes[end + 4..].to_vec() }
+}
+
+fn token(server: &ReviewServer) -> &str {
+    server.url().rsplit_once('=').unwrap().1
+}
+
+fn host(server: &ReviewServer) -> String {
+    format!("Host: {}", server.address())
+}
+
+fn header(server: &ReviewServer) -> String {
+    format!("X-Review-Token: {}", token(server))
+}
+
+fn get(server: &ReviewServer, path: &str) -> Answer {
+    ask(server, &format!("GET {path}"), &[host(server), header(server)], "")
+}
+
+fn post(server: &ReviewServer, body: &Value) -> Answer {
+    ask(server, "POST /verdict", &[host(server), header(server)], &body.to_string())
+}
+
+fn say(server: &ReviewServer, video: usize, revision: u64, verdict: &str) -> Answer {
+    post(server, &json!({"video": video, "revision": revision, "verdict": verdict}))
+}
+
+fn start(folder: &Path) -> ReviewServer {
+    ReviewServer::start(&folder.join("verdicts.jsonl"), &ReviewOptions::default()).unwrap()
+}
+
+/// Judges in a thread of its own a picture of one level.
+fn judge(
+    mut judge: WebJudge,
+    video: &'static str,
+    frames: usize,
+    next: Option<usize>,
+    size: (u32, u32),
+    level: u8,
+) -> JoinHandle<Result<Verdict, Error>> {
+    thread::spawn(move || {
+        let (image, input) = (RgbImage::from_pixel(size.0, size.1, Rgb([level; 3])), RgbImage::new(size.0, size.1));
+        let mut votes = [0; 101];
+        votes[37] = 9;
+        let candidate = Candidate { video, frames, image: &image, percentile: 37, votes: &votes, input: &input, next };
+        judge.judge(&candidate)
+    })
+}
+
+/// The queue once so many candidates are shown.
+fn wait_for(server: &ReviewServer, shown: usize) -> Value {
+    for _ in 0..PATIENCE.as_millis() / 5 {
+        let state = get(server, "/state").json();
+        if state["videos"].as_array().unwrap().iter().filter(|video| video["stage"] == "shown").count() == shown {
+            return state;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("never were {shown} candidates shown");
+}
+
+#[test]
+fn a_candidate_is_shown_and_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let judge = judge(server.judge().with_density(Density::Dense), "street", 200, Some(210), (5, 3), 77);
+    let state = wait_for(&server, 1);
+    let video = &state["videos"][0];
+    assert_eq!((&video["name"], &video["frames"]), (&json!("street"), &json!(200)));
+    let facts = &video["candidate"];
+    assert_eq!(facts["revision"], 1);
+    assert_eq!((&facts["percentile"], &facts["next"], &facts["density"]), (&json!(37), &json!(210), &json!("dense")));
+    assert_eq!((&facts["width"], &facts["height"], &facts["votes"][37]), (&json!(5), &json!(3), &json!(9)));
+    let clean = get(&server, "/picture/0/1/clean");
+    assert!(clean.has("content-type: image/png") && clean.has("cache-control: no-store"));
+    let clean = image::load_from_memory(&clean.body).unwrap().into_rgb8();
+    assert_eq!(clean, RgbImage::from_pixel(5, 3, Rgb([77; 3])));
+    let input = image::load_from_memory(&get(&server, "/picture/0/1/input").body).unwrap().into_rgb8();
+    assert_eq!(input, RgbImage::new(5, 3));
+
+    let since = format!("/state?since={}", state["changes"]);
+    assert_eq!(get(&server, &since).status, 204);
+    let answer = say(&server, 0, 1, "accept");
+    assert_eq!((answer.status, &answer.json()["videos"][0]["stage"]), (200, &json!("accepted")));
+    assert_eq!(judge.join().unwrap().unwrap(), Verdict::Accept);
+    assert_eq!(get(&server, &since).status, 200);
+    assert_eq!(get(&server, "/picture/0/1/clean").status, 404, "memory is given back");
+}
+
+#[test]
+fn more_frames_and_a_rejection_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let first = judge(server.judge(), "street", 20, Some(30), (1, 1), 1);
+    wait_for(&server, 1);
+    let answer = say(&server, 0, 1, "more_frames").json();
+    assert_eq!(
+        answer["videos"][0],
+        json!({"name": "street", "stage": "computing", "frames": 30, "reason": null, "candidate": null})
+    );
+    assert_eq!(first.join().unwrap().unwrap(), Verdict::MoreFrames);
+
+    let last = judge(server.judge(), "street", 30, None, (1, 1), 2);
+    assert_eq!(wait_for(&server, 1)["videos"][0]["candidate"]["revision"], 2);
+    assert_eq!(say(&server, 0, 2, "more_frames").status, 400, "there are no more");
+    let reason = "ein \"Auto\" \u{1f697}\n";
+    let body = json!({"video": 0, "revision": 2, "verdict": "reject", "reason": reason});
+    assert_eq!(post(&server, &body).json()["videos"][0]["reason"], reason);
+    assert_eq!(last.join().unwrap().unwrap(), Verdict::Reject { reason: reason.into() });
+}
+
+#[test]
+fn a_verdict_on_what_is_no_longer_there_is_a_conflict() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    assert_eq!(say(&server, 0, 1, "accept").status, 409);
+    let first = judge(server.judge(), "street", 20, Some(30), (1, 1), 1);
+    wait_for(&server, 1);
+    assert_eq!(say(&server, 0, 2, "accept").status, 409);
+    assert_eq!(say(&server, 1, 1, "accept").status, 409);
+    assert_eq!(say(&server, 0, 1, "more_frames").status, 200);
+    first.join().unwrap().unwrap();
+    // Another tab still shows the first candidate.
+    let second = judge(server.judge(), "street", 30, None, (1, 1), 2);
+    wait_for(&server, 1);
+    assert_eq!(say(&server, 0, 1, "accept").status, 409);
+    assert_eq!(say(&server, 0, 2, "accept").status, 200);
+    assert_eq!(say(&server, 0, 2, "reject").status, 409);
+    assert_eq!(second.join().unwrap().unwrap(), Verdict::Accept);
+    let log = fs::read_to_string(folder.path().join("verdicts.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 2);
+}
+
+#[test]
+fn many_wait_at_once_in_order_of_arrival() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    for name in ["a", "b", "c"] {
+        server.expect(name);
+    }
+    server.computing("b");
+    server.failed("c", "it moves");
+    let stages = |state: &Value| -> Vec<String> {
+        state["videos"].as_array().unwrap().iter().map(|video| video["stage"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(stages(&get(&server, "/state").json()), ["waiting", "computing", "failed"]);
+    let b = judge(server.judge(), "b", 20, Some(30), (2, 2), 1);
+    wait_for(&server, 1);
+    let a = judge(server.judge(), "a", 20, Some(30), (2, 2), 1);
+    wait_for(&server, 2);
+    // The same name a second time does not push the first one out.
+    let twin = judge(server.judge(), "a", 30, Some(50), (2, 2), 1);
+    let state = wait_for(&server, 3);
+    server.computing("a");
+    let revisions: Vec<_> = state["videos"].as_array().unwrap().iter().map(|v| &v["candidate"]["revision"]).collect();
+    assert_eq!(revisions, [&json!(2), &json!(1), &Value::Null, &json!(3)]);
+    for (video, revision, verdict) in [(3, 3, "more_frames"), (0, 2, "accept"), (1, 1, "reject")] {
+        assert_eq!(say(&server, video, revision, verdict).status, 200);
+    }
+    let verdicts = [a, b, twin].map(|judge| judge.join().unwrap().unwrap());
+    assert_eq!(verdicts, [Verdict::Accept, Verdict::Reject { reason: String::new() }, Verdict::MoreFrames]);
+}
+
+#[test]
+fn who_has_no_token_gets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let waiting = judge(server.judge(), "street", 20, None, (1, 1), 1);
+    wait_for(&server, 1);
+    let (good, port) = (token(&server), server.address().port());
+    let mut wrong = good.to_owned();
+    let last = if wrong.pop() == Some('0') { '1' } else { '0' };
+    wrong.push(last);
+    let longer = format!("{good}0");
+    for bad in [&wrong, &longer, &good[1..], ""] {
+        for path in ["/", "/state", "/page.js", "/picture/0/1/clean", "/nothing"] {
+            for headers in [
+                vec![],
+                vec![format!("X-Review-Token: {bad}")],
+                vec![format!("Cookie: review-{port}={bad}")],
+                vec![format!("Cookie: review-1={good}")],
+            ] {
+                let headers = [vec![host(&server)], headers].concat();
+                let answer = ask(&server, &format!("GET {path}?token={bad}"), &headers, "");
+                assert_eq!(answer.status, 403, "{path} {headers:?}");
+                assert!(!answer.has("set-cookie"));
+            }
+        }
+    }
+    // The token in the address opens the page and nothing else; a change wants it in a header.
+    assert_eq!(ask(&server, &format!("GET /state?token={good}"), &[host(&server)], "").status, 403);
+    let body = json!({"video": 0, "revision": 1, "verdict": "accept"}).to_string();
+    let cookie = format!("Cookie: review-{port}={good}");
+    for line in ["POST /verdict".to_owned(), format!("POST /verdict?token={good}"), format!("POST /?token={good}")] {
+        assert_eq!(ask(&server, &line, &[host(&server), cookie.clone()], &body).status, 403);
+    }
+    assert_eq!(
+        ask(&server, "GET /state", &[host(&server), format!("Cookie: a=b; review-{port}={good}")], "").status,
+        200
+    );
+    server.shutdown();
+    assert!(waiting.join().unwrap().is_err());
+}
+
+#[test]
+fn the_page_brings_its_cookie_and_its_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let path = server.url().split_once(&server.address().to_string()).unwrap().1;
+    let page = ask(&server, &format!("GET {path}"), &[host(&server)], "");
+    assert_eq!(page.status, 200);
+    let cookie = format!("set-cookie: review-{}={}; ", server.address().port(), token(&server));
+    assert!(page.has(&cookie) && page.has("httponly; samesite=strict"), "{}", page.head);
+    for wanted in
+        ["content-security-policy: default-src 'none';", "cache-control: no-store", "x-content-type-options: nosniff"]
+    {
+        assert!(page.has(wanted), "{}", page.head);
+    }
+    let html = String::from_utf8(page.body).unwrap();
+    assert!(html.contains(&format!("content=\"{}\"", token(&server))) && !html.contains("{{"));
+    // Everything that the page and its modules name is there, and nothing lies elsewhere.
+    for path in ["/page.css", "/page.js", "/stage.js", "/panels.js", "/server.js"] {
+        let answer = get(&server, path);
+        assert_eq!(answer.status, 200, "{path}");
+        let text = String::from_utf8(answer.body).unwrap().replace("http://www.w3.org/2000/svg", "");
+        assert!(!text.contains("http") || path == "/page.css" && !text.contains("url("), "{path}");
+    }
+    assert!(!format!("{server:?}").contains(token(&server)));
+}
+
+#[test]
+fn foreign_hosts_and_origins_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = vec!["Workstation:8080".to_owned()];
+    let options = ReviewOptions { hosts, ..ReviewOptions::default() };
+    let server = ReviewServer::start(&folder.path().join("v"), &options).unwrap();
+    let port = server.address().port();
+    let status = |headers: &[String]| ask(&server, "GET /state", &[&[header(&server)], headers].concat(), "").status;
+    for name in [format!("127.0.0.1:{port}"), format!("LocalHost:{port}"), "workstation:8080".into()] {
+        assert_eq!(status(&[format!("Host: {name}")]), 200, "{name}");
+        assert_eq!(status(&[host(&server), format!("Origin: http://{name}")]), 200, "{name}");
+    }
+    for name in
+        ["evil.example".into(), format!("evil.example:{port}"), "127.0.0.1".into(), "127.0.0.1:1".into(), String::new()]
+    {
+        assert_eq!(status(&[format!("Host: {name}")]), 403, "{name}");
+        assert_eq!(status(&[host(&server), format!("Origin: http://{name}")]), 403, "{name}");
+    }
+    for origin in ["null", "https://127.0.0.1", "file://"] {
+        assert_eq!(status(&[host(&server), format!("Origin: {origin}")]), 403, "{origin}");
+    }
+    assert_eq!(status(&[host(&server), format!("Origin: https://127.0.0.1:{port}")]), 403);
+    assert_eq!(status(&[host(&server), "Host: evil.example".into()]), 403);
+    assert_ne!(status(&[]), 200);
+    let absolute = ask(&server, "GET http://evil.example/state", &[host(&server), header(&server)], "");
+    assert_eq!(absolute.status, 403);
+}
+
+#[test]
+fn no_path_leads_to_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let waiting = judge(server.judge(), "street", 20, None, (1, 1), 1);
+    wait_for(&server, 1);
+    for path in [
+        "/favicon.ico",
+        "/verdicts.jsonl",
+        "/../verdicts.jsonl",
+        "/..",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "//etc/passwd",
+        "/picture",
+        "/picture/0/1",
+        "/picture/0/1/..",
+        "/picture/0/1/%2e%2e",
+        "/picture/0/1/%2Fetc%2Fpasswd",
+        "/picture/0/1/secret",
+        "/picture/0/2/clean",
+        "/picture/1/1/clean",
+        "/picture/-1/1/clean",
+        "/picture/0/18446744073709551616/clean",
+        "/picture/a/b/clean",
+        "/picture/../../etc/passwd",
+        "/page/page.html",
+    ] {
+        assert_eq!(get(&server, path).status, 404, "{path}");
+    }
+    assert_eq!(get(&server, "/verdict").status, 405);
+    assert_eq!(get(&server, "/picture/0/1/clean").status, 200);
+    drop(server);
+    assert!(waiting.join().unwrap().is_err());
+}
+
+#[test]
+fn nonsense_is_no_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let waiting = judge(server.judge(), "street", 20, None, (1, 1), 1);
+    wait_for(&server, 1);
+    for body in [
+        json!(null),
+        json!({}),
+        json!({"video": 0, "revision": 1}),
+        json!({"video": 0, "revision": 1, "verdict": "perhaps"}),
+        json!({"video": -1, "revision": 1, "verdict": "accept"}),
+        json!({"video": 0, "revision": 1, "verdict": "accept", "path": "/etc/passwd"}),
+    ] {
+        assert_eq!(post(&server, &body).status, 400, "{body}");
+    }
+    let long = json!({"video": 0, "revision": 1, "verdict": "reject", "reason": "x".repeat(20_000)});
+    assert_eq!(post(&server, &long).status, 413);
+    assert_eq!(get(&server, "/state").json()["videos"][0]["stage"], "shown");
+    drop(server);
+    assert!(waiting.join().unwrap().is_err());
+    assert_eq!(fs::read(folder.path().join("verdicts.jsonl")).unwrap(), b"");
+}
+
+#[test]
+fn nobody_judges_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("verdicts.jsonl");
+    let server = start(folder.path());
+    for (index, (video, verdict)) in [("a", "accept"), ("b", "more_frames"), ("c", "reject")].into_iter().enumerate() {
+        let judge = judge(server.judge(), video, 20, Some(30), (3, 2), 5);
+        wait_for(&server, 1);
+        assert_eq!(say(&server, index, index as u64 + 1, verdict).status, 200);
+        judge.join().unwrap().unwrap();
+        // On disk although the server is still at work.
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), index + 1);
+    }
+    drop(server);
+    // What a kill in the middle of the next line leaves.
+    let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(b"{\"video\":\"d\",\"frames\":20,\"sha2").unwrap();
+    drop(file);
+
+    let server = start(folder.path());
+    let again = |video, frames, next, level| judge(server.judge(), video, frames, next, (3, 2), level);
+    assert_eq!(again("a", 20, Some(30), 5).join().unwrap().unwrap(), Verdict::Accept);
+    assert_eq!(again("b", 20, Some(30), 5).join().unwrap().unwrap(), Verdict::MoreFrames);
+    assert_eq!(again("c", 20, Some(30), 5).join().unwrap().unwrap(), Verdict::Reject { reason: String::new() });
+    let state = get(&server, "/state").json();
+    let stages: Vec<_> = state["videos"].as_array().unwrap().iter().map(|video| &video["stage"]).collect();
+    assert_eq!(stages, ["accepted", "computing", "rejected"]);
+    // Other frames, another picture or name, and a wish for more that cannot be had are asked anew.
+    let asked = [again("a", 30, None, 5), again("b", 20, None, 5), again("c", 20, None, 6), again("d", 20, None, 5)];
+    wait_for(&server, asked.len());
+    drop(server);
+    for judge in asked {
+        let error = judge.join().unwrap().unwrap_err();
+        assert!(matches!(error, Error::ReviewEnded { .. }), "{error}");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn shutting_down_ends_the_waiting_and_the_connections() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let late = server.judge();
+    let waiting = [judge(late.clone(), "a", 20, None, (1, 1), 1), judge(late.clone(), "b", 20, None, (1, 1), 1)];
+    wait_for(&server, 2);
+    // Half a request must not keep the server.
+    let mut half = TcpStream::connect(server.address()).unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
+    let address = server.address();
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        server.shutdown();
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(PATIENCE).unwrap();
+    for judge in waiting {
+        assert!(judge.join().unwrap().unwrap_err().to_string().contains("start again to go on"));
+    }
+    assert!(judge(late, "c", 20, None, (1, 1), 1).join().unwrap().is_err());
+    assert!(TcpStream::connect(address).is_err());
+    let _ = start(folder.path());
+}
+
+#[test]
+fn what_cannot_be_compared_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let mut judge = server.judge();
+    let mut sizes = |image: (u32, u32), input: (u32, u32)| {
+        let (image, input) = (RgbImage::new(image.0, image.1), RgbImage::new(input.0, input.1));
+        let votes = &[0; 101];
+        let candidate =
+            Candidate { video: "v", frames: 3, image: &image, percentile: 0, votes, input: &input, next: None };
+        judge.judge(&candidate).unwrap_err()
+    };
+    assert!(matches!(sizes((0, 4), (0, 4)), Error::NoPixels { width: 0, height: 4 }));
+    assert!(matches!(sizes((3, 4), (4, 3)), Error::SizesDiffer { .. }));
+}
+
+#[test]
+fn an_address_in_use_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let options = ReviewOptions { address: server.address(), ..ReviewOptions::default() };
+    let error = ReviewServer::start(&folder.path().join("other"), &options).unwrap_err();
+    assert!(matches!(error, Error::ReviewServer { .. }) && error.to_string().contains("127.0.0.1"), "{error}");
+    let error = ReviewServer::start(&folder.path().join("verdicts.jsonl"), &ReviewOptions::default()).unwrap_err();
+    assert!(matches!(error, Error::ReviewInUse { .. }), "{error}");
+}
