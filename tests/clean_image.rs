@@ -104,7 +104,7 @@ fn what_cannot_be_done_is_refused_and_nothing_is_written() {
     let bench = Bench::new();
     fs::write(bench.path("note.txt"), "kept").unwrap();
     for (arguments, reason) in [
-        ("-i frames -o clean.png --judge auto", "no judges yet"),
+        ("-i frames -o clean.png --judge auto --mode-image mode.png", "--mode-image is there without --judge"),
         ("-i missing -o clean.png", "cannot read missing"),
         ("-i frames -o frames/clean.png", "lies in the input folder"),
         ("-i frames -o clean.png --votes-plot clean.png", "is named for two outputs"),

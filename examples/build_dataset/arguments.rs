@@ -76,8 +76,12 @@ pub(crate) enum JudgeName {
     /// Every clean image is accepted.
     #[default]
     None,
-    /// A person.
+    /// A person at the terminal.
     Terminal,
+    /// A person in a local web page.
+    Web,
+    /// Measurements.
+    Auto,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, Default)]
@@ -107,6 +111,11 @@ impl Arguments {
             schedule: Schedule::for_density(self.density),
             ..BuildOptions::default()
         }
+    }
+
+    #[cfg(feature = "review")]
+    pub(crate) fn density(&self) -> Density {
+        self.density
     }
 
     pub(crate) fn resume(&self) -> Resume {

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use derain::data;
 use derain::data::dataset::{BuildReport, RecordedVerdict, Split, build_dataset};
-use derain::data::judge::{AcceptAll, Judge, TerminalJudge};
+use derain::data::judge::{AcceptAll, AutoJudge, Judge, TerminalJudge};
 use indicatif::ProgressBar;
 use tracing_subscriber::EnvFilter;
 
@@ -46,6 +46,8 @@ fn build(arguments: &Arguments) -> Result<BuildReport> {
     let review = arguments.review.as_deref().unwrap_or(temporary.path());
     let (mut judge, bar): (Box<dyn Judge>, _) = match arguments.judge {
         JudgeName::None => (Box::new(AcceptAll), ProgressBar::new(0)),
+        JudgeName::Auto => (Box::new(AutoJudge::default()), ProgressBar::new(0)),
+        JudgeName::Web => return build_with_page(arguments),
         JudgeName::Terminal => {
             (Box::new(TerminalJudge::new(io::stdin().lock(), io::stderr(), review)), ProgressBar::hidden())
         }
@@ -60,6 +62,27 @@ fn build(arguments: &Arguments) -> Result<BuildReport> {
         &mut |event| progress.event(event),
     )?;
     Ok(report)
+}
+
+/// Asks on a page that only this machine can reach; verdicts stay in a file beside the data set.
+#[cfg(feature = "review")]
+fn build_with_page(arguments: &Arguments) -> Result<BuildReport> {
+    use derain::data::dataset::BuildEvent;
+    use derain::data::review::{ReviewOptions, ReviewServer};
+
+    let mut verdicts = arguments.output.clone().into_os_string();
+    verdicts.push(".verdicts.jsonl");
+    let server = ReviewServer::start(verdicts.as_ref(), &ReviewOptions::default())?;
+    writeln!(io::stderr(), "judge the clean images at {}", server.url())?;
+    let mut judge = server.judge().with_density(arguments.density());
+    let (options, resume) = (arguments.options(), arguments.resume());
+    let mut observe = |event: BuildEvent<'_>| server.observe(&event);
+    Ok(build_dataset(&arguments.input, &arguments.output, &options, resume, &mut judge, &mut observe)?)
+}
+
+#[cfg(not(feature = "review"))]
+fn build_with_page(_: &Arguments) -> Result<BuildReport> {
+    anyhow::bail!("the review page is a feature: cargo run --release --features review --example build_dataset -- …")
 }
 
 /// Says what the data set holds and which videos failed.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use derain::data::judge::Density;
 use derain::data::{Camera, MotionModel, MotionOptions};
 use serde::Serialize;
 
@@ -24,9 +25,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,
 
-    /// How heavy the rain is: sparse takes 20 frames, normal 100, dense 200.
+    /// How heavy the rain is: sparse takes 20 frames, normal 100, dense 200. Without, a judge's first number is measured from the clip.
     #[arg(long, value_enum, value_name = "DENSITY")]
-    pub(crate) density: Option<Density>,
+    pub(crate) density: Option<DensityName>,
 
     /// Takes this percentile, 0 to 100, whatever the votes.
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -34,7 +35,7 @@ pub(crate) struct Arguments {
 
     /// Who looks at the clean image and asks for more frames if it is not clean.
     #[arg(long, value_enum, default_value_t, value_name = "JUDGE")]
-    pub(crate) judge: Judge,
+    pub(crate) judge: JudgeName,
 
     /// What the camera did. A clip that moves although the camera should be still is refused.
     #[arg(long, value_enum, default_value_t, value_name = "CAMERA")]
@@ -73,34 +74,33 @@ impl Arguments {
     /// How many frames are asked for.
     pub(crate) fn wanted(&self) -> Option<usize> {
         let frames = self.frames.map(|frames| usize::try_from(frames).unwrap_or(usize::MAX));
-        frames.or(self.density.map(Density::frames))
+        frames.or(self.density.map(|density| density.as_library().frames()))
     }
 }
 
 /// How heavy rain is.
 #[derive(ValueEnum, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Density {
+pub(crate) enum DensityName {
     Sparse,
     Normal,
     Dense,
 }
 
-impl Density {
-    /// Frames to begin with, as in the paper, section 3.
-    fn frames(self) -> usize {
+impl DensityName {
+    pub(crate) fn as_library(self) -> Density {
         match self {
-            Self::Sparse => 20,
-            Self::Normal => 100,
-            Self::Dense => 200,
+            Self::Sparse => Density::Sparse,
+            Self::Normal => Density::Normal,
+            Self::Dense => Density::Dense,
         }
     }
 }
 
 #[derive(ValueEnum, Serialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Judge {
-    /// Measures how the estimate still changes.
+pub(crate) enum JudgeName {
+    /// Measures what rain is left and how the estimate still changes.
     Auto,
     /// Asks at the terminal.
     Terminal,

@@ -3,18 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use derain::data;
 
-use crate::arguments::{Arguments, Judge};
+use crate::arguments::{Arguments, JudgeName};
 use crate::paths::{file_id, is_folder, resolve};
 
 /// Fails if something that is asked for cannot be done.
 pub(crate) fn check(arguments: &Arguments) -> Result<()> {
-    if arguments.judge != Judge::None {
-        bail!(
-            "this version has no judges yet: leave --judge out, look at the result, and give more --frames if it is not clean"
-        );
+    if arguments.judge != JudgeName::None {
+        ensure!(arguments.mode_image.is_none(), "--mode-image is there without --judge only");
     }
     let input = &arguments.input;
     let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.display()))?;

@@ -16,6 +16,11 @@ impl Progress {
         }
     }
 
+    /// Nothing is shown.
+    pub(crate) fn hidden() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
     /// For the clean image itself.
     pub(crate) fn computing() -> Self {
         Self::bar(STEPS, "{wide_bar} clean image, {eta} left")

@@ -1,9 +1,10 @@
 //! What was done, as JSON.
 
 use derain::data::CleanResult;
+use derain::data::judge::Density;
 use serde::Serialize;
 
-use crate::arguments::{Density, Judge};
+use crate::arguments::JudgeName;
 
 #[derive(Serialize, Debug)]
 pub(crate) struct Report<'a> {
@@ -12,9 +13,9 @@ pub(crate) struct Report<'a> {
     pub(crate) percentile: u8,
     pub(crate) votes: &'a [u64],
     pub(crate) mode_ranges: Ranges<'a>,
-    /// As asked for; null if it was left out.
+    /// As asked for or, with a judge, measured; null if it was left out.
     pub(crate) density: Option<Density>,
-    pub(crate) judge: Judge,
+    pub(crate) judge: JudgeName,
     /// The clean image alone, with taking the frames in.
     pub(crate) seconds: f64,
     /// Reading and decoding the frames.

@@ -5,31 +5,54 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use derain::data::{self, CleanImage, CleanOptions, FrameOptions, Picture, clean, open_frames, steady};
+use derain::data::judge::Density;
+use derain::data::{self, CleanImage, CleanOptions, CleanResult, FrameOptions, Picture, clean, open_frames, steady};
 use image::{DynamicImage, RgbImage};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, JudgeName};
+use crate::judged::{self, Accepted};
 use crate::plan;
 use crate::progress::Progress;
 use crate::report::{Ranges, Report};
 
+/// A clean image and what it took.
+struct Made {
+    clean: CleanResult,
+    mode_image: Option<RgbImage>,
+    density: Option<Density>,
+    decoding: Duration,
+    computing: Duration,
+}
+
 /// Does what the arguments ask for. After an error, files that were there are as they were.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     plan::check(arguments)?;
-    let (mut clean, decoding, pushing) = read(arguments)?;
-    let begun = Instant::now();
-    let progress = Progress::computing();
-    let result = clean.result_with_progress(&|share| progress.share(share))?;
-    drop(progress);
-    let seconds = (pushing + begun.elapsed()).as_secs_f64();
+    let mut options = CleanOptions::default();
+    options.percentile = arguments.percentile;
+    options.max_memory = arguments.max_memory;
+    options.spool_folder = Some(plan::spool_folder(arguments)?);
+    let made = match arguments.judge {
+        JudgeName::None => unjudged(arguments, options)?,
+        _ => {
+            let begun = Instant::now();
+            let Accepted { clean, density, decoding } = judged::make(arguments, &options)?;
+            let computing = begun.elapsed().saturating_sub(decoding);
+            Made { clean, mode_image: None, density: Some(density), decoding, computing }
+        }
+    };
+    write_all(arguments, made)
+}
 
+fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
+    let Made { clean: result, mode_image, density, decoding, computing } = made;
+    let seconds = computing.as_secs_f64();
     // Everything is encoded before anything is written; the clean image comes last.
     let mut files: Vec<(&Path, Vec<u8>)> = Vec::new();
     if let Some(path) = &arguments.votes_plot {
         files.push((path, encode(path, clean::plot(&result))?));
     }
-    if let Some(path) = &arguments.mode_image {
-        files.push((path, encode(path, clean.mode_image()?)?));
+    if let (Some(path), Some(image)) = (&arguments.mode_image, mode_image) {
+        files.push((path, encode(path, image)?));
     }
     if let Some(path) = &arguments.json {
         let report = Report {
@@ -37,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             percentile: result.percentile,
             votes: &result.votes,
             mode_ranges: Ranges::of(&result),
-            density: arguments.density,
+            density,
             judge: arguments.judge,
             seconds,
             decoding_seconds: decoding.as_secs_f64(),
@@ -59,37 +82,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// All frames that are asked for, and the time that decoding them and taking them in took.
-fn read(arguments: &Arguments) -> Result<(CleanImage, Duration, Duration)> {
-    let options = FrameOptions {
+/// The clean image of all frames that are asked for.
+fn unjudged(arguments: &Arguments, mut options: CleanOptions) -> Result<Made> {
+    let frames = FrameOptions {
         start: usize::try_from(arguments.start).unwrap_or(usize::MAX),
         stride: usize::try_from(arguments.stride).unwrap_or(usize::MAX),
         length: arguments.wanted(),
     };
-    let mut source = steady(open_frames(&arguments.input, &options)?, &arguments.camera.as_library())?;
-    let mut clean_options = CleanOptions::default();
-    clean_options.percentile = arguments.percentile;
-    clean_options.max_memory = arguments.max_memory;
-    clean_options.spool_folder = Some(plan::spool_folder(arguments)?);
-    clean_options.expected_frames = source.expected();
-    let mut clean = CleanImage::new(clean_options);
+    let mut source = steady(open_frames(&arguments.input, &frames)?, &arguments.camera.as_library())?;
+    options.expected_frames = source.expected();
+    let mut clean = CleanImage::new(options);
 
     let progress = Progress::reading(source.expected());
-    let (mut decoding, mut pushing) = (Duration::ZERO, Duration::ZERO);
+    let (mut decoding, mut computing) = (Duration::ZERO, Duration::ZERO);
     loop {
         let begun = Instant::now();
         let Some(frame) = source.next_frame()? else { break };
         decoding += begun.elapsed();
         let begun = Instant::now();
         clean.push_owned(frame)?;
-        pushing += begun.elapsed();
+        computing += begun.elapsed();
         progress.frame();
     }
     drop(progress);
     if let Some(wanted) = arguments.wanted().filter(|&wanted| clean.frames() < wanted) {
         tracing::warn!("{} has only {} of the {wanted} frames asked for", arguments.input.display(), clean.frames());
     }
-    Ok((clean, decoding, pushing))
+
+    let begun = Instant::now();
+    let progress = Progress::computing();
+    let result = clean.result_with_progress(&|share| progress.share(share))?;
+    drop(progress);
+    computing += begun.elapsed();
+    let mode_image = arguments.mode_image.as_ref().map(|_| clean.mode_image()).transpose()?;
+    let density = arguments.density.map(|density| density.as_library());
+    Ok(Made { clean: result, mode_image, density, decoding, computing })
 }
 
 fn encode(path: &PathBuf, image: RgbImage) -> Result<Vec<u8>> {

@@ -45,7 +45,8 @@ impl Thresholds {
         }
         if measures.unsteady > self.unsteady {
             let share = 100.0 * measures.unsteady;
-            let reason = format!("{share:.0}% of the picture changes its brightness: the light flickers or large things move");
+            let reason =
+                format!("{share:.0}% of the picture changes its brightness: the light flickers or large things move");
             return Verdict::Reject { reason };
         }
         match self.fault(measures) {
