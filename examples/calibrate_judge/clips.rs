@@ -4,9 +4,9 @@ use std::slice;
 
 use anyhow::Result;
 use derain::data::judge::{Density, DensityEstimate, Measures, estimate_density};
-use derain::data::synthesis::{Backdrop, Bokeh, RainOptions, RainScene, psnr};
+use derain::data::synthesis::{Backdrop, Bokeh, RainOptions, RainScene};
 use derain::data::{CleanImage, CleanOptions, Error, FrameSource};
-use image::{RgbImage, imageops};
+use image::{Rgb, RgbImage, imageops};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde::Serialize;
@@ -17,10 +17,10 @@ const COUNTS: [usize; 9] = [4, 7, 10, 14, 20, 30, 50, 70, 100];
 /// Pictures are cut to this size, so that a clip takes less than a second.
 const SIZE: (u32, u32) = (240, 160);
 
-/// A clean image has at least this PSNR against the truth.
+/// A clean image has at least this PSNR against the truth, in the luma of each pixel and its neighbours: noise is not rain.
 const CLEAN_PSNR: f64 = 40.0;
 
-/// A pixel shows rain if the mean of it and its neighbours is off by more than these 8-bit steps.
+/// A pixel shows rain if it and its neighbours are off by more than these 8-bit steps of luma.
 const VISIBLE: f32 = 8.0;
 
 /// A clean image shows rain in at most this share of its pixels, one short streak.
@@ -71,11 +71,10 @@ pub(crate) fn make(name: String, picture: &RgbImage, density: Density, seed: u64
         }
         let candidate = clip.result()?;
         let measures = Measures::of(&candidate.image, candidate.percentile, &clip)?;
-        let psnr = psnr(&candidate.image, &truth)?.min(f64::from(f32::MAX));
-        samples.push(Sample { density, frames: count, psnr, rainy: rainy(&candidate.image, &truth), measures });
+        let (psnr, rainy) = truth_of(&candidate.image, &truth);
+        samples.push(Sample { density, frames: count, psnr, rainy, measures });
     }
-    let frames: Vec<RgbImage> =
-        (0..clip.frames()).map_while(|index| clip.frame(index).transpose()).collect::<Result<_, _>>()?;
+    let frames: Vec<RgbImage> = (0..clip.frames()).map_while(|index| clip.frame(index).transpose()).collect::<Result<_, _>>()?;
     let estimate = estimate_density(&mut Frames(frames.iter()))?;
     Ok(Clip { name, density, estimate, samples })
 }
@@ -98,21 +97,22 @@ fn rain(density: Density, seed: u64) -> RainOptions {
     }
 }
 
-/// The share of pixels that show what the truth does not.
-fn rainy(image: &RgbImage, truth: &RgbImage) -> f64 {
+/// PSNR, at most 99 dB, and the share of pixels that show rain.
+fn truth_of(image: &RgbImage, truth: &RgbImage) -> (f64, f64) {
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let level = |pixel: &image::Rgb<u8>| {
-        0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2])
-    };
-    let off: Vec<f32> = image.pixels().zip(truth.pixels()).map(|(a, b)| level(a) - level(b)).collect();
-    let mut count = 0;
+    let luma = |pixel: &Rgb<u8>| 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2]);
+    let off: Vec<f32> = image.pixels().zip(truth.pixels()).map(|(a, b)| luma(a) - luma(b)).collect();
+    let (mut squares, mut rainy) = (0.0, 0);
     for y in 1..height.saturating_sub(1) {
         for x in 1..width.saturating_sub(1) {
-            let sum: f32 = (0..9).map(|place| off[(y + place / 3 - 1) * width + x + place % 3 - 1]).sum();
-            count += usize::from((sum / 9.0).abs() > VISIBLE);
+            let mean = (0..9).map(|place| off[(y + place / 3 - 1) * width + x + place % 3 - 1]).sum::<f32>() / 9.0;
+            squares += f64::from(mean * mean);
+            rainy += usize::from(mean.abs() > VISIBLE);
         }
     }
-    count as f64 / (width * height) as f64
+    let pixels = (width * height) as f64;
+    let psnr = 10.0 * (255.0 * 255.0 / (squares / pixels)).log10();
+    (psnr.min(99.0), rainy as f64 / pixels)
 }
 
 /// Frames in memory.

@@ -10,6 +10,7 @@ const LEAST_PRECISION: f64 = 0.98;
 
 /// Thresholds tried: about a tenth apart, in the logarithm.
 const CHANGE: [f32; 10] = [0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0, 3.0];
+const CHANGED: [f32; 8] = [0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02];
 const STREAKS: [f32; 12] = [0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0];
 const UNSURE: [f32; 8] = [0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02];
 
@@ -57,9 +58,9 @@ pub(crate) fn fit(clips: &[Clip]) -> Thresholds {
     let samples = || clips.iter().flat_map(|clip| &clip.samples);
     let mut best = (Thresholds::default(), f64::MIN);
     for change in CHANGE {
-        for streaks in STREAKS {
+        for (changed, streaks) in CHANGED.iter().flat_map(|&changed| STREAKS.map(|streaks| (changed, streaks))) {
             for unsure in UNSURE {
-                let thresholds = Thresholds { change, streaks, unsure, ..Thresholds::default() };
+                let thresholds = Thresholds { change, changed, streaks, unsure, ..Thresholds::default() };
                 let score = Score::of(&thresholds, samples());
                 // Short of the precision, nearer is better.
                 let missing = (LEAST_PRECISION - score.precision()).max(0.0);

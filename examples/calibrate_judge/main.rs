@@ -88,8 +88,8 @@ fn run(arguments: &Arguments) -> Result<()> {
 
 fn print(fitted: &Thresholds, fitting: &[Clip], checking: &[Clip], out: &mut impl Write) -> Result<()> {
     for (name, thresholds) in [("fitted", fitted), ("released", &Thresholds::default())] {
-        let Thresholds { change, streaks, unsure, .. } = thresholds;
-        writeln!(out, "{name}: change {change}, streaks {streaks}, unsure {unsure}")?;
+        let Thresholds { change, changed, streaks, unsure, .. } = thresholds;
+        writeln!(out, "{name}: change {change}, changed {changed}, streaks {streaks}, unsure {unsure}")?;
         for (part, clips) in [("fitting", fitting), ("checking", checking)] {
             let score = |density: Option<Density>| {
                 let wanted = clips.iter().filter(|clip| density.is_none_or(|density| clip.density == density));

@@ -20,10 +20,10 @@ const VISIBLE: f32 = 4.0;
 const NOISE: f32 = 3.0;
 
 /// Up to this share of rain the paper's 20 frames do.
-const SPARSE: f32 = 0.05;
+const SPARSE: f32 = 0.06;
 
 /// From this share on the rain is dense.
-const DENSE: f32 = 0.3;
+const DENSE: f32 = 0.155;
 
 /// How dense rain seems, and what that rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

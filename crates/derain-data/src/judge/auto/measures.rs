@@ -11,9 +11,9 @@ use crate::{CleanImage, Error, StillnessCheck};
 /// Frames that are looked at one by one, spread evenly over the clip. Every other measure takes all.
 const SAMPLES: usize = 9;
 
-/// Percentiles below and above the candidate's that are compared. Where the background shows in a fifth of the frames or more, they
-/// differ by no more than noise.
-const NEAR: u8 = 10;
+/// Percentiles are compared that lie this part of the way to the lowest and to the highest. Where the background shows in a third of
+/// the frames or more, they mostly differ by no more than noise.
+const WAY: u8 = 5;
 
 /// A pixel whose near percentiles lie further apart than these luma steps and this share of the noise has no level of its own: without
 /// rain they span half the noise near the median, and up to the whole of it near the tails.
@@ -30,11 +30,13 @@ pub struct Measures {
     pub noise: f32,
     /// Root mean square of what the clip's two halves differ by, each pixel taken with its neighbours.
     pub change: f32,
+    /// Share of the pixels that differ by more than noise between the two halves.
+    pub changed: f32,
     /// Slope across the rain, beyond that along it, in what the halves differ by: streaks that are left. Steps per pixel.
     pub streaks: f32,
     /// The same in what the frames and the candidate differ by: how strong the rain is.
     pub rain: f32,
-    /// Share of the pixels that have no level of their own: ten percentiles more or less change them by more than noise does. Rain
+    /// Share of the pixels that have no level of their own: percentiles near the candidate's differ by more than noise. Rain
     /// covers them in nearly all frames, and no number of frames tells what is behind.
     pub unsure: f32,
     /// Share of the picture's parts whose brightness as a whole changes from frame to frame.
@@ -50,6 +52,9 @@ impl Measures {
     /// [`Error::SizesDiffer`] if the image is none of this clip, [`Error::NoFramesGiven`], [`Error::Percentile`]; [`Error::Io`] if
     /// spooled frames cannot be read back.
     pub fn of(image: &RgbImage, percentile: u8, clip: &CleanImage) -> Result<Self, Error> {
+        if percentile > 100 {
+            return Err(Error::Percentile { percentile });
+        }
         let [early, late] = clip.halves(percentile)?;
         if early.dimensions() != image.dimensions() {
             return Err(Error::SizesDiffer { expected: image.dimensions(), found: early.dimensions() });
@@ -57,7 +62,7 @@ impl Measures {
         let candidate = Plane::luma(image);
         let apart = Plane::luma(&early).minus(&Plane::luma(&late)).smooth();
         let frames = Frames::look(&candidate, clip)?;
-        let [low, high] = [percentile.saturating_sub(NEAR), percentile.saturating_add(NEAR).min(100)];
+        let [low, high] = [percentile - percentile / WAY, percentile + (100 - percentile) / WAY];
         let low = Plane::luma(&clip.percentile(low)?);
         let span = Plane::luma(&clip.percentile(high)?).minus(&low).smooth();
         let limit = APART + APART_NOISE * frames.noise;
@@ -66,6 +71,7 @@ impl Measures {
         Ok(Self {
             noise: frames.noise,
             change: mean(apart.values.iter().map(|apart| apart * apart)).sqrt() as f32,
+            changed: share(&apart, |apart| apart.abs() > limit),
             streaks: streaks(apart.slopes()),
             rain: streaks(frames.rain),
             unsure: share(&span, |span| span > limit),

@@ -22,6 +22,8 @@ use crate::Error;
 pub struct Thresholds {
     /// Of [`Measures::change`], 8-bit steps.
     pub change: f32,
+    /// Of [`Measures::changed`], 0 to 1.
+    pub changed: f32,
     /// Of [`Measures::streaks`], steps per pixel.
     pub streaks: f32,
     /// Of [`Measures::unsure`], 0 to 1.
@@ -32,7 +34,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { change: 1.2, streaks: 0.5, unsure: 0.002, unsteady: 0.25 }
+        Self { change: 1.2, changed: 0.002, streaks: 0.5, unsure: 0.002, unsteady: 0.25 }
     }
 }
 
@@ -57,12 +59,16 @@ impl Thresholds {
 
     /// What speaks against a candidate that more frames may mend.
     fn fault(&self, measures: &Measures) -> Option<String> {
-        let Measures { change, streaks, unsure, .. } = measures;
+        let Measures { change, changed, streaks, unsure, .. } = measures;
         if *streaks > self.streaks {
             return Some(format!("streaks are left: {streaks:.2} steps per pixel, {:.2} would do", self.streaks));
         }
         if *change > self.change {
             return Some(format!("the clip's halves differ by {change:.1} steps, {:.1} would do", self.change));
+        }
+        if *changed > self.changed {
+            let [changed, limit] = [*changed, self.changed].map(|share| 100.0 * share);
+            return Some(format!("{changed:.2}% of the pixels differ between the clip's halves, {limit:.2}% would do"));
         }
         if *unsure > self.unsure {
             let [unsure, limit] = [*unsure, self.unsure].map(|share| 100.0 * share);

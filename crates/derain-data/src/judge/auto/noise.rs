@@ -2,13 +2,15 @@
 
 use super::plane::Plane;
 
-/// A normal variable is within this many standard deviations of its mean half of the time.
-const MEDIAN_DEVIATION: f32 = 0.6745;
+/// The share of pixels that noise is taken from, those that differ least: dense rain leaves so many free.
+const LEAST: f64 = 0.2;
+
+/// A normal variable is within this many standard deviations of its mean in [`LEAST`] of all cases.
+const DEVIATION: f32 = 0.2533;
 
 /// Standard deviation of the luma noise of either frame, 8-bit steps.
 ///
-/// From the difference of both: its median size, or that of the checkerboard in each square of four pixels, whichever is less. Rain
-/// over less than half of the pixels does not touch the first. Streaks are smooth along their way and have no checkerboard, but
+/// From the difference of both: how far the fifth that differs least goes, or the same of the checkerboard in each square of four pixels, whichever is less. Streaks are smooth along their way and have no checkerboard, but
 /// compression may make one.
 pub(super) fn noise(a: &Plane, b: &Plane) -> f32 {
     let difference = a.minus(b);
@@ -23,14 +25,14 @@ pub(super) fn noise(a: &Plane, b: &Plane) -> f32 {
     if checkers.is_empty() {
         return 0.0;
     }
-    let size = median_size(checkers).min(median_size(difference.values));
+    let size = size_of_least(checkers).min(size_of_least(difference.values));
     // Either is made of two frames, and so deviates by √2 of what one does.
-    size / MEDIAN_DEVIATION / std::f32::consts::SQRT_2
+    size / DEVIATION / std::f32::consts::SQRT_2
 }
 
-fn median_size(mut values: Vec<f32>) -> f32 {
-    let middle = values.len() / 2;
-    values.select_nth_unstable_by(middle, |a, b| a.abs().total_cmp(&b.abs())).1.abs()
+fn size_of_least(mut values: Vec<f32>) -> f32 {
+    let place = (LEAST * values.len() as f64) as usize;
+    values.select_nth_unstable_by(place, |a, b| a.abs().total_cmp(&b.abs())).1.abs()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ import { countFinished, drawCandidate, drawQueue, scrollToCurrent } from "/panel
 
 const by = (id) => document.getElementById(id);
 const pause = 500; // milliseconds between two looks at the queue
+const settling = 400; // milliseconds; a key meant for the picture before must not judge the one that has just come
 const reasons = ["rain is left", "something moves", "the camera moves", "blurred"];
 
 // The token need not stand in the address bar and the history: the cookie does from here on.
@@ -13,10 +14,13 @@ history.replaceState(null, "", "/");
 
 let queue = null;
 let current = null; // the candidate on the stage
+let lastVideo = null; // the one that was last on the stage
 let ready = false; // its pictures can be seen, so it can be judged
 let busy = false; // a verdict is on its way
 let lost = false; // the server does not answer
 let notice = "";
+
+const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
 // Those to be judged, in the order of arrival.
 function candidates() {
@@ -34,7 +38,7 @@ function apply(answer) {
     else advance(all);
   } else if (answer.refused !== undefined) {
     notice = answer.refused;
-    drawAll(candidates());
+    if (queue) drawAll(candidates());
   } else if (answer.gone !== undefined) {
     lose(answer.gone);
   }
@@ -62,7 +66,8 @@ function emptyWords() {
 }
 
 async function select(candidate) {
-  const keep = current?.video === candidate.video;
+  const keep = lastVideo === candidate.video;
+  lastVideo = candidate.video;
   current = candidate;
   ready = false;
   closeRejection();
@@ -70,6 +75,7 @@ async function select(candidate) {
   scrollToCurrent();
   const addresses = { clean: pictureAddress(candidate, "clean"), input: pictureAddress(candidate, "input") };
   const shown = await stage.show(addresses, keep);
+  await sleep(settling);
   if (shown && current === candidate) {
     ready = true;
     drawAll(candidates());
@@ -230,5 +236,5 @@ while (true) {
     const answer = await readQueue(lost ? undefined : queue?.changes);
     if (!busy) apply(answer);
   }
-  await new Promise((resolve) => setTimeout(resolve, pause));
+  await sleep(pause);
 }

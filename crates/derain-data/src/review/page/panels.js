@@ -62,7 +62,7 @@ export function drawCandidate(candidate, place) {
   by("votes").replaceChildren();
   by("bar-text").textContent = "";
   document.querySelector("figure").hidden = !candidate;
-  by("more-text").textContent = candidate?.next ? `More frames: ${candidate.next}` : "No more frames";
+  by("more-text").textContent = candidate?.next ? `More frames: ${candidate.next}` : candidate ? "No more frames" : "More frames";
   if (!candidate) return;
   const rows = [
     ["Frames N", number.format(candidate.frames)],

@@ -15,6 +15,7 @@ const pixelsFrom = 2; // screen pixels per picture pixel from which pixels show 
 
 let mode = "flicker";
 let size = null; // of the pictures
+let lastSize = null; // of those seen before, perhaps a while ago
 let view = { x: 0, y: 0, scale: 1 };
 let fitted = true;
 let share = 0.5; // the divider's place
@@ -49,8 +50,8 @@ export async function show(addresses, keep) {
   if (turn !== loading) return false;
   for (const [kind, layer] of Object.entries(layers)) layer.replaceChildren(images[kind]);
   const { naturalWidth: width, naturalHeight: height } = images.clean;
-  const same = size && size.width === width && size.height === height;
-  size = { width, height };
+  const same = lastSize && lastSize.width === width && lastSize.height === height;
+  size = lastSize = { width, height };
   say("");
   if (keep && same && !fitted) place();
   else fit();
