@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{ReviewOptions, ReviewServer, WebJudge};
 use crate::Error;
+use crate::clean::{CleanImage, CleanOptions};
 use crate::judge::{Candidate, Density, Judge, Verdict};
 
 /// No test waits longer for an answer.
@@ -89,7 +90,9 @@ fn judge(
         let (image, input) = (RgbImage::from_pixel(size.0, size.1, Rgb([level; 3])), RgbImage::new(size.0, size.1));
         let mut votes = [0; 101];
         votes[37] = 9;
-        let candidate = Candidate { video, frames, image: &image, percentile: 37, votes: &votes, input: &input, next };
+        let clip = CleanImage::new(CleanOptions::default());
+        let (image, input, votes, clip) = (&image, &input, &votes, &clip);
+        let candidate = Candidate { video, frames, image, percentile: 37, votes, input, clip, next };
         judge.judge(&candidate)
     })
 }
@@ -433,8 +436,9 @@ fn what_cannot_be_compared_is_an_error() {
     let mut sizes = |image: (u32, u32), input: (u32, u32)| {
         let (image, input) = (RgbImage::new(image.0, image.1), RgbImage::new(input.0, input.1));
         let votes = &[0; 101];
-        let candidate =
-            Candidate { video: "v", frames: 3, image: &image, percentile: 0, votes, input: &input, next: None };
+        let clip = CleanImage::new(CleanOptions::default());
+        let (image, input, clip) = (&image, &input, &clip);
+        let candidate = Candidate { video: "v", frames: 3, image, percentile: 0, votes, input, clip, next: None };
         judge.judge(&candidate).unwrap_err()
     };
     assert!(matches!(sizes((0, 4), (0, 4)), Error::NoPixels { width: 0, height: 4 }));
