@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "LEVELS")]
     skip_rainless: Option<u8>,
 
-    /// Who judges the clean images: nobody, or a person who is asked on standard error and answers on standard input.
+    /// Who judges the clean images: nobody, measurement, or a person who is asked on standard error and answers on standard input.
     #[arg(long, value_enum, default_value_t, value_name = "WHO")]
     pub(crate) judge: JudgeName,
 
@@ -74,6 +74,8 @@ pub(crate) enum JudgeName {
     None,
     /// A person.
     Terminal,
+    /// Measurement.
+    Auto,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, Default)]

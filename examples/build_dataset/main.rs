@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use derain::data;
 use derain::data::dataset::{BuildReport, RecordedVerdict, Split, build_dataset};
-use derain::data::judge::{AcceptAll, Judge, TerminalJudge};
+use derain::data::judge::{AcceptAll, AutoJudge, Judge, TerminalJudge};
 use indicatif::ProgressBar;
 use tracing_subscriber::EnvFilter;
 
@@ -46,6 +46,7 @@ fn build(arguments: &Arguments) -> Result<BuildReport> {
     let review = arguments.review.as_deref().unwrap_or(temporary.path());
     let (mut judge, bar): (Box<dyn Judge>, _) = match arguments.judge {
         JudgeName::None => (Box::new(AcceptAll), ProgressBar::new(0)),
+        JudgeName::Auto => (Box::new(AutoJudge::default()), ProgressBar::new(0)),
         JudgeName::Terminal => {
             (Box::new(TerminalJudge::new(io::stdin().lock(), io::stderr(), review)), ProgressBar::hidden())
         }

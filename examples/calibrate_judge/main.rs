@@ -80,7 +80,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     print(&fitted, &fitting, &checking, &mut io::stdout().lock())?;
     if let Some(path) = &arguments.report {
         let report = serde_json::json!({ "fitted": fitted, "fitting": fitting, "checking": checking });
-        fs::write(path, serde_json::to_vec_pretty(&report)?).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(path, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -76,7 +76,9 @@ mod tests {
 
     #[test]
     fn halves_share_the_middle_of_an_odd_number() {
-        let of = |values: &[u8], percentile| levels(values, 1 << 20).halves(percentile).unwrap().map(|half| half.get_pixel(1, 1).0[0]);
+        let of = |values: &[u8], percentile| {
+            levels(values, 1 << 20).halves(percentile).unwrap().map(|half| half.get_pixel(1, 1).0[0])
+        };
         assert_eq!(of(&[1, 2, 30, 40], 100), [2, 40]);
         assert_eq!(of(&[1, 2, 9, 30, 40], 0), [1, 9]);
         assert_eq!(of(&[1, 2, 9, 30, 40], 50), [2, 30]);

@@ -60,8 +60,7 @@ impl Plane {
         let rows: Vec<Slopes> = (1..height - 1)
             .into_par_iter()
             .map(|y| {
-                let [above, row, below] =
-                    [y - 1, y, y + 1].map(|y| &self.values[y * width..(y + 1) * width]);
+                let [above, row, below] = [y - 1, y, y + 1].map(|y| &self.values[y * width..(y + 1) * width]);
                 let (mut xx, mut xy, mut yy) = (0.0f64, 0.0f64, 0.0f64);
                 for x in 1..width - 1 {
                     let dx = f64::from(row[x + 1] - row[x - 1]) / 2.0;
@@ -125,9 +124,8 @@ mod tests {
     fn slopes_know_their_direction() {
         for degrees in [-80.0f64, -30.0, 0.0, 20.0, 45.0] {
             let (sin, cos) = degrees.to_radians().sin_cos();
-            let values = (0..40 * 30)
-                .map(|at| (3.0 * (f64::from(at % 40) * cos + f64::from(at / 40) * sin)) as f32)
-                .collect();
+            let values =
+                (0..40 * 30).map(|at| (3.0 * (f64::from(at % 40) * cos + f64::from(at / 40) * sin)) as f32).collect();
             let slopes = Plane { width: 40, height: 30, values }.slopes();
             assert!((slopes.across().to_degrees() - degrees).abs() < 0.01, "{degrees}: {slopes:?}");
             assert!((slopes.excess(slopes.across()) - 9.0).abs() < 1e-3);
