@@ -74,7 +74,8 @@ pub(crate) fn make(name: String, picture: &RgbImage, density: Density, seed: u64
         let (psnr, rainy) = truth_of(&candidate.image, &truth);
         samples.push(Sample { density, frames: count, psnr, rainy, measures });
     }
-    let frames: Vec<RgbImage> = (0..clip.frames()).map_while(|index| clip.frame(index).transpose()).collect::<Result<_, _>>()?;
+    let frames: Vec<RgbImage> =
+        (0..clip.frames()).map_while(|index| clip.frame(index).transpose()).collect::<Result<_, _>>()?;
     let estimate = estimate_density(&mut Frames(frames.iter()))?;
     Ok(Clip { name, density, estimate, samples })
 }
@@ -100,7 +101,8 @@ fn rain(density: Density, seed: u64) -> RainOptions {
 /// PSNR, at most 99 dB, and the share of pixels that show rain.
 fn truth_of(image: &RgbImage, truth: &RgbImage) -> (f64, f64) {
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let luma = |pixel: &Rgb<u8>| 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2]);
+    let luma =
+        |pixel: &Rgb<u8>| 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2]);
     let off: Vec<f32> = image.pixels().zip(truth.pixels()).map(|(a, b)| luma(a) - luma(b)).collect();
     let (mut squares, mut rainy) = (0.0, 0);
     for y in 1..height.saturating_sub(1) {

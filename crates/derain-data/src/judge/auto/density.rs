@@ -19,10 +19,10 @@ const VISIBLE: f32 = 4.0;
 /// Standard deviations of noise.
 const NOISE: f32 = 3.0;
 
-/// Up to this share of rain the paper's 20 frames do.
+/// Up to this share rain is sparse: between the presets' shares, as measured by `calibrate_judge`.
 const SPARSE: f32 = 0.06;
 
-/// From this share on the rain is dense.
+/// From this share on rain is dense: as before. Faint dense rain stays below.
 const DENSE: f32 = 0.155;
 
 /// How dense rain seems, and what that rests on.

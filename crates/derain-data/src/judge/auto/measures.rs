@@ -11,6 +11,10 @@ use crate::{CleanImage, Error, StillnessCheck};
 /// Frames that are looked at one by one, spread evenly over the clip. Every other measure takes all.
 const SAMPLES: usize = 9;
 
+/// The scene moves if it does in more than this part of the frames looked at: a percentile ignores single frames, and very dense rain
+/// misleads the measurement in some.
+const MOVED: usize = 4;
+
 /// Percentiles are compared that lie this part of the way to the lowest and to the highest. Where the background shows in a third of
 /// the frames or more, they mostly differ by no more than noise.
 const WAY: u8 = 5;
@@ -94,13 +98,12 @@ impl Frames {
         let mut stillness = StillnessCheck::new();
         let mut found = Self { noise: 0.0, rain: Slopes::default(), unsteady: 0.0, motion: None };
         let (mut noises, mut levels) = (Vec::new(), Vec::new());
+        let mut moved = Vec::new();
         let mut last: Option<Plane> = None;
         for index in spread(clip.frames()) {
             let Some(frame) = clip.frame(index)? else { break };
             match stillness.check(&frame) {
-                Err(error @ (Error::SceneMoves { .. } | Error::PartsMove { .. })) if found.motion.is_none() => {
-                    found.motion = Some(error.to_string());
-                }
+                Err(error @ (Error::SceneMoves { .. } | Error::PartsMove { .. })) => moved.push(error.to_string()),
                 _ => {}
             }
             let frame = Plane::luma(&frame);
@@ -115,6 +118,10 @@ impl Frames {
         found.rain = found.rain.times(1.0 / levels.len().max(1) as f64);
         noises.sort_by(f32::total_cmp);
         found.noise = noises.get(noises.len() / 2).copied().unwrap_or(0.0);
+        if moved.len() * MOVED > levels.len() {
+            // The last one has moved farthest, if the camera goes on.
+            found.motion = moved.pop();
+        }
         found.unsteady = steadiness::unsteady(&levels);
         Ok(found)
     }

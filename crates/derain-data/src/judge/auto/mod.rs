@@ -1,4 +1,46 @@
-//! TO DO doc
+//! A judge without eyes: what can be measured of a clean image where no reference exists.
+//!
+//! SPANet's authors leave an automatic judge as a wish (CVPR 2019, section 3). Here a candidate is accepted if four [`Measures`] are small:
+//!
+//! | measure | of what | is small if |
+//! | --- | --- | --- |
+//! | [`Measures::change`] | the same percentile of the clip's first and second half: how far the estimate still moves with the number of frames | both halves agree on the whole |
+//! | [`Measures::changed`] | the same | they agree nearly everywhere |
+//! | [`Measures::streaks`] | the same, slope across the rain beyond that along it | what they differ by is no streaks |
+//! | [`Measures::unsure`] | percentiles p − p/5 and p + (100 − p)/5 of all frames | the background shows often enough to have a level of its own |
+//!
+//! The direction of the rain is that of the frames' differences from the candidate: with slopes (dx, dy) of the smoothed luma
+//! difference, the structure tensor T = mean of [dx², dx·dy; dx·dy, dy²], n its main axis and t at right angles,
+//! streaks = √max(0, nᵀTn − tᵀTt). Noise runs every way and cancels.
+//!
+//! A scene that is not still ([`StillnessCheck`](crate::StillnessCheck), nine frames of the clip) or whose parts change their brightness
+//! as a whole is rejected at once with the reason. Otherwise, rain that is left is a wish for more frames; without more, a rejection.
+//!
+//! # How far to trust it
+//! Calibrated on synthesized rain, 120 clips with the truth known, 240x160 cuts of photographs (BSDS500), noise of 0 to 3 steps, a third
+//! as JPEG of quality 90, candidates of 4 to 100 frames; clean means 40 dB and rain in no more than 0.1% of the pixels. Thresholds from
+//! every other photograph, figures from those in between (60 clips, 540 candidates):
+//!
+//! | rain | precision | recall | clean: accepted, refused | rainy: accepted, refused |
+//! | --- | --- | --- | --- | --- |
+//! | all | 0.985 | 0.752 | 318, 105 | 5, 112 |
+//! | sparse | 1.000 | 0.929 | 157, 12 | 0, 11 |
+//! | normal | 1.000 | 0.701 | 103, 44 | 0, 33 |
+//! | dense | 0.921 | 0.542 | 58, 49 | 5, 68 |
+//!
+//! So a refusal mostly costs frames. The accepted rainy ones are dense rain over places that show it in nearly all frames: both halves
+//! have it, 0.1% to 0.7% of the pixels. Measured with
+//! `cargo run --release --example calibrate_judge -- -i DIR_OF_CLEAN_PICTURES --clips 120`. Real rain may differ.
+//!
+//! [`estimate_density`] on the same 60 clips, by row the preset, by column the estimate:
+//!
+//! | | sparse | normal | dense |
+//! | --- | --- | --- | --- |
+//! | sparse | 19 | 1 | 0 |
+//! | normal | 1 | 17 | 2 |
+//! | dense | 2 | 11 | 7 |
+//!
+//! Faint dense rain covers as little as normal rain visibly does, and fewer frames are the paper's way: the judge asks for more.
 
 mod density;
 mod measures;
@@ -33,8 +75,9 @@ pub struct Thresholds {
 }
 
 impl Default for Thresholds {
+    /// As calibrated, see above; of `unsteady`, what no still clip of the calibration came near.
     fn default() -> Self {
-        Self { change: 1.2, changed: 0.002, streaks: 0.5, unsure: 0.002, unsteady: 0.25 }
+        Self { change: 0.8, changed: 0.01, streaks: 0.4, unsure: 0.005, unsteady: 0.25 }
     }
 }
 
