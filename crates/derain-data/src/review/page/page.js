@@ -14,7 +14,6 @@ history.replaceState(null, "", "/");
 
 let queue = null;
 let current = null; // the candidate on the stage
-let lastVideo = null; // the one that was last on the stage
 let ready = false; // its pictures can be seen, so it can be judged
 let busy = false; // a verdict is on its way
 let lost = false; // the server does not answer
@@ -66,15 +65,13 @@ function emptyWords() {
 }
 
 async function select(candidate) {
-  const keep = lastVideo === candidate.video;
-  lastVideo = candidate.video;
   current = candidate;
   ready = false;
   closeRejection();
   drawAll(candidates());
   scrollToCurrent();
   const addresses = { clean: pictureAddress(candidate, "clean"), input: pictureAddress(candidate, "input") };
-  const shown = await stage.show(addresses, keep);
+  const shown = await stage.show(addresses, candidate.video);
   await sleep(settling);
   if (shown && current === candidate) {
     ready = true;

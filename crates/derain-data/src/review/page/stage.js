@@ -15,7 +15,8 @@ const pixelsFrom = 2; // screen pixels per picture pixel from which pixels show 
 
 let mode = "flicker";
 let size = null; // of the pictures
-let lastSize = null; // of those seen before, perhaps a while ago
+let scene = null; // whose pictures these are
+const views = new Map(); // of the scenes that were zoomed: a second try is seen where the first was looked at
 let view = { x: 0, y: 0, scale: 1 };
 let fitted = true;
 let share = 0.5; // the divider's place
@@ -30,8 +31,7 @@ export function whenZoomed(tell) {
 }
 
 // Shows other pictures; true once both can be seen, false if they were overtaken by others or cannot be shown.
-// The view stays where it was if `keep`, so that a second try can be compared in the same place.
-export async function show(addresses, keep) {
+export async function show(addresses, name) {
   const turn = ++loading;
   say("Loading …");
   const images = {};
@@ -49,12 +49,17 @@ export async function show(addresses, keep) {
   }
   if (turn !== loading) return false;
   for (const [kind, layer] of Object.entries(layers)) layer.replaceChildren(images[kind]);
-  const { naturalWidth: width, naturalHeight: height } = images.clean;
-  const same = lastSize && lastSize.width === width && lastSize.height === height;
-  size = lastSize = { width, height };
+  scene = name;
+  size = { width: images.clean.naturalWidth, height: images.clean.naturalHeight };
   say("");
-  if (keep && same && !fitted) place();
-  else fit();
+  const seen = views.get(scene);
+  if (seen && seen.beside === (mode === "beside")) {
+    view = seen.view;
+    fitted = false;
+    place();
+  } else {
+    fit();
+  }
   return true;
 }
 
@@ -162,6 +167,8 @@ function place() {
     const image = layer.firstElementChild;
     if (image) image.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
   }
+  if (fitted) views.delete(scene);
+  else views.set(scene, { view: { ...view }, beside: mode === "beside" });
   refresh();
   onZoom(Math.round(view.scale * devicePixelRatio * 100));
 }
