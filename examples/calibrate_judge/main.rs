@@ -71,7 +71,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             let density = Density::ALL[index % 3];
             let name = names[place].display().to_string();
             let clip = clips::make(name, &picture, density, arguments.seed.wrapping_add(index as u64));
-            Ok((place % 2 == 0, clip.with_context(|| format!("cannot make a clip over {}", path.display()))?))
+            Ok((place.is_multiple_of(2), clip.with_context(|| format!("cannot make a clip over {}", path.display()))?))
         })
         .collect::<Result<_>>()?;
     let (fitting, checking): (Vec<_>, Vec<_>) = clips.into_iter().partition(|clip| clip.0);

@@ -102,9 +102,8 @@ impl Frames {
         let mut last: Option<Plane> = None;
         for index in spread(clip.frames()) {
             let Some(frame) = clip.frame(index)? else { break };
-            match stillness.check(&frame) {
-                Err(error @ (Error::SceneMoves { .. } | Error::PartsMove { .. })) => moved.push(error.to_string()),
-                _ => {}
+            if let Err(error @ (Error::SceneMoves { .. } | Error::PartsMove { .. })) = stillness.check(&frame) {
+                moved.push(error.to_string());
             }
             let frame = Plane::luma(&frame);
             if let Some(last) = &last {

@@ -64,7 +64,7 @@ struct Tape<E: Element> {
 /// What a layer leaves: features are its result, of which the next layer reads.
 enum Taped<E: Element> {
     ConvIn { picture: Pixels<E>, features: Pixels<E> },
-    Attend { map: Pixels<E>, saved: attention::Saved<E> },
+    Attend { map: Pixels<E>, saved: Box<attention::Saved<E>> },
     Block { features: Pixels<E>, saved: block::Saved<E> },
 }
 
@@ -129,7 +129,7 @@ impl SpanetOp {
                         maps.for_each(|(out, map)| out[COLOURS * pixels..].copy_from_slice(map));
                         has_map = true;
                     }
-                    Taped::Attend { map, saved }
+                    Taped::Attend { map, saved: Box::new(saved) }
                 }
                 Layer::Block { index, attentive } => {
                     let map = map(before, attentive);

@@ -78,8 +78,13 @@ fn transform_gradients<V: Vector>(grad: &Rect<'_, V::Elem>, tiles: Tiles, gradie
                 }
                 let at = channel / CHANNEL_BLOCK * BLOCK_STRIDE + tile * CHANNEL_BLOCK + channel % CHANNEL_BLOCK;
                 let target = gradients.as_mut_ptr().add(at);
-                for i in 0..WINDOW {
-                    let row = [columns[0][i], columns[1][i], columns[2][i], columns[3][i]];
+                let mut rows = [[V::splat(V::Elem::ZERO); TILE]; WINDOW];
+                for (j, column) in columns.into_iter().enumerate() {
+                    for (row, value) in rows.iter_mut().zip(column) {
+                        row[j] = value;
+                    }
+                }
+                for (i, row) in rows.into_iter().enumerate() {
                     for (j, value) in transformed_gradients(row).into_iter().enumerate() {
                         value.store_to(target.add((i * WINDOW + j) * PRODUCT_STRIDE));
                     }
