@@ -90,7 +90,7 @@ fn moving_scenes_and_flicker_are_rejected() {
     let still = scene(160, 120);
     let light = |step: usize| {
         let mut frame = still.clone();
-        frame.iter_mut().for_each(|value| *value += if step % 3 == 0 { 40 } else { 0 });
+        frame.iter_mut().for_each(|value| *value += if step.is_multiple_of(3) { 40 } else { 0 });
         frame
     };
     let (judged, measures) = judge(Frames((0..12).map(light).collect(), 0), &Schedule::fixed(12));
