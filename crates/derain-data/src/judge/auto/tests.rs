@@ -133,7 +133,7 @@ fn density_is_that_of_the_presets() {
     let estimate = |frames: &mut Frames| estimate_density(frames).unwrap();
     let mut last = 0.0;
     for density in Density::ALL {
-        // As strong as the rain of the paper's table 1, so that the densest is seen to be.
+        // Strong enough that the densest is seen to be dense.
         let options = RainOptions { opacity: 0.6, ..RainOptions::preset(density) };
         let found = estimate(&mut rain(&clean, &options, 25));
         assert!(found.density == density && found.frames == 20 && found.covered > last, "{density:?}: {found:?}");
