@@ -45,17 +45,16 @@ impl Progress {
                 self.bar.set_position(self.done * STEPS + STEPS * done as u64 / of.max(1) as u64);
                 self.bar.set_message(format!("{video}: {done} of {of} pairs"));
             }
-            BuildEvent::Finished { video } => {
-                if self.bar.is_hidden() {
-                    let outcome = match video.verdict {
-                        RecordedVerdict::Accepted => {
-                            format!("{} pairs, {}", video.pairs.as_ref().map_or(0, Vec::len), video.split.name())
-                        }
-                        RecordedVerdict::Rejected => "rejected".to_owned(),
-                    };
-                    let (place, of) = (self.done + 1, self.videos);
-                    tracing::info!("[{place}/{of}] {}: {} frames, {outcome}", video.name, video.frames);
-                }
+            // Where there is no bar, a line for each video.
+            BuildEvent::Finished { video } if self.bar.is_hidden() => {
+                let outcome = match video.verdict {
+                    RecordedVerdict::Accepted => {
+                        format!("{} pairs, {}", video.pairs.as_ref().map_or(0, Vec::len), video.split.name())
+                    }
+                    RecordedVerdict::Rejected => "rejected".to_owned(),
+                };
+                let (place, of) = (self.done + 1, self.videos);
+                tracing::info!("[{place}/{of}] {}: {} frames, {outcome}", video.name, video.frames);
             }
             BuildEvent::Failed { video, error } => {
                 let error = crate::describe(error);

@@ -2,7 +2,8 @@
 //!
 //! No reference exists for a real scene, so somebody has to look. SPANet's authors begin with few frames, since more of them bring
 //! noise, blur and shake, and add some whenever the result fails (CVPR 2019, section 3): [`Schedule`] holds these numbers,
-//! [`judged_clean_image`] the loop, [`Judge`] whoever looks.
+//! [`judged_clean_image`] the loop, [`Judge`] whoever looks: a person ([`TerminalJudge`]) or measurement ([`AutoJudge`]).
+//! [`estimate_density`] tells from a clip how many frames to begin with.
 //!
 //! ```
 //! use derain_data::Error;

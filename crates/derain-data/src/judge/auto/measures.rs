@@ -102,7 +102,11 @@ impl Frames {
         let mut last: Option<Plane> = None;
         for index in spread(clip.frames()) {
             let Some(frame) = clip.frame(index)? else { break };
-            if let Err(error @ (Error::SceneMoves { .. } | Error::PartsMove { .. })) = stillness.check(&frame) {
+            if let Err(mut error) = stillness.check(&frame)
+                && let Error::SceneMoves { frame, .. } | Error::PartsMove { frame, .. } = &mut error
+            {
+                // It counts the frames that it was given.
+                *frame = index;
                 moved.push(error.to_string());
             }
             let frame = Plane::luma(&frame);

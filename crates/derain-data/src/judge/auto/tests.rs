@@ -90,7 +90,7 @@ fn moving_scenes_and_flicker_are_rejected() {
     let still = scene(160, 120);
     let light = |step: usize| {
         let mut frame = still.clone();
-        frame.iter_mut().for_each(|value| *value += if step % 3 == 0 { 40 } else { 0 });
+        frame.iter_mut().for_each(|value| *value += if step.is_multiple_of(3) { 40 } else { 0 });
         frame
     };
     let (judged, measures) = judge(Frames((0..12).map(light).collect(), 0), &Schedule::fixed(12));
@@ -133,7 +133,7 @@ fn density_is_that_of_the_presets() {
     let estimate = |frames: &mut Frames| estimate_density(frames).unwrap();
     let mut last = 0.0;
     for density in Density::ALL {
-        // As strong as the rain of the paper's table 1, so that the densest is seen to be.
+        // Strong enough that the densest is seen to be dense.
         let options = RainOptions { opacity: 0.6, ..RainOptions::preset(density) };
         let found = estimate(&mut rain(&clean, &options, 25));
         assert!(found.density == density && found.frames == 20 && found.covered > last, "{density:?}: {found:?}");
