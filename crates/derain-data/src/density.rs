@@ -38,8 +38,7 @@ impl FromStr for Density {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let invalid =
-            || Error::InvalidOption { option: "density", value: name.into(), expected: "sparse, normal or dense" };
+        let invalid = || Error::option("density", name, "sparse, normal or dense");
         Self::ALL.into_iter().find(|density| density.name() == name).ok_or_else(invalid)
     }
 }

@@ -1,11 +1,13 @@
 //! The crate's error type.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use derain_metrics::pairing::{Problem, Role};
 use image::{ColorType, ImageError, ImageFormat};
+
+use crate::dataset::DatasetError;
 
 /// Why pictures, frames or data sets could not be read, found, made or written.
 ///
@@ -160,7 +162,7 @@ pub enum Error {
     },
     /// Frames of one sequence differ in size.
     #[error(
-        "frame {frame} is {}x{}, the first is {}x{}: all must have one size",
+        "frame {frame} is {}x{} but the first is {}x{}: give frames of one size, or clips apart from each other",
         found.0, found.1, expected.0, expected.1
     )]
     FrameSize {
@@ -212,14 +214,14 @@ pub enum Error {
         advice: &'static str,
     },
     /// An option has a value that makes no sense.
-    #[error("the option {option} is {value}: it must be {expected}")]
+    #[error("the option `{option}` is {value}: it must be {expected}")]
     InvalidOption {
         /// The option's name.
         option: &'static str,
         /// Its value.
         value: String,
         /// What it may be.
-        expected: &'static str,
+        expected: Cow<'static, str>,
     },
     /// The format would lose the alpha channel or bit depth of the picture.
     #[error("{format:?} cannot hold a {color:?} picture: write PNG, or TIFF for 32-bit samples")]
@@ -236,18 +238,6 @@ pub enum Error {
         format: ImageFormat,
         /// The encoder's reason.
         source: ImageError,
-    },
-    /// An option has a value outside its range.
-    #[error("the option `{name}` is {value}: it must be from {min} to {max}")]
-    OptionOutOfRange {
-        /// The option.
-        name: &'static str,
-        /// What it was set to.
-        value: f32,
-        /// The least value allowed.
-        min: f32,
-        /// The greatest value allowed.
-        max: f32,
     },
     /// A picture in memory has no pixels.
     #[error("the picture is {width}x{height}: it has no pixels")]
@@ -284,19 +274,6 @@ pub enum Error {
         /// The nearest found, decibels.
         nearest: f64,
     },
-    /// A frame has another size than the first: frames of one clip show the same place, pixel by pixel.
-    #[error(
-        "frame {index} is {}x{} but the first is {}x{}: give frames of one size, or clips apart from each other",
-        got.0, got.1, expected.0, expected.1
-    )]
-    OtherFrameSize {
-        /// Which frame, counted from 0.
-        index: usize,
-        /// Width and height of the first frame.
-        expected: (u32, u32),
-        /// Width and height of this one.
-        got: (u32, u32),
-    },
     /// A frame has no pixels.
     #[error("frame {index} is {width}x{height}: it has no pixels")]
     EmptyFrame {
@@ -316,12 +293,6 @@ pub enum Error {
         /// The most frames.
         limit: usize,
     },
-    /// A percentile above 100.
-    #[error("there is no percentile {percentile}: choose one from 0 to 100")]
-    Percentile {
-        /// The percentile asked for.
-        percentile: u8,
-    },
     /// The disk is too full for the frames that memory does not hold.
     #[error(
         "{} has {available} bytes free, spooling the frames needs {needed}: choose another folder, fewer frames or more memory",
@@ -335,10 +306,13 @@ pub enum Error {
         /// Bytes that are free.
         available: u64,
     },
+    /// A data set could not be read or built.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// A kernel refused its arguments.
     #[error(transparent)]
     Kernel(#[from] derain_ops::Error),
-    /// A line of a list of pairs cannot be read.
+    /// A line of a list cannot be read.
     #[error("{}, line {line}: {reason}", path.display())]
     ListLine {
         /// The list.
@@ -347,105 +321,6 @@ pub enum Error {
         line: usize,
         /// What is wrong.
         reason: &'static str,
-    },
-    /// A list or manifest names files that do not exist.
-    #[error("{} names {count} files that do not exist; is its root the right folder?{}", list.display(), lines(first))]
-    MissingFiles {
-        /// The list or manifest.
-        list: PathBuf,
-        /// How many are missing.
-        count: usize,
-        /// The first of them.
-        first: Vec<PathBuf>,
-    },
-    /// Rainy and clean pictures do not pair.
-    #[error("the rainy pictures in {} and the clean ones in {} do not pair:{}", rainy.display(), clean.display(), roles(problems))]
-    Unpaired {
-        /// Folder of the rainy pictures.
-        rainy: PathBuf,
-        /// Folder of the clean pictures.
-        clean: PathBuf,
-        /// Each with its pictures: references are clean ones, tests are rainy ones.
-        problems: Vec<Problem>,
-    },
-    /// There are no pairs of pictures.
-    #[error("there are no pairs in {}", path.display())]
-    NoPairs {
-        /// The folder, list or manifest.
-        path: PathBuf,
-    },
-    /// A folder or file is laid out as none of the known data sets, or as several.
-    #[error("cannot tell which pictures of {} belong together: {reason}", path.display())]
-    UnknownLayout {
-        /// The folder or file.
-        path: PathBuf,
-        /// What is missing or too much.
-        reason: &'static str,
-    },
-    /// The pictures of a pair differ in size.
-    #[error("{pair}: the rainy picture is {}x{}, the clean one {}x{}", rainy.0, rainy.1, clean.0, clean.1)]
-    PairSizes {
-        /// The pair's paths.
-        pair: String,
-        /// Width and height.
-        rainy: (u32, u32),
-        /// Width and height.
-        clean: (u32, u32),
-    },
-    /// A picture that should hold two halves has no middle.
-    #[error("{} is {width} pixels wide, which is not two halves", path.display())]
-    OddWidth {
-        /// The picture.
-        path: PathBuf,
-        /// Its width.
-        width: u32,
-    },
-    /// A crop does not fit into a picture.
-    #[error("{picture} is {}x{}, smaller than the crop of {crop}x{crop}: choose a smaller crop", size.0, size.1)]
-    SmallerThanCrop {
-        /// Its path.
-        picture: String,
-        /// Its width and height.
-        size: (u32, u32),
-        /// Side of the crop.
-        crop: u32,
-    },
-    /// Samples of one batch differ in size.
-    #[error(
-        "samples {first_index} and {index} are {}x{} and {}x{} (height x width), so they make no batch: crop them to one size",
-        first[0], first[1], other[0], other[1]
-    )]
-    MixedBatch {
-        /// The batch's first sample.
-        first_index: usize,
-        /// Its height and width.
-        first: [usize; 2],
-        /// A sample of another size.
-        index: usize,
-        /// Its height and width.
-        other: [usize; 2],
-    },
-    /// Too few samples for a single batch.
-    #[error("{samples} samples make no batch of {batch_size}: choose smaller batches or keep the remainder")]
-    NoBatch {
-        /// Samples of the source.
-        samples: usize,
-        /// Samples in a batch.
-        batch_size: usize,
-    },
-    /// A source of samples panicked: a bug of its own.
-    #[error("making sample {index} of epoch {epoch} panicked")]
-    SamplePanicked {
-        /// The sample.
-        index: usize,
-        /// The epoch.
-        epoch: u64,
-    },
-    /// The system refuses to start threads.
-    #[error("cannot start threads")]
-    Threads {
-        /// The system's reason.
-        source: io::Error,
     },
     /// A video is too short for a clean image.
     #[error("{video} has {frames} frames: a clean image needs at least {fewest}")]
@@ -493,72 +368,19 @@ pub enum Error {
         /// Where and why.
         source: serde_json::Error,
     },
-    /// A folder holds no videos.
-    #[error("there are no videos in {}: it must hold .y4m or video files, or one folder of frames for each video", path.display())]
-    NoVideos {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A folder of videos holds something that could be one or not.
-    #[error("{}: {reason}", path.display())]
-    NotAVideo {
-        /// What was found.
-        path: PathBuf,
-        /// Why it is no video, and what to do.
-        reason: &'static str,
-    },
-    /// Two videos would have the same name in the data set.
-    #[error("{} and {} would both be called {name}: rename one", first.display(), second.display())]
-    SameName {
-        /// The name.
-        name: String,
-        /// One video.
-        first: PathBuf,
-        /// The other.
-        second: PathBuf,
-    },
-    /// The output folder holds something already.
-    #[error("{} is not empty: {hint}", path.display())]
-    NotEmpty {
-        /// The folder.
-        path: PathBuf,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// A data set was begun from other videos or with other options.
-    #[error("{} was begun differently: {what}; go on as it was begun, or choose another folder", path.display())]
-    OtherPlan {
-        /// The data set's folder.
-        path: PathBuf,
-        /// What differs.
-        what: String,
-    },
-    /// Another process is at work on the same data set.
-    #[error("another process is building {}", path.display())]
-    Busy {
-        /// The data set's folder.
-        path: PathBuf,
-    },
-}
-
-fn lines(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| format!("\n  {}", path.display())).collect()
-}
-
-/// Problems of pairing in the words of rain.
-fn roles(problems: &[Problem]) -> String {
-    let list = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-    let line = |problem: &Problem| match problem {
-        Problem::Unpaired { role: Role::Reference, path } => format!("\n  no partner for the clean {}", path.display()),
-        Problem::Unpaired { role: Role::Test, path } => format!("\n  no partner for the rainy {}", path.display()),
-        Problem::Ambiguous { references, tests } => {
-            format!("\n  ambiguous: the clean {} with the rainy {}", list(references), list(tests))
-        }
-    };
-    problems.iter().map(line).collect()
 }
 
 impl Error {
+    /// An option that must be something else.
+    pub(crate) fn option(option: &'static str, value: impl ToString, expected: impl Into<Cow<'static, str>>) -> Self {
+        Self::InvalidOption { option, value: value.to_string(), expected: expected.into() }
+    }
+
+    /// An option outside its range.
+    pub(crate) fn range(option: &'static str, value: impl ToString, [min, max]: [f32; 2]) -> Self {
+        Self::option(option, value, format!("from {min} to {max}"))
+    }
+
     /// Names the action and the file of a failed system call, for `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -22,7 +22,7 @@ impl CleanImage {
     /// middle one belongs to both. How far the two differ tells how far to trust the same percentile of all frames.
     ///
     /// # Errors
-    /// [`Error::NoFramesGiven`], [`Error::Percentile`]; [`Error::Io`] if spooled frames cannot be read back.
+    /// [`Error::NoFramesGiven`], [`Error::InvalidOption`]; [`Error::Io`] if spooled frames cannot be read back.
     pub fn halves(&self, percentile: u8) -> Result<[RgbImage; 2], Error> {
         let count = self.frames();
         let half = count.div_ceil(2);
@@ -39,7 +39,7 @@ impl CleanImage {
 
     fn percentile_of(&self, range: std::ops::Range<usize>, percentile: u8) -> Result<RgbImage, Error> {
         if percentile > 100 {
-            return Err(Error::Percentile { percentile });
+            return Err(Error::option("percentile", percentile, "from 0 to 100"));
         }
         let frames = self.frames.as_ref().filter(|frames| frames.count() > 0).ok_or(Error::NoFramesGiven)?;
         let rank = choice::rank(percentile, range.len(), Interpolation::Linear);

@@ -109,8 +109,8 @@ impl CleanImage {
     /// Adds a copy of a frame. After an error the frames are what they were before.
     ///
     /// # Errors
-    /// [`Error::OtherFrameSize`] or [`Error::EmptyFrame`] if it does not fit; [`Error::TooManyFrames`] after 65,535;
-    /// [`Error::SpoolSpace`] or [`Error::Io`] if it has to be spooled and the disk does not take it; [`Error::Percentile`].
+    /// [`Error::FrameSize`] or [`Error::EmptyFrame`] if it does not fit; [`Error::TooManyFrames`] after 65,535;
+    /// [`Error::SpoolSpace`] or [`Error::Io`] if it has to be spooled and the disk does not take it; [`Error::InvalidOption`].
     pub fn push(&mut self, frame: &RgbImage) -> Result<(), Error> {
         let length = self.check(frame)?;
         let frames = store(&mut self.frames, frame.dimensions());
@@ -186,7 +186,7 @@ impl CleanImage {
         let (width, height) = frame.dimensions();
         let index = self.frames();
         if let Some(percentile) = self.options.percentile.filter(|&percentile| percentile > 100) {
-            return Err(Error::Percentile { percentile });
+            return Err(Error::option("percentile", percentile, "from 0 to 100"));
         }
         if width == 0 || height == 0 {
             return Err(Error::EmptyFrame { index, width, height });
@@ -196,7 +196,7 @@ impl CleanImage {
         }
         match &self.frames {
             Some(frames) if index > 0 && frames.size() != (width, height) => {
-                Err(Error::OtherFrameSize { index, expected: frames.size(), got: (width, height) })
+                Err(Error::FrameSize { frame: index, expected: frames.size(), found: (width, height) })
             }
             // Such a picture is in memory, so its size in bytes is a number.
             _ => Ok(3 * width as usize * height as usize),

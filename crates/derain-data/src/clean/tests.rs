@@ -212,7 +212,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
     assert_eq!(clean.finish().unwrap().image, frame);
 
     let mut clean = CleanImage::new(CleanOptions { percentile: Some(101), ..Default::default() });
-    assert!(matches!(clean.push(&frame), Err(Error::Percentile { percentile: 101 })));
+    assert!(matches!(clean.push(&frame), Err(Error::InvalidOption { option: "percentile", .. })));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::random::generator;
 use super::sample::{CHANNELS, Sample};
 use crate::Error;
+use crate::dataset::DatasetError;
 
 /// Windows are drawn so often before the largest fitting one in the middle is taken, as PyTorch does it.
 const ATTEMPTS: usize = 10;
@@ -83,7 +84,7 @@ impl AugmentOptions {
     /// # Errors
     /// [`Error::InvalidOption`] for the first that is not.
     pub fn check(&self) -> Result<(), Error> {
-        let invalid = |option, value: String, expected| Err(Error::InvalidOption { option, value, expected });
+        let invalid = |option, value: String, expected: &'static str| Err(Error::option(option, value, expected));
         for (option, share) in [("flip_horizontal", self.flip_horizontal), ("flip_vertical", self.flip_vertical)] {
             if !(0.0..=1.0).contains(&share) {
                 return invalid(option, share.to_string(), "a probability, 0 to 1");
@@ -104,13 +105,15 @@ impl AugmentOptions {
     /// The pair as it is seen in `epoch` as sample `index`, under `seed`.
     ///
     /// # Errors
-    /// [`Error::PairSizes`] if the pictures differ in size, [`Error::SmallerThanCrop`] if a [`Crop::Window`] does not fit into
+    /// [`DatasetError::PairSizes`] if the pictures differ in size, [`DatasetError::SmallerThanCrop`] if a [`Crop::Window`] does not fit into
     /// them, [`Error::InvalidOption`] as [`check`](Self::check).
     pub fn apply(&self, rainy: &RgbImage, clean: &RgbImage, [seed, epoch, index]: [u64; 3]) -> Result<Sample, Error> {
         self.check()?;
         let size = rainy.dimensions();
         if size != clean.dimensions() {
-            return Err(Error::PairSizes { pair: "a pair".into(), rainy: size, clean: clean.dimensions() });
+            return Err(
+                DatasetError::PairSizes { pair: "a pair".into(), rainy: size, clean: clean.dimensions() }.into()
+            );
         }
         let mut generator = generator("augmentation", &[seed, epoch, index]);
         let (window, result) = self.window(size, &mut generator)?;
@@ -128,7 +131,8 @@ impl AugmentOptions {
         match self.crop {
             Crop::Whole {} => Ok((Window { x: 0, y: 0, width, height }, (width, height))),
             Crop::Window { size } if size > width || size > height => {
-                Err(Error::SmallerThanCrop { picture: "a picture".into(), size: (width, height), crop: size })
+                Err(DatasetError::SmallerThanCrop { picture: "a picture".into(), size: (width, height), crop: size }
+                    .into())
             }
             Crop::Window { size } => Ok((Window::somewhere(size, size, (width, height), generator), (size, size))),
             Crop::Resized { size, scale, ratio } => {

@@ -21,6 +21,7 @@
 
 mod augment;
 mod build;
+mod error;
 mod loader;
 mod pair_source;
 mod pairs;
@@ -32,6 +33,7 @@ pub use build::{
     BuildEvent, BuildOptions, BuildReport, CleanChoices, DatasetVideo, Format, Manifest, MovingScenes, Placement,
     RecordedVerdict, Resume, Split, build_dataset,
 };
+pub use error::DatasetError;
 pub use loader::{Loader, LoaderOptions, Order, Remainder};
 pub use pair_source::{PairSource, PairSourceOptions};
 pub use pairs::{Half, Pair, PairList};

@@ -8,6 +8,7 @@ use image::RgbImage;
 use super::augment::AugmentOptions;
 use super::pairs::PairList;
 use super::sample::{Sample, SampleSource};
+use crate::dataset::DatasetError;
 use crate::{Error, LoadOptions};
 
 /// How a [`PairSource`] reads.
@@ -83,8 +84,8 @@ impl SampleSource for PairSource {
         let pictures = self.pictures(index)?;
         let key = [self.options.seed, epoch, index as u64];
         self.options.augment.apply(&pictures.0, &pictures.1, key).map_err(|error| match error {
-            Error::SmallerThanCrop { size, crop, .. } => {
-                Error::SmallerThanCrop { picture: self.list.pairs()[index].name(), size, crop }
+            Error::Dataset(DatasetError::SmallerThanCrop { size, crop, .. }) => {
+                DatasetError::SmallerThanCrop { picture: self.list.pairs()[index].name(), size, crop }.into()
             }
             error => error,
         })

@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use crate::Error;
+use crate::dataset::DatasetError;
 
 /// Colour channels of a picture: R, G, B.
 pub(super) const CHANNELS: usize = 3;
@@ -24,14 +25,15 @@ impl Sample {
     /// Takes two 8-bit pictures as they are, divided by 255.
     ///
     /// # Errors
-    /// [`Error::PairSizes`] if they differ in size.
+    /// [`DatasetError::PairSizes`] if they differ in size.
     pub fn from_pictures(rainy: &RgbImage, clean: &RgbImage) -> Result<Self, Error> {
         if rainy.dimensions() != clean.dimensions() {
-            return Err(Error::PairSizes {
+            return Err(DatasetError::PairSizes {
                 pair: "a pair".into(),
                 rainy: rainy.dimensions(),
                 clean: clean.dimensions(),
-            });
+            }
+            .into());
         }
         let (width, height) = (rainy.width() as usize, rainy.height() as usize);
         Ok(Self { rainy: planes(rainy), clean: planes(clean), height, width })
@@ -83,7 +85,7 @@ impl Batch {
         for (sample, &index) in samples.iter().zip(&indices) {
             if (sample.height, sample.width) != (height, width) {
                 let (first, other) = ([height, width], [sample.height, sample.width]);
-                return Err(Error::MixedBatch { first_index: indices[0], first, index, other });
+                return Err(DatasetError::MixedBatch { first_index: indices[0], first, index, other }.into());
             }
             rainy.extend_from_slice(&sample.rainy);
             clean.extend_from_slice(&sample.clean);
@@ -122,7 +124,10 @@ mod tests {
         assert_eq!(sample.rainy, [0.0, 1.0, 0.2, 0.8, 0.4, 0.6]);
         assert_eq!(sample.clean, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!((sample.height, sample.width), (1, 2));
-        assert!(matches!(Sample::from_pictures(&rainy, &RgbImage::new(1, 2)), Err(Error::PairSizes { .. })));
+        assert!(matches!(
+            Sample::from_pictures(&rainy, &RgbImage::new(1, 2)),
+            Err(Error::Dataset(DatasetError::PairSizes { .. }))
+        ));
     }
 
     #[test]

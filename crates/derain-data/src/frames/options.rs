@@ -23,10 +23,10 @@ impl Default for FrameOptions {
 impl FrameOptions {
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.stride == 0 {
-            return Err(Error::InvalidOption { option: "stride", value: "0".into(), expected: "1 or more" });
+            return Err(Error::option("stride", 0, "1 or more"));
         }
         if self.length == Some(0) {
-            return Err(Error::InvalidOption { option: "length", value: "0".into(), expected: "1 or more" });
+            return Err(Error::option("length", 0, "1 or more"));
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ impl Schedule {
     /// # Errors
     /// [`Error::InvalidOption`].
     pub fn check(&self) -> Result<(), Error> {
-        let invalid = |option, value: String, expected| Err(Error::InvalidOption { option, value, expected });
+        let invalid = |option, value: String, expected: &'static str| Err(Error::option(option, value, expected));
         if self.fewest == 0 {
             return invalid("fewest", "0".into(), "1 or more");
         }

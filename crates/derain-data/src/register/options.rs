@@ -40,7 +40,7 @@ impl MotionOptions {
             [("max_shift", self.max_shift), ("max_way", self.max_way), ("max_moving", self.max_moving)]
         {
             if value.is_nan() || value < 0.0 {
-                return Err(Error::InvalidOption { option, value: value.to_string(), expected: "0 or more" });
+                return Err(Error::option(option, value, "0 or more"));
             }
         }
         Ok(())

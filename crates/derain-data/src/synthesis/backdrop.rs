@@ -39,7 +39,7 @@ impl Backdrop {
     /// Prepares a picture (sRGB).
     ///
     /// # Errors
-    /// [`Error::OptionOutOfRange`], and [`Error::NoPixels`] if a side is 0.
+    /// [`Error::InvalidOption`], and [`Error::NoPixels`] if a side is 0.
     pub fn new(picture: &RgbImage, options: &RainOptions) -> Result<Self, Error> {
         options.validate()?;
         let (width, height) = picture.dimensions();

@@ -214,7 +214,7 @@ impl RainOptions {
     /// Whether all values lie in their ranges.
     ///
     /// # Errors
-    /// [`Error::OptionOutOfRange`] names the first that does not.
+    /// [`Error::InvalidOption`] names the first that does not.
     pub fn validate(&self) -> Result<(), Error> {
         let bokeh = &self.bokeh;
         let ranges = [
@@ -250,7 +250,7 @@ impl RainOptions {
         for (name, value, min, max) in ranges {
             // Not a number is in no range.
             if !(min..=max).contains(&value) {
-                return Err(Error::OptionOutOfRange { name, value, min, max });
+                return Err(Error::range(name, value, [min, max]));
             }
         }
         Ok(())
@@ -292,7 +292,7 @@ mod tests {
             ("speed * exposure", RainOptions { speed: 1e6, exposure: 1.0, ..RainOptions::default() }),
         ];
         for (expected, options) in faulty {
-            assert!(matches!(options.validate(), Err(Error::OptionOutOfRange { name, .. }) if name == expected));
+            assert!(matches!(options.validate(), Err(Error::InvalidOption { option, .. }) if option == expected));
         }
     }
 }

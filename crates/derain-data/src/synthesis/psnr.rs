@@ -44,7 +44,7 @@ impl RainOptions {
     ///
     /// # Errors
     /// [`Error::PsnrOutOfReach`] if veil, dimming, noise or compression alone do more, or no rain does enough.
-    /// [`Error::OptionOutOfRange`], [`Error::NoPixels`], [`Error::TooMuchRain`].
+    /// [`Error::InvalidOption`], [`Error::NoPixels`], [`Error::TooMuchRain`].
     pub fn with_psnr(&self, picture: &RgbImage, seed: u64, frames: &[u64], decibels: f64) -> Result<Self, Error> {
         self.validate()?;
         let frames = if frames.is_empty() { &[0] } else { frames };

@@ -129,7 +129,7 @@ impl RainRange {
     /// Draws one kind of rain. Equal generators give equal options.
     ///
     /// # Errors
-    /// [`Error::OptionOutOfRange`] if a range is the wrong way round or reaches beyond an option's limits, a chance is outside 0 to 1.
+    /// [`Error::InvalidOption`] if a range is the wrong way round or reaches beyond an option's limits, a chance is outside 0 to 1.
     pub fn sample(&self, rng: &mut impl Rng) -> Result<RainOptions, Error> {
         self.validate()?;
         let exposure = log_uniform(rng, self.exposure);
@@ -216,7 +216,7 @@ impl RainRange {
         for (name, [low, high], min) in ranges {
             // Beyond its upper limit an option is refused when drawn. Not a number is in no range.
             if !(min..=high).contains(&low) || !high.is_finite() {
-                return Err(Error::OptionOutOfRange { name, value: low, min, max: high });
+                return Err(Error::range(name, low, [min, high]));
             }
         }
         let chances = [
@@ -230,7 +230,7 @@ impl RainRange {
         ];
         for (name, value) in chances {
             if !(0.0..=1.0).contains(&value) {
-                return Err(Error::OptionOutOfRange { name, value, min: 0.0, max: 1.0 });
+                return Err(Error::range(name, value, [0.0, 1.0]));
             }
         }
         Ok(())
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn ranges_the_wrong_way_round_or_too_wide_are_refused() {
         let name = |range: RainRange| match draw(&range, 1) {
-            Err(Error::OptionOutOfRange { name, .. }) => name,
+            Err(Error::InvalidOption { option, .. }) => option,
             other => panic!("{other:?}"),
         };
         assert_eq!(name(RainRange { veil: [0.3, 0.2], ..RainRange::default() }), "veil");

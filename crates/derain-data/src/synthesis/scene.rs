@@ -63,7 +63,7 @@ impl RainScene {
     /// Places the drops.
     ///
     /// # Errors
-    /// [`Error::OptionOutOfRange`], and [`Error::NoPixels`] if a side is 0.
+    /// [`Error::InvalidOption`], and [`Error::NoPixels`] if a side is 0.
     pub fn new(options: &RainOptions, width: u32, height: u32, seed: u64) -> Result<Self, Error> {
         options.validate()?;
         if width == 0 || height == 0 {

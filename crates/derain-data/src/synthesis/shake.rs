@@ -60,10 +60,10 @@ impl CameraShake {
     /// A point at (x, y) in frame 0 is at (x − dx, y − dy) in a frame with the offset [dx, dy].
     ///
     /// # Errors
-    /// [`Error::OptionOutOfRange`] for the amplitude, [`Error::NoPixels`] if the margins leave nothing.
+    /// [`Error::InvalidOption`] for the amplitude, [`Error::NoPixels`] if the margins leave nothing.
     pub fn see(&self, picture: &RgbImage, frame: u64) -> Result<RgbImage, Error> {
         if !(0.0..=100.0).contains(&self.amplitude) {
-            return Err(Error::OptionOutOfRange { name: "amplitude", value: self.amplitude, min: 0.0, max: 100.0 });
+            return Err(Error::range("amplitude", self.amplitude, [0.0, 100.0]));
         }
         let margin = self.margin();
         let [width, height] = [picture.width(), picture.height()].map(|side| side.saturating_sub(2 * margin));
@@ -152,6 +152,6 @@ mod tests {
         let shake = CameraShake { amplitude: 3.0, steps: ShakeSteps::Sub, seed: 2 };
         assert!(matches!(shake.see(&RgbImage::new(10, 40), 1), Err(Error::NoPixels { width: 0, .. })));
         let wild = CameraShake { amplitude: f32::NAN, ..shake };
-        assert!(matches!(wild.see(&RgbImage::new(90, 40), 1), Err(Error::OptionOutOfRange { name: "amplitude", .. })));
+        assert!(matches!(wild.see(&RgbImage::new(90, 40), 1), Err(Error::InvalidOption { option: "amplitude", .. })));
     }
 }

@@ -95,7 +95,7 @@ impl Default for BuildOptions {
 
 impl BuildOptions {
     pub(super) fn check(&self) -> Result<(), Error> {
-        let invalid = |option, value: String, expected| Err(Error::InvalidOption { option, value, expected });
+        let invalid = |option, value: String, expected: &'static str| Err(Error::option(option, value, expected));
         if self.patch == 0 {
             return invalid("patch", "0".into(), "1 or more");
         }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::options::Resume;
 use super::plan::{Plan, PlannedVideo};
 use super::split::Split;
+use crate::dataset::DatasetError;
 use crate::{Error, remove_orphans, temporary, write_durably};
 
 /// The manifest's file name.
@@ -84,7 +85,7 @@ impl Tree {
         if !self.root.exists() {
             return Ok(());
         }
-        let not_empty = |hint| Error::NotEmpty { path: self.root.clone(), hint };
+        let not_empty = |hint| -> Error { DatasetError::NotEmpty { path: self.root.clone(), hint }.into() };
         if self.root.join(PLAN).exists() {
             return match resume {
                 Resume::Continue => Ok(()),
@@ -121,12 +122,12 @@ impl Tree {
         let file = File::open(&path).map_err(Error::io("open", &path))?;
         let locked = match file.try_lock() {
             Ok(()) => true,
-            Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: self.root.clone() }),
+            Err(TryLockError::WouldBlock) => return Err(DatasetError::Busy { path: self.root.clone() }.into()),
             // Where a file system has no locks, the user takes care.
             Err(TryLockError::Error(_)) => false,
         };
         if let Some(what) = self.read_json::<Plan>(&path)?.and_then(|begun| plan.difference(&begun)) {
-            return Err(Error::OtherPlan { path: self.root.clone(), what });
+            return Err(DatasetError::OtherPlan { path: self.root.clone(), what }.into());
         }
         for folder in self.folders() {
             match locked {

@@ -11,6 +11,7 @@ use super::options::{BuildOptions, MovingScenes};
 use super::patches::{self, FramePatches};
 use super::plan::PlannedVideo;
 use super::tree::Tree;
+use crate::dataset::DatasetError;
 use crate::durable::{self, Staged};
 use crate::frames::{FrameSource, open_frames};
 use crate::judge::{AcceptAll, Judge, Judged, Schedule, Verdict, judged_clean_image};
@@ -93,7 +94,7 @@ impl VideoBuild<'_> {
         match size.0 < crop || size.1 < crop {
             true => {
                 let picture = format!("a frame of {}", self.path.display());
-                Err(Failure::Video(Error::SmallerThanCrop { picture, size, crop }))
+                Err(Failure::Video(DatasetError::SmallerThanCrop { picture, size, crop }.into()))
             }
             false => Ok(source),
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::BuildEvent;
+use crate::dataset::DatasetError;
 use crate::find::natural_order;
 use crate::{Error, is_picture_name};
 
@@ -49,18 +50,18 @@ pub(super) fn find(folder: &Path, output: &Path) -> Result<Vec<Video>, Error> {
     for path in paths {
         let name = name(&path);
         if let Some(first) = names.insert(name.clone(), path.clone()) {
-            return Err(Error::SameName { name, first, second: path });
+            return Err(DatasetError::SameName { name, first, second: path }.into());
         }
         videos.push(Video { name, path });
     }
     match videos.is_empty() {
-        true => Err(Error::NoVideos { path: folder.to_owned() }),
+        true => Err(DatasetError::NoVideos { path: folder.to_owned() }.into()),
         false => Ok(videos),
     }
 }
 
 fn is_video(path: &Path) -> Result<bool, Error> {
-    let not_a_video = |reason| Err(Error::NotAVideo { path: path.to_owned(), reason });
+    let not_a_video = |reason| Err(DatasetError::NotAVideo { path: path.to_owned(), reason }.into());
     if path.is_dir() {
         return match frames_in(path)?.is_empty() {
             true => not_a_video("this folder holds no pictures: take it out of the folder of videos"),

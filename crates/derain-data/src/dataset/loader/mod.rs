@@ -34,6 +34,7 @@ use std::thread::{self, JoinHandle};
 
 use super::sample::{Batch, Position, SampleSource};
 use crate::Error;
+use crate::dataset::DatasetError;
 
 use order::Plan;
 use shared::Shared;
@@ -103,22 +104,21 @@ impl<S: SampleSource + 'static> Loader<S> {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] if a number is 0 that must not be, or there is no batch `start` in an epoch;
-    /// [`Error::NoBatch`] if the source has too few samples for one; [`Error::Threads`] if the system refuses threads.
+    /// [`DatasetError::NoBatch`] if the source has too few samples for one; [`DatasetError::Threads`] if the system refuses threads.
     pub fn start(source: S, options: &LoaderOptions, start: Position) -> Result<Self, Error> {
         let threads = options.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
         for (option, value) in [("batch_size", options.batch_size), ("ahead", options.ahead), ("threads", threads)] {
             if value == 0 {
-                return Err(Error::InvalidOption { option, value: "0".into(), expected: "1 or more" });
+                return Err(Error::option(option, 0, "1 or more"));
             }
         }
         let plan = Plan::new(source.len(), options);
         let batches = plan.batches();
         if batches == 0 {
-            return Err(Error::NoBatch { samples: source.len(), batch_size: options.batch_size });
+            return Err(DatasetError::NoBatch { samples: source.len(), batch_size: options.batch_size }.into());
         }
         if start.batch >= batches {
-            let value = start.batch.to_string();
-            return Err(Error::InvalidOption { option: "batch", value, expected: "less than the batches of an epoch" });
+            return Err(Error::option("batch", start.batch, "less than the batches of an epoch"));
         }
         let shared = Arc::new(Shared::new(source, plan, options.ahead, start));
         // From here on dropping `loader` stops what has been started.
@@ -126,7 +126,7 @@ impl<S: SampleSource + 'static> Loader<S> {
         for _ in 0..threads {
             let shared = Arc::clone(&loader.shared);
             let work = thread::Builder::new().name("derain-loader".into()).spawn(move || shared.work());
-            loader.threads.push(work.map_err(|source| Error::Threads { source })?);
+            loader.threads.push(work.map_err(|source| DatasetError::Threads { source })?);
         }
         Ok(loader)
     }
@@ -140,8 +140,8 @@ impl<S: SampleSource + 'static> Loader<S> {
     /// Waits for the next batch. After an error the loader goes on with the batch that follows.
     ///
     /// # Errors
-    /// What the source said of the first sample of the batch that failed, [`Error::MixedBatch`] if samples differ in size,
-    /// [`Error::SamplePanicked`] if the source panicked.
+    /// What the source said of the first sample of the batch that failed, [`DatasetError::MixedBatch`] if samples differ in size,
+    /// [`DatasetError::SamplePanicked`] if the source panicked.
     pub fn next_batch(&mut self) -> Result<Batch, Error> {
         self.shared.next()
     }

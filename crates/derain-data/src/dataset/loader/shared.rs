@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::order::Plan;
 use crate::Error;
+use crate::dataset::DatasetError;
 use crate::dataset::sample::{Batch, Position, Sample, SampleSource};
 
 pub(super) struct Shared<S> {
@@ -77,7 +78,7 @@ impl<S: SampleSource> Shared<S> {
             drop(state);
             // A thread that died would leave the consumer waiting for ever.
             let made = catch_unwind(AssertUnwindSafe(|| self.source.sample(job.epoch, job.index)))
-                .unwrap_or(Err(Error::SamplePanicked { index: job.index, epoch: job.epoch }));
+                .unwrap_or(Err(DatasetError::SamplePanicked { index: job.index, epoch: job.epoch }.into()));
             state = self.lock();
             if state.put(&job, made) {
                 self.done.notify_one();

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::dataset::DatasetError;
 use crate::dataset::Sample;
 
 /// Samples that tell their epoch and index, made out of order by waiting.
@@ -112,7 +113,7 @@ fn errors_surface_in_their_batch_and_the_rest_goes_on() {
     let mut loader = Loader::start(source, &sequential, Position::default()).unwrap();
     assert_eq!(loader.next_batch().unwrap().indices, [0, 1, 2, 3]);
     assert!(loader.next_batch().unwrap_err().to_string().contains("6.png"));
-    assert!(matches!(loader.next_batch(), Err(Error::SamplePanicked { index: 10, .. })));
+    assert!(matches!(loader.next_batch(), Err(Error::Dataset(DatasetError::SamplePanicked { index: 10, .. }))));
     assert_eq!(loader.next_batch().unwrap().indices, [12, 13, 14, 15]);
 }
 

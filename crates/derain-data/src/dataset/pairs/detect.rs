@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::PairList;
 use crate::Error;
+use crate::dataset::DatasetError;
 use crate::dataset::build::MANIFEST;
 
 pub(super) fn detect(path: &Path) -> Result<PairList, Error> {
-    let unknown = |reason| Err(Error::UnknownLayout { path: path.to_owned(), reason });
+    let unknown = |reason| Err(DatasetError::UnknownLayout { path: path.to_owned(), reason }.into());
     let metadata = path.metadata().map_err(Error::io("read", path))?;
     let has_extension = |wanted| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
     if metadata.is_file() {
@@ -21,7 +22,7 @@ pub(super) fn detect(path: &Path) -> Result<PairList, Error> {
         return unknown("it is a built data set: give one of its lists, train.txt or test.txt");
     }
     match PairList::from_rain_folder(path) {
-        Err(Error::UnknownLayout { .. }) => unknown(
+        Err(Error::Dataset(DatasetError::UnknownLayout { .. })) => unknown(
             "it is no list file (.txt) and no folder with `rain` and `norain`: say whether its pictures hold both halves, \
              or name the two folders",
         ),

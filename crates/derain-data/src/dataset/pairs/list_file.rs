@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Pair;
 use crate::Error;
+use crate::dataset::DatasetError;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -81,5 +82,5 @@ pub(super) fn check_files(list: &Path, pairs: &[Pair]) -> Result<(), Error> {
     }
     let count = missing.len();
     let first = missing.into_iter().take(NAMED).cloned().collect();
-    Err(Error::MissingFiles { list: list.to_owned(), count, first })
+    Err(DatasetError::MissingFiles { list: list.to_owned(), count, first }.into())
 }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use image::{GenericImageView, RgbImage};
 
+use crate::dataset::DatasetError;
 use crate::{Error, LoadOptions, load_picture_with};
 
 use super::build::{Manifest, Split};
@@ -64,8 +65,8 @@ impl Pair {
     /// Decodes both pictures to 8-bit RGB: grey is spread over the channels, deeper samples are rounded, alpha is left out.
     ///
     /// # Errors
-    /// Those of [`load_picture`](crate::load_picture), [`Error::PairSizes`] if the two differ in size,
-    /// [`Error::OddWidth`] if a picture of two halves has no middle.
+    /// Those of [`load_picture`](crate::load_picture), [`DatasetError::PairSizes`] if the two differ in size,
+    /// [`DatasetError::OddWidth`] if a picture of two halves has no middle.
     pub fn load(&self, options: &LoadOptions) -> Result<(RgbImage, RgbImage), Error> {
         let load = |path: &Path| Ok::<_, Error>(load_picture_with(path, options)?.image.into_rgb8());
         let (rainy, clean) = match self {
@@ -74,7 +75,7 @@ impl Pair {
                 let both = load(picture)?;
                 let (width, height) = both.dimensions();
                 if width % 2 != 0 {
-                    return Err(Error::OddWidth { path: picture.clone(), width });
+                    return Err(DatasetError::OddWidth { path: picture.clone(), width }.into());
                 }
                 let [left, right] = [0, width / 2].map(|x| both.view(x, 0, width / 2, height).to_image());
                 match rainy {
@@ -85,7 +86,7 @@ impl Pair {
         };
         if rainy.dimensions() != clean.dimensions() {
             let (rainy, clean) = (rainy.dimensions(), clean.dimensions());
-            return Err(Error::PairSizes { pair: self.name(), rainy, clean });
+            return Err(DatasetError::PairSizes { pair: self.name(), rainy, clean }.into());
         }
         Ok((rainy, clean))
     }
@@ -101,10 +102,10 @@ impl PairList {
     /// Takes pairs from elsewhere; `origin` is what an error names.
     ///
     /// # Errors
-    /// [`Error::NoPairs`] if there are none.
+    /// [`DatasetError::NoPairs`] if there are none.
     pub fn new(pairs: Vec<Pair>, origin: impl AsRef<Path>) -> Result<Self, Error> {
         match pairs.is_empty() {
-            true => Err(Error::NoPairs { path: origin.as_ref().to_owned() }),
+            true => Err(DatasetError::NoPairs { path: origin.as_ref().to_owned() }.into()),
             false => Ok(Self { pairs }),
         }
     }
@@ -122,8 +123,8 @@ impl PairList {
     /// cutting the line gives two files that exist.
     ///
     /// # Errors
-    /// [`Error::ListLine`] for a line that is not two paths, [`Error::MissingFiles`] with all that do not exist,
-    /// [`Error::NoPairs`], [`Error::Io`].
+    /// [`Error::ListLine`] for a line that is not two paths, [`DatasetError::MissingFiles`] with all that do not exist,
+    /// [`DatasetError::NoPairs`], [`Error::Io`].
     pub fn from_list_file(list: impl AsRef<Path>, root: impl AsRef<Path>) -> Result<Self, Error> {
         let list = list.as_ref();
         Self::new(list_file::read(list, root.as_ref())?, list)
@@ -136,7 +137,7 @@ impl PairList {
     /// Names pair by what is left without the words `rain`, `norain` and the `x2` at the end: `norain-001x2.png` with `norain-1.png`.
     ///
     /// # Errors
-    /// [`Error::UnknownLayout`] if there is no such structure or more than one, [`Error::Unpaired`], [`Error::NoPairs`], [`Error::Io`].
+    /// [`DatasetError::UnknownLayout`] if there is no such structure or more than one, [`DatasetError::Unpaired`], [`DatasetError::NoPairs`], [`Error::Io`].
     pub fn from_rain_folder(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
         Self::new(rain_folder::read(folder)?, folder)
@@ -146,7 +147,7 @@ impl PairList {
     /// says where the rain is.
     ///
     /// # Errors
-    /// [`Error::NoPairs`], [`Error::Io`].
+    /// [`DatasetError::NoPairs`], [`Error::Io`].
     pub fn from_side_by_side(folder: impl AsRef<Path>, rainy: Half) -> Result<Self, Error> {
         let folder = folder.as_ref();
         Self::new(side_by_side::read(folder, rainy)?, folder)
@@ -156,7 +157,7 @@ impl PairList {
     /// (the rule of [`derain_metrics::pairing`]).
     ///
     /// # Errors
-    /// [`Error::Unpaired`] with every picture that has no partner or more than one, [`Error::NoPairs`], [`Error::Io`].
+    /// [`DatasetError::Unpaired`] with every picture that has no partner or more than one, [`DatasetError::NoPairs`], [`Error::Io`].
     pub fn from_parallel_folders(rainy: impl AsRef<Path>, clean: impl AsRef<Path>) -> Result<Self, Error> {
         let rainy = rainy.as_ref();
         Self::new(parallel::read(rainy, clean.as_ref())?, rainy)
@@ -165,7 +166,7 @@ impl PairList {
     /// Takes one side of a data set of our own, by its `manifest.json`.
     ///
     /// # Errors
-    /// [`Error::Json`] if it is no such manifest, [`Error::MissingFiles`], [`Error::NoPairs`], [`Error::Io`].
+    /// [`Error::Json`] if it is no such manifest, [`DatasetError::MissingFiles`], [`DatasetError::NoPairs`], [`Error::Io`].
     pub fn from_manifest(manifest: impl AsRef<Path>, split: Split) -> Result<Self, Error> {
         let manifest = manifest.as_ref();
         let root = manifest.parent().unwrap_or(Path::new(""));
@@ -183,7 +184,7 @@ impl PairList {
     /// sides, are refused with the function that reads them.
     ///
     /// # Errors
-    /// [`Error::UnknownLayout`], and those of [`from_list_file`](Self::from_list_file) and [`from_rain_folder`](Self::from_rain_folder).
+    /// [`DatasetError::UnknownLayout`], and those of [`from_list_file`](Self::from_list_file) and [`from_rain_folder`](Self::from_rain_folder).
     pub fn detect(path: impl AsRef<Path>) -> Result<Self, Error> {
         detect::detect(path.as_ref())
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use derain_metrics::pairing::{Problem, Role};
 
 use super::Pair;
+use crate::dataset::DatasetError;
 use crate::{Error, find_pictures, is_picture_name};
 
 /// Names that folders of rainy and of clean pictures go by, in lower case.
@@ -61,7 +62,7 @@ fn find_halves(folder: &Path) -> Result<(Kind, Kind), Error> {
 }
 
 fn unknown(folder: &Path, reason: &'static str) -> Error {
-    Error::UnknownLayout { path: folder.to_owned(), reason }
+    DatasetError::UnknownLayout { path: folder.to_owned(), reason }.into()
 }
 
 /// The one folder in `folder` that goes by one of `names`.
@@ -130,7 +131,7 @@ fn pair(rainy: Kind, clean: Kind) -> Result<Vec<Pair>, Error> {
         }
     }
     if !problems.is_empty() {
-        return Err(Error::Unpaired { rainy: rainy.folder, clean: clean.folder, problems });
+        return Err(DatasetError::Unpaired { rainy: rainy.folder, clean: clean.folder, problems }.into());
     }
     // In the natural order of the rainy pictures.
     Ok(rainy

@@ -3,6 +3,7 @@ use std::fs;
 use image::{Rgb, RgbImage};
 
 use super::*;
+use crate::dataset::DatasetError;
 
 /// A folder of pictures, gone after the test.
 struct Tree(tempfile::TempDir);
@@ -161,7 +162,7 @@ fn rain_folders_with_flaws_are_refused() {
     let tree = Tree::new(&[]);
     fs::create_dir_all(tree.path("rain")).unwrap();
     fs::create_dir_all(tree.path("norain")).unwrap();
-    assert!(matches!(PairList::from_rain_folder(tree.0.path()), Err(Error::NoPairs { .. })));
+    assert!(matches!(PairList::from_rain_folder(tree.0.path()), Err(Error::Dataset(DatasetError::NoPairs { .. }))));
     assert!(matches!(PairList::detect(tree.path("nowhere")), Err(Error::Io { .. })));
 }
 

@@ -41,7 +41,7 @@ pub struct DensityEstimate {
 /// those frames.
 ///
 /// # Errors
-/// [`Error::NoFramesGiven`], [`Error::OtherFrameSize`], and those of the source.
+/// [`Error::NoFramesGiven`], [`Error::FrameSize`], and those of the source.
 pub fn estimate_density(source: &mut dyn FrameSource) -> Result<DensityEstimate, Error> {
     let mut frames: Vec<Plane> = Vec::new();
     let mut size = None;
@@ -49,7 +49,7 @@ pub fn estimate_density(source: &mut dyn FrameSource) -> Result<DensityEstimate,
         let Some(frame) = source.next_frame()? else { break };
         let expected = *size.get_or_insert(frame.dimensions());
         if frame.dimensions() != expected {
-            return Err(Error::OtherFrameSize { index: frames.len(), expected, got: frame.dimensions() });
+            return Err(Error::FrameSize { frame: frames.len(), expected, found: frame.dimensions() });
         }
         frames.push(thinned(&frame));
     }

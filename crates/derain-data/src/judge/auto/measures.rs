@@ -53,11 +53,11 @@ impl Measures {
     /// Measures the image that `clip` has at a percentile.
     ///
     /// # Errors
-    /// [`Error::SizesDiffer`] if the image is none of this clip, [`Error::NoFramesGiven`], [`Error::Percentile`]; [`Error::Io`] if
+    /// [`Error::SizesDiffer`] if the image is none of this clip, [`Error::NoFramesGiven`], [`Error::InvalidOption`]; [`Error::Io`] if
     /// spooled frames cannot be read back.
     pub fn of(image: &RgbImage, percentile: u8, clip: &CleanImage) -> Result<Self, Error> {
         if percentile > 100 {
-            return Err(Error::Percentile { percentile });
+            return Err(Error::option("percentile", percentile, "from 0 to 100"));
         }
         let [early, late] = clip.halves(percentile)?;
         if early.dimensions() != image.dimensions() {

@@ -103,7 +103,7 @@ fn measures_are_of_this_clip() {
     let image = scene(8, 6);
     assert!(matches!(Measures::of(&image, 50, &clip), Err(Error::NoFramesGiven)));
     clip.push(&image).unwrap();
-    assert!(matches!(Measures::of(&image, 101, &clip), Err(Error::Percentile { percentile: 101 })));
+    assert!(matches!(Measures::of(&image, 101, &clip), Err(Error::InvalidOption { option: "percentile", .. })));
     assert!(matches!(Measures::of(&scene(6, 8), 50, &clip), Err(Error::SizesDiffer { .. })));
     assert_eq!(Measures::of(&image, 100, &clip).unwrap(), Measures::default());
 }
@@ -145,5 +145,5 @@ fn density_is_that_of_the_presets() {
     }
     assert!(matches!(estimate_density(&mut Frames(Vec::new(), 0)), Err(Error::NoFramesGiven)));
     let mixed = &mut Frames(vec![scene(5, 4), scene(4, 5)], 0);
-    assert!(matches!(estimate_density(mixed), Err(Error::OtherFrameSize { index: 1, .. })));
+    assert!(matches!(estimate_density(mixed), Err(Error::FrameSize { frame: 1, .. })));
 }
