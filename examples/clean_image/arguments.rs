@@ -26,8 +26,8 @@ pub(crate) struct Arguments {
     pub(crate) frames: Option<u64>,
 
     /// How heavy the rain is: sparse takes 20 frames, normal 100, dense 200. Without, a judge's first number is measured from the clip.
-    #[arg(long, value_enum, value_name = "DENSITY")]
-    pub(crate) density: Option<DensityName>,
+    #[arg(long, value_name = "sparse|normal|dense")]
+    pub(crate) density: Option<Density>,
 
     /// Takes this percentile, 0 to 100, whatever the votes.
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -74,26 +74,7 @@ impl Arguments {
     /// How many frames are asked for.
     pub(crate) fn wanted(&self) -> Option<usize> {
         let frames = self.frames.map(|frames| usize::try_from(frames).unwrap_or(usize::MAX));
-        frames.or(self.density.map(|density| density.as_library().frames()))
-    }
-}
-
-/// How heavy rain is.
-#[derive(ValueEnum, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum DensityName {
-    Sparse,
-    Normal,
-    Dense,
-}
-
-impl DensityName {
-    pub(crate) fn as_library(self) -> Density {
-        match self {
-            Self::Sparse => Density::Sparse,
-            Self::Normal => Density::Normal,
-            Self::Dense => Density::Dense,
-        }
+        frames.or(self.density.map(Density::frames))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Accepted {
 /// Makes clean images of more and more frames until the judge accepts one.
 pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Accepted> {
     let density = match arguments.density {
-        Some(density) => density.as_library(),
+        Some(density) => density,
         None => {
             let estimate = estimate_density(&mut *open_frames(&arguments.input, &frame_options(arguments))?)?;
             tracing::info!(

@@ -115,8 +115,7 @@ fn unjudged(arguments: &Arguments, mut options: CleanOptions) -> Result<Made> {
     drop(progress);
     computing += begun.elapsed();
     let mode_image = arguments.mode_image.as_ref().map(|_| clean.mode_image()).transpose()?;
-    let density = arguments.density.map(|density| density.as_library());
-    Ok(Made { clean: result, mode_image, density, decoding, computing })
+    Ok(Made { clean: result, mode_image, density: arguments.density, decoding, computing })
 }
 
 fn encode(path: &PathBuf, image: RgbImage) -> Result<Vec<u8>> {

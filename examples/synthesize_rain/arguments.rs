@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use derain::data::synthesis;
+use derain::data::synthesis::{self, Density};
 
 /// Lets it rain on a photograph, or on every photograph in a folder and below.
 ///
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     pub(crate) frames: Option<NonZeroU32>,
 
     /// How densely it rains.
-    #[arg(long, value_enum, default_value_t, value_name = "DENSITY")]
+    #[arg(long, default_value = "normal", value_name = "sparse|normal|dense")]
     pub(crate) density: Density,
 
     /// Another kind of rain for every picture, drawn wide enough for training: direction, length, thickness, blur, light, veil, noise and more.
@@ -88,27 +88,6 @@ impl Arguments {
     /// How many frames each picture becomes.
     pub(crate) fn frame_count(&self) -> u32 {
         self.frames.map_or(1, NonZeroU32::get)
-    }
-}
-
-#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Density {
-    /// Single streaks.
-    Sparse,
-    /// Steady rain.
-    #[default]
-    Normal,
-    /// A downpour, with a veil.
-    Dense,
-}
-
-impl From<Density> for synthesis::Density {
-    fn from(density: Density) -> Self {
-        match density {
-            Density::Sparse => Self::Sparse,
-            Density::Normal => Self::Normal,
-            Density::Dense => Self::Dense,
-        }
     }
 }
 

@@ -33,7 +33,7 @@ impl Kind {
         Ok(match &arguments.options {
             Some(path) => Self::Fixed(read_options(path)?),
             None if arguments.vary => Self::Varied(RainRange::default()),
-            None => Self::Preset(RainOptions::preset(arguments.density.into())),
+            None => Self::Preset(RainOptions::preset(arguments.density)),
         })
     }
 

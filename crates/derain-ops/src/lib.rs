@@ -34,7 +34,7 @@ pub mod rect;
 pub mod reuse;
 pub mod rlcn;
 mod simd;
-mod storage;
+pub mod storage;
 pub mod temporal;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,4 @@
-//! From candle's storages to slices.
+//! From candle's storages to slices, for operations on the CPU.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
@@ -6,7 +6,10 @@ use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
 use crate::element::Element;
 
 /// The elements of a contiguous CPU storage.
-pub(crate) fn elements<'a, E: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [E]> {
+///
+/// # Errors
+/// When they are not contiguous, or of another type.
+pub fn elements<'a, E: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [E]> {
     let all = E::slice(storage);
     match (all, layout.contiguous_offsets()) {
         (Some(all), Some((start, end))) => Ok(&all[start..end]),
@@ -16,7 +19,10 @@ pub(crate) fn elements<'a, E: Element>(storage: &'a CpuStorage, layout: &Layout)
 }
 
 /// Calls `f` with the elements of CPU tensors, which may be strided.
-pub(crate) fn with_elements<E: Element, R, const N: usize>(
+///
+/// # Errors
+/// When a tensor is of another type or on another device.
+pub fn with_elements<E: Element, R, const N: usize>(
     tensors: [&Tensor; N],
     f: impl FnOnce([&[E]; N]) -> R,
 ) -> Result<R> {

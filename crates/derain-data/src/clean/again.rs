@@ -41,7 +41,7 @@ impl CleanImage {
         if percentile > 100 {
             return Err(Error::option("percentile", percentile, "from 0 to 100"));
         }
-        let frames = self.frames.as_ref().filter(|frames| frames.count() > 0).ok_or(Error::NoFramesGiven)?;
+        let frames = self.given()?;
         let rank = choice::rank(percentile, range.len(), Interpolation::Linear);
         pass::picture(frames, &self.options, |slices, out| Ok(at_rank(&slices[range.clone()], rank, out)?))
     }

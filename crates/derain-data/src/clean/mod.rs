@@ -133,7 +133,7 @@ impl CleanImage {
     ///
     /// # Errors
     /// [`Error::NoFramesGiven`]; [`Error::Io`] if spooled frames cannot be read back.
-    pub fn result(&mut self) -> Result<CleanResult, Error> {
+    pub fn result(&self) -> Result<CleanResult, Error> {
         self.result_with_progress(&|_| {})
     }
 
@@ -141,8 +141,8 @@ impl CleanImage {
     ///
     /// # Errors
     /// As [`CleanImage::result`].
-    pub fn result_with_progress(&mut self, progress: &(dyn Fn(f64) + Sync)) -> Result<CleanResult, Error> {
-        let frames = self.frames.as_ref().filter(|frames| frames.count() > 0).ok_or(Error::NoFramesGiven)?;
+    pub fn result_with_progress(&self, progress: &(dyn Fn(f64) + Sync)) -> Result<CleanResult, Error> {
+        let frames = self.given()?;
         let progress = Progress::new(progress, 2 * frames.bytes());
         let ranks = pass::ranks(frames, &self.options, &progress)?;
         let (votes, mode_ranges) = (ranks.votes(), ranks.ranges());
@@ -160,7 +160,7 @@ impl CleanImage {
     ///
     /// # Errors
     /// As [`CleanImage::result`].
-    pub fn finish(mut self) -> Result<CleanResult, Error> {
+    pub fn finish(self) -> Result<CleanResult, Error> {
         self.result()
     }
 
@@ -169,8 +169,8 @@ impl CleanImage {
     ///
     /// # Errors
     /// As [`CleanImage::result`].
-    pub fn mode_image(&mut self) -> Result<RgbImage, Error> {
-        let frames = self.frames.as_ref().filter(|frames| frames.count() > 0).ok_or(Error::NoFramesGiven)?;
+    pub fn mode_image(&self) -> Result<RgbImage, Error> {
+        let frames = self.given()?;
         pass::picture(frames, &self.options, |slices, out| {
             let mut found = vec![Mode::default(); out.len()];
             modes(slices, Values::Bytes, self.options.mode_tie, &mut found)?;
@@ -179,6 +179,11 @@ impl CleanImage {
             }
             Ok(())
         })
+    }
+
+    /// The frames, of which there must be one.
+    fn given(&self) -> Result<&Frames, Error> {
+        self.frames.as_ref().filter(|frames| frames.count() > 0).ok_or(Error::NoFramesGiven)
     }
 
     /// The bytes of a frame that fits the earlier ones.

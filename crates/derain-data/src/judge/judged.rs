@@ -38,7 +38,7 @@ pub fn judged_clean_image(
         let before = clean.frames();
         while clean.frames() < wanted {
             match source.next_frame()? {
-                Some(frame) => clean.push(&frame)?,
+                Some(frame) => clean.push_owned(frame)?,
                 None => break,
             }
         }
@@ -71,7 +71,7 @@ pub fn judged_clean_image(
     exhausted(clean, "the schedule")
 }
 
-fn exhausted(mut clean: CleanImage, who: &str) -> Result<Judged, Error> {
+fn exhausted(clean: CleanImage, who: &str) -> Result<Judged, Error> {
     let clean = clean.result()?;
     let reason = format!("more frames were wanted than the {} that {who} has", clean.frames);
     Ok(Judged { clean, verdict: Verdict::Reject { reason } })

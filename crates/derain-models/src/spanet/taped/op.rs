@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use derain_ops::pixels::{Pixels, Pool};
+use derain_ops::storage::{elements, with_elements};
 use derain_ops::{Element, Isa, Planes};
 
 use super::super::Layer;
@@ -107,7 +108,7 @@ impl SpanetOp {
     ) -> Result<(CpuStorage, Shape)> {
         let network = &self.network;
         let shape = Planes::from(x.1.shape().dims4()?);
-        let run = Run { isa: Isa::current(), pool, parameters: slice(parameters)?, shape };
+        let run = Run { isa: Isa::current(), pool, parameters: elements(parameters.0, parameters.1)?, shape };
         let modules = network.attention.iter().map(|at| Module::new(&run, at)).collect::<derain_ops::Result<_>>()?;
         let mut tape = Tape { modules, layers: Vec::new() };
         let pixels = shape.pixels();
@@ -118,7 +119,7 @@ impl SpanetOp {
             let before = &tape.layers;
             let taped = match *layer {
                 Layer::ConvIn => {
-                    let picture = Pixels::from_planes(pool, run.isa, slice(x)?, shape, COLOURS * pixels);
+                    let picture = Pixels::from_planes(pool, run.isa, elements(x.0, x.1)?, shape, COLOURS * pixels);
                     let features = run.convolve(&run.convolution(&network.conv_in, 1)?, &[&picture], &relu());
                     Taped::ConvIn { picture, features }
                 }
@@ -169,20 +170,13 @@ impl SpanetOp {
             candle_core::bail!("spanet: a gradient without a forward pass that keeps what it needs");
         };
         let shape = Planes::from(x.dims4()?);
-        let (parameters, grad) = (parameters.contiguous()?, grad.contiguous()?);
-        let ((parameters_storage, at_parameters), (grad_storage, at_grad)) =
-            (parameters.storage_and_layout(), grad.storage_and_layout());
-        let (candle_core::Storage::Cpu(parameters_storage), candle_core::Storage::Cpu(grad_storage)) =
-            (&*parameters_storage, &*grad_storage)
-        else {
-            candle_core::bail!("spanet: the gradient runs on the CPU");
-        };
-        let grad: &[E] = slice((grad_storage, at_grad))?;
-        let run = Run { isa: Isa::current(), pool, parameters: slice((parameters_storage, at_parameters))?, shape };
-        let (of_picture, of_parameters) = self.gradients(&run, tape, grad, x.track_op())?;
+        let isa = Isa::current();
+        let (of_picture, of_parameters) = with_elements([parameters, grad], |[parameters, grad]: [&[E]; 2]| {
+            self.gradients(&Run { isa, pool, parameters, shape }, tape, grad, x.track_op())
+        })??;
         let of_picture = of_picture.map(|of_picture| {
             let mut planes = vec![E::ZERO; shape.len()];
-            of_picture.write_planes(run.isa, COLOURS, &mut planes, COLOURS * shape.pixels());
+            of_picture.write_planes(isa, COLOURS, &mut planes, COLOURS * shape.pixels());
             Tensor::from_vec(planes, x.shape(), x.device())
         });
         Ok((of_picture.transpose()?, Some(Tensor::from_vec(of_parameters, parameters.shape(), x.device())?)))
@@ -242,13 +236,4 @@ impl SpanetOp {
         }
         Ok((None, gradients))
     }
-}
-
-/// A contiguous storage's elements.
-fn slice<'a, E: Element>((storage, layout): Input<'a>) -> Result<&'a [E]> {
-    let (start, end) = layout
-        .contiguous_offsets()
-        .ok_or_else(|| candle_core::Error::Msg("spanet: an input is not contiguous".into()))?;
-    let values = E::slice(storage).ok_or_else(|| candle_core::Error::Msg("spanet: inputs of two types".into()))?;
-    Ok(&values[start..end])
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::Activation;
+use super::planes::{RECT_COLUMNS, rect_rows};
 use super::weight_gradient::{self, Method, Place};
 use super::{Convolution, Epilogue};
 use crate::Isa;
@@ -11,11 +12,6 @@ use crate::element::Element;
 use crate::pixels::{PixelBand, Pixels};
 use crate::rect::{Patch, Rect, padded};
 use crate::reuse::Reused;
-
-/// Columns and most rows of a rectangle, as in `planes`.
-const RECT_COLUMNS: usize = 96;
-const RECT_ROWS: usize = 32;
-const FEWEST_ROWS: usize = 8;
 
 /// What follows the sum: `activation((sum + bias) · scale + residual)`.
 #[derive(Clone, Copy, Debug)]
@@ -59,10 +55,7 @@ impl<E: Element> Convolution<E> {
             let same = (of.batch, of.height, of.width) == (shape.batch, shape.height, shape.width);
             assert!(same, "pictures of other sizes");
         }
-        // Where rectangles start changes no bit (they lie on the form's grid), so the number of threads may choose their height.
-        let wanted =
-            shape.batch * shape.height * shape.width.div_ceil(RECT_COLUMNS) / (4 * rayon::current_num_threads());
-        let rows = wanted.next_multiple_of(FEWEST_ROWS).clamp(FEWEST_ROWS, RECT_ROWS);
+        let rows = rect_rows(shape.batch, shape.height, shape.width);
         out.bands(rows).into_par_iter().for_each_init(Reused::<Scratch<E>>::take, |scratch, band| {
             self.run_band(scratch.get(), sources, finish, band);
         });

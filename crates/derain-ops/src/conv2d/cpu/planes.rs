@@ -15,11 +15,17 @@ use crate::reuse::Reused;
 use crate::{Isa, Planes, Result, buffer};
 
 /// Columns of a rectangle: with [`RECT_ROWS`] and 32 channels some 400 kB, well inside a second-level cache.
-const RECT_COLUMNS: usize = 96;
+pub(super) const RECT_COLUMNS: usize = 96;
 /// Most rows of a rectangle; a multiple of every form's grid.
 const RECT_ROWS: usize = 32;
 /// Fewest rows of a rectangle; likewise a multiple.
 const FEWEST_ROWS: usize = 8;
+
+/// Rows of a rectangle. Where rectangles start changes no bit (they lie on the form's grid), so the number of threads may choose.
+pub(super) fn rect_rows(batch: usize, height: usize, width: usize) -> usize {
+    let wanted = batch * height * width.div_ceil(RECT_COLUMNS) / (4 * rayon::current_num_threads());
+    wanted.next_multiple_of(FEWEST_ROWS).clamp(FEWEST_ROWS, RECT_ROWS)
+}
 
 /// What is multiplied with and added to the sums: for each picture perhaps residual planes `[O, H, W]`, then perhaps a scale `[H, W]`.
 #[derive(Clone, Copy, Default)]
@@ -86,9 +92,7 @@ fn run<E: Element>(
 ) {
     let Planes { channels, height, width, .. } = planes;
     let (pixels, outputs, reach) = (planes.pixels(), convolution.outputs(), convolution.reach());
-    // Where rectangles start changes no bit (they lie on the form's grid), so the number of threads may choose their height.
-    let wanted = planes.batch * height * width.div_ceil(RECT_COLUMNS) / (4 * rayon::current_num_threads());
-    let rows = wanted.next_multiple_of(FEWEST_ROWS).clamp(FEWEST_ROWS, RECT_ROWS);
+    let rows = rect_rows(planes.batch, height, width);
     bands(out, planes, outputs, rows).into_par_iter().for_each_init(Reused::<Scratch<E>>::take, |scratch, mut band| {
         let scratch = scratch.get();
         let Band { picture, first_row, rows, .. } = band;
