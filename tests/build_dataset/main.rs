@@ -252,7 +252,10 @@ fn failures_are_said_and_the_rest_is_done() {
     assert_failed(&output, "scene0 failed:");
     assert!(stderr(&output).contains("5.png") && stderr(&output).contains("1 of 2 videos done"), "{}", stderr(&output));
     assert_failed(&bench.run("-i nowhere -o x"), "nowhere");
-    assert_failed(&bench.run("-i in -o x --test-fraction 2"), "test_fraction is 2");
+    assert_failed(
+        &bench.run("-i in -o x --test-fraction 2"),
+        "the option `test_fraction` is 2: it must be from 0 to 1",
+    );
     assert_failed(&bench.run("-i in -o x --patch 64"), "smaller than the crop of 64x64");
     assert_eq!(bench.run("-i in -o x --density heavy").status.code(), Some(2));
     assert!(!bench.path("x/train.txt").exists() || bench.tree("x")["train.txt"].is_empty());

@@ -3,8 +3,7 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
-/// Weights of R, G, B in luma (BT.601). Any fixed weights would do.
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+use crate::luma::luma_of;
 
 /// Binomial weights of five neighbours: a Gaussian of sigma 1. It takes out noise and what lies
 /// near the sampling limit, where interpolation shifts.
@@ -34,14 +33,7 @@ impl Plane {
 
     fn luma(image: &RgbImage) -> Self {
         let (width, height) = (image.width() as usize, image.height() as usize);
-        let mut data = vec![0.0; width * height];
-        let rows = data.par_chunks_exact_mut(width.max(1)).zip(image.as_raw().par_chunks_exact(3 * width.max(1)));
-        rows.for_each(|(out, row)| {
-            for (out, pixel) in out.iter_mut().zip(row.chunks_exact(3)) {
-                *out = LUMA[0] * f32::from(pixel[0]) + LUMA[1] * f32::from(pixel[1]) + LUMA[2] * f32::from(pixel[2]);
-            }
-        });
-        Self { width, height, data }
+        Self { width, height, data: luma_of(image) }
     }
 
     /// Smooths, and keeps every `step`-th pixel of both axes; edges are repeated. Pixel x of the

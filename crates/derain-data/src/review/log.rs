@@ -9,9 +9,9 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::hex;
 use crate::Error;
 use crate::durable::sync_folder;
+use crate::hex::hex;
 use crate::judge::{Candidate, Verdict};
 
 /// Every line begins so; what a kill leaves of the last one begins so or is part of it.

@@ -58,7 +58,3 @@ impl Default for ReviewOptions {
         Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), hosts: Vec::new() }
     }
 }
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -16,9 +16,10 @@ use tokio::time::timeout;
 use super::access::Gate;
 use super::log::Log;
 use super::queue::{Queue, Stage};
-use super::{ReviewOptions, WebJudge, hex, routes};
+use super::{ReviewOptions, WebJudge, routes};
 use crate::Error;
 use crate::dataset::{BuildEvent, RecordedVerdict};
+use crate::hex::hex;
 
 /// 128 bits cannot be guessed.
 const TOKEN_BYTES: usize = 16;

@@ -1,6 +1,7 @@
 //! As much rain as a wanted PSNR needs.
 
 use image::RgbImage;
+use ndarray::ArrayView3;
 
 use super::{Backdrop, Bokeh, RainOptions, RainScene};
 use crate::Error;
@@ -24,14 +25,16 @@ const BRIGHTEST: f32 = 4.0;
 /// Peak signal-to-noise ratio of two 8-bit pictures over all channels, decibels; infinite for equal ones.
 ///
 /// # Errors
-/// [`Error::SizesDiffer`].
+/// [`Error::SizesDiffer`], [`Error::NoPixels`].
 pub fn psnr(a: &RgbImage, b: &RgbImage) -> Result<f64, Error> {
-    if a.dimensions() != b.dimensions() {
-        return Err(Error::SizesDiffer { expected: a.dimensions(), found: b.dimensions() });
+    let (width, height) = a.dimensions();
+    if (width, height) != b.dimensions() {
+        return Err(Error::SizesDiffer { expected: (width, height), found: b.dimensions() });
     }
-    let squares: u64 = a.iter().zip(b.iter()).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum();
-    let mean = squares as f64 / a.len() as f64;
-    Ok(10.0 * (255.0 * 255.0 / mean).log10())
+    let shape = (height as usize, width as usize, 3);
+    let views = [a, b].map(|picture| ArrayView3::from_shape(shape, picture.as_raw()));
+    let [Ok(a), Ok(b)] = views else { return Err(Error::NoPixels { width, height }) };
+    derain_metrics::psnr(&a, &b, 255.0).map_err(|_| Error::NoPixels { width, height })
 }
 
 impl RainOptions {

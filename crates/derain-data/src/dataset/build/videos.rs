@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::BuildEvent;
 use crate::dataset::DatasetError;
 use crate::find::natural_order;
+use crate::hex::hex;
 use crate::{Error, is_picture_name};
 
 /// What files of video end in; with other endings they are passed over, like any other file.
@@ -121,7 +122,7 @@ fn hash(path: &Path) -> Result<String, Error> {
     } else {
         hash_file(path, &mut hash)?;
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }
 
 fn hash_file(path: &Path, hash: &mut Sha256) -> Result<(), Error> {

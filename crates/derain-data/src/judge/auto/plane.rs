@@ -3,8 +3,7 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
-/// BT.601, as the clean image's modes.
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+use crate::luma::luma_of;
 
 /// One number for each pixel, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,9 +16,8 @@ pub(super) struct Plane {
 impl Plane {
     /// In 8-bit steps, 0 to 255.
     pub(super) fn luma(picture: &RgbImage) -> Self {
-        let luma = |pixel: &[u8; 3]| LUMA.iter().zip(pixel).map(|(weight, &value)| weight * f32::from(value)).sum();
         let (width, height) = picture.dimensions();
-        let values = picture.as_raw().as_chunks::<3>().0.par_iter().map(luma).collect();
+        let values = luma_of(picture);
         Self { width: width as usize, height: height as usize, values }
     }
 
