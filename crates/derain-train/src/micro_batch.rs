@@ -100,3 +100,6 @@ pub(crate) fn combine(parts: impl IntoIterator<Item = Result<MicroBatch>>) -> Re
     }
     Ok(whole)
 }
+
+#[cfg(test)]
+mod tests;
