@@ -133,7 +133,6 @@ impl Arguments {
             schedule: Schedule::for_density(self.density),
             clean: self.choices.options(),
             shard: self.shard,
-            ..BuildOptions::default()
         }
     }
 
