@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
+use derain::data::Shard;
 use derain::{Device, Network};
 
 use crate::size;
@@ -50,16 +51,27 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) spool: Option<PathBuf>,
 
-    /// Writes what was done, how long it took and what failed.
+    /// Writes what was done, how long it took and what failed. With `--shard`, `report.json` becomes `report.I-of-N.json`.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
     /// Skips pictures whose output exists already, whatever weights and options made it.
     #[arg(long)]
     pub(crate) resume: bool,
+
+    /// Does the Ith of N shares of a folder's pictures, counted from 1; others do the other shares, with the same arguments.
+    #[arg(long, default_value_t, value_name = "I/N")]
+    pub(crate) shard: Shard,
 }
 
 impl Arguments {
+    /// As given, but for what every shard writes for itself.
+    pub(crate) fn read() -> Self {
+        let mut arguments = Self::parse();
+        arguments.json = arguments.json.map(|path| arguments.shard.own_path(&path));
+        arguments
+    }
+
     /// The weight file.
     pub(crate) fn weights(&self) -> Result<&PathBuf> {
         self.weights.as_ref().context(

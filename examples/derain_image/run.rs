@@ -23,7 +23,8 @@ enum Outcome {
 pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     let weights = arguments.weights()?;
     let device = arguments.device.open()?;
-    let tasks = plan(arguments)?;
+    // What may not be done is found by all tasks.
+    let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
     let mut derainer = Derainer::from_weights(arguments.model, weights, &device)
         .with_context(|| format!("cannot use the weights {}", weights.display()))?
         .with_max_memory(arguments.max_memory.or_else(available_memory));

@@ -13,6 +13,7 @@
 //! | [`judge`] | accepting or rejecting clean images, with more frames on demand |
 //! | `review` | a web page on which a person judges, with the feature `review` |
 //! | [`CleanImage`] | the clean picture of a still scene from the frames of a rain video |
+//! | [`Shard`] | one machine's share of a job |
 //! | [`synthesis`] | rain over clean pictures, single or as video, with the truth known |
 //!
 //! ```
@@ -49,6 +50,7 @@ mod png_exif;
 mod register;
 #[cfg(feature = "review")]
 pub mod review;
+mod shard;
 pub mod synthesis;
 mod temporary;
 
@@ -65,3 +67,4 @@ pub use register::{
     Camera, Insets, Motion, MotionModel, MotionOptions, Registered, Registration, Resampling, STILL_LIMIT,
     StillnessCheck, steady,
 };
+pub use shard::Shard;
