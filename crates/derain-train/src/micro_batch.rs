@@ -11,7 +11,7 @@ use crate::observer::Losses;
 use crate::{LossConfig, Result};
 
 /// What a part of a batch says about the parameters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct MicroBatch {
     /// Pairs in the part: its weight.
     pub samples: usize,
@@ -55,6 +55,22 @@ impl MicroBatch {
                 .map_or_else(|| variable.zeros_like(), |gradient| gradient.contiguous())?)
         });
         Ok(Self { samples: rainy.dim(0)?, losses, gradients: gradients.collect::<Result<_>>()? })
+    }
+
+    /// All tensors, in the order of [`with`](Self::with).
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.gradients.iter()
+    }
+
+    /// A part of the same kind with other values; `next` makes one tensor after the other, each like the one it gets.
+    pub(crate) fn with(
+        &self,
+        samples: usize,
+        losses: Losses,
+        next: impl FnMut(&Tensor) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let gradients = self.gradients.iter().map(next).collect::<Result<_>>()?;
+        Ok(Self { samples, losses, gradients })
     }
 
     /// The mean with the part that follows, weighted by pairs.
