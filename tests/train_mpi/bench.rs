@@ -11,7 +11,6 @@ use tempfile::TempDir;
 
 pub(crate) const SPANET: &str = "kind = \"spanet\"\nchannels = 4";
 
-/// Each with its losses.
 pub(crate) const NETWORKS: [(&str, &str); 1] = [("spanet", SPANET)];
 
 /// What a run takes at most that should end by itself.
@@ -51,6 +50,7 @@ impl Bench {
 
     /// Writes a configuration of two parts a batch; gives its name.
     pub(crate) fn config(&self, name: &str, network: &str, held_out: usize, steps: u64) -> String {
+        // RRANet's maps are not compared with the mask.
         let attention = if name == "spanet" { 1.0 } else { 0.0 };
         let text = format!(
             r#"

@@ -57,22 +57,6 @@ impl MicroBatch {
         Ok(Self { samples: rainy.dim(0)?, losses, gradients: gradients.collect::<Result<_>>()? })
     }
 
-    /// All tensors, in the order of [`with`](Self::with).
-    pub(crate) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        self.gradients.iter()
-    }
-
-    /// A part of the same kind with other values; `next` makes one tensor after the other, each like the one it gets.
-    pub(crate) fn with(
-        &self,
-        samples: usize,
-        losses: Losses,
-        next: impl FnMut(&Tensor) -> Result<Tensor>,
-    ) -> Result<Self> {
-        let gradients = self.gradients.iter().map(next).collect::<Result<_>>()?;
-        Ok(Self { samples, losses, gradients })
-    }
-
     /// The mean with the part that follows, weighted by pairs.
     fn and(self, next: Self) -> Result<Self> {
         let samples = self.samples + next.samples;

@@ -49,6 +49,19 @@ pub(crate) fn combine_in_chain(
     form.read(&bytes)
 }
 
+impl MicroBatch {
+    /// All tensors, in the order of [`with`](Self::with).
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.gradients.iter()
+    }
+
+    /// A part of the same kind with other values; `next` makes one tensor after the other, each like the one it gets.
+    fn with(&self, samples: usize, losses: Losses, next: impl FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let gradients = self.gradients.iter().map(next).collect::<Result<_>>()?;
+        Ok(Self { samples, losses, gradients })
+    }
+}
+
 /// Numbers before the tensors: pairs, and four losses.
 const HEAD: usize = 5 * size_of::<f64>();
 
