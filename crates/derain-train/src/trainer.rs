@@ -364,6 +364,7 @@ impl Trainer {
         let scale =
             self.config.clip_norm.map_or(1.0, |most| if gradient_norm > most { most / gradient_norm } else { 1.0 });
         self.adam.step(&self.trained, &whole.gradients, step, learning_rate, scale)?;
+        self.model.follow(&whole.statistics)?;
         if let Some(average) = &mut self.average {
             average.update(&self.model.tensors(), step)?;
         }
