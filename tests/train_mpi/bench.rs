@@ -11,7 +11,9 @@ use tempfile::TempDir;
 
 pub(crate) const SPANET: &str = "kind = \"spanet\"\nchannels = 4";
 
-pub(crate) const NETWORKS: [(&str, &str); 1] = [("spanet", SPANET)];
+const RRANET: &str = "kind = \"rranet\"\nwidths = [4, 4, 8, 8]\nstages = 2";
+
+pub(crate) const NETWORKS: [(&str, &str); 2] = [("spanet", SPANET), ("rranet", RRANET)];
 
 /// What a run takes at most that should end by itself.
 const PATIENCE: Duration = Duration::from_secs(300);

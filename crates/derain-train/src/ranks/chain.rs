@@ -7,6 +7,7 @@
 //! ranks, which is short beside a step: 34 MB a hop for RRANet, 1 MB for SPANet.
 
 use candle_core::Tensor;
+use derain_models::rranet::BatchStatistics;
 
 use super::{Ranks, agree};
 use crate::micro_batch::{MicroBatch, combine};
@@ -52,13 +53,18 @@ pub(crate) fn combine_in_chain(
 impl MicroBatch {
     /// All tensors, in the order of [`with`](Self::with).
     fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        self.gradients.iter()
+        let statistics = self.statistics.iter().flat_map(|statistics| [&statistics.mean, &statistics.variance]);
+        self.gradients.iter().chain(statistics)
     }
 
     /// A part of the same kind with other values; `next` makes one tensor after the other, each like the one it gets.
-    fn with(&self, samples: usize, losses: Losses, next: impl FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
-        let gradients = self.gradients.iter().map(next).collect::<Result<_>>()?;
-        Ok(Self { samples, losses, gradients })
+    fn with(&self, samples: usize, losses: Losses, mut next: impl FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let gradients = self.gradients.iter().map(&mut next).collect::<Result<_>>()?;
+        let statistics = self.statistics.iter().map(|like| {
+            Ok(BatchStatistics { name: like.name.clone(), mean: next(&like.mean)?, variance: next(&like.variance)? })
+        });
+        let statistics = statistics.collect::<Result<_>>()?;
+        Ok(Self { samples, losses, gradients, statistics })
     }
 }
 
