@@ -13,7 +13,7 @@ use crate::observer::Losses;
 use crate::{LossConfig, Result};
 
 /// What a part of a batch says about the parameters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct MicroBatch {
     /// Pairs in the part: its weight.
     pub samples: usize,
