@@ -99,6 +99,30 @@ fn a_training_runs_once_and_goes_on_with_resume() {
     assert!(stderr(&other).contains("seed was 0 and is 5 now"), "{}", stderr(&other));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_with_a_checkpoint_that_goes_on() {
+    let bench = Bench::new(1_000_000);
+    // A schedule that does not depend on the length, so that the resume may be a short one.
+    let config = fs::read_to_string(bench.path("train.toml")).unwrap().replace("cosine", "constant");
+    fs::write(bench.path("train.toml"), config).unwrap();
+    let mut child = bench.command("--output run").spawn().unwrap();
+    let begun = Instant::now();
+    while !bench.path("run/checkpoint.safetensors").exists() {
+        assert!(child.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(300), "no step is taken");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let stopped = child.wait_with_output().unwrap();
+    assert_eq!(stopped.status.code(), Some(1), "{}", stderr(&stopped));
+    let words = stderr(&stopped);
+    let step = words.split("stopped after step ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+    let again = bench.run(&format!("--output run --resume --steps {step}"));
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert!(stderr(&again).contains(&format!("going on after step {step}")), "{}", stderr(&again));
+}
+
 #[test]
 fn bad_input_is_named() {
     let bench = Bench::new(6);

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
-use derain_data::dataset::{Batch, Loader, LoaderOptions, Position, Sample, SampleSource};
+use derain_data::Error as DataError;
+use derain_data::dataset::{Batch, DatasetError, Loader, LoaderOptions, Position, Sample, SampleSource};
 use derain_data::write_durably;
 use derain_metrics::Scores;
 
@@ -157,6 +158,10 @@ impl Trainer {
         let (source, data) = training_source(&config)?;
         let samples = source.len();
         let steps_per_epoch = samples / config.batch_size;
+        if steps_per_epoch == 0 {
+            // An epoch without steps would pass for a training that is done.
+            return Err(DataError::from(DatasetError::NoBatch { samples, batch_size: config.batch_size }).into());
+        }
         let steps = match (config.steps, config.epochs) {
             (Some(steps), _) => steps,
             (None, epochs) => epochs.unwrap_or_default().saturating_mul(steps_per_epoch as u64),

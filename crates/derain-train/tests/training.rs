@@ -133,6 +133,9 @@ fn configurations_that_make_no_sense_are_refused() {
         let refused = Trainer::new(config).err().unwrap();
         assert!(matches!(refused, Error::Config { .. }) && refused.to_string().contains(key), "{key}: {refused}");
     }
+    let few = TrainConfig { steps: None, epochs: Some(2), batch_size: 6, ..good };
+    let refused = Trainer::new(few).err().unwrap().to_string();
+    assert!(refused.contains("5 samples make no batch of 6"), "{refused}");
     let rain = "[data]\nkind = \"synthesized\"\n[data.rain]\nwet = 1";
     for text in ["stepps = 1", "[network]\nkind = \"spanet\"\nchanels = 4", "[loss]\nl2 = 1.0", rain, "steps = \"two\""]
     {
