@@ -17,6 +17,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 mod arguments;
+mod engine;
 mod paths;
 mod plan;
 mod progress;

@@ -10,8 +10,9 @@
 //! own messages on standard error are switched off, for the whole process.
 
 mod orientation;
-mod pixels;
+pub(super) mod pixels;
 mod promise;
+mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,8 @@ use super::{FrameOptions, FrameSource, MAX_FRAME_BYTES};
 use crate::Error;
 
 use promise::Promise;
+
+pub use reader::{FrameTime, TimedFrame, VideoFormat, VideoReader};
 
 pub(super) struct VideoFrames {
     path: PathBuf,
@@ -44,22 +47,15 @@ pub(super) struct VideoFrames {
 
 impl VideoFrames {
     pub(super) fn open(path: &Path, options: &FrameOptions) -> Result<Self, Error> {
-        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
-        let broken = |error: ffmpeg::Error| broken(path, 0, format!("FFmpeg cannot open it: {error}"));
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        let io = ffmpeg::format::context::StreamIo::from_read_seek(file).map_err(broken)?;
-        let mut limits = ffmpeg::Dictionary::new();
-        limits.set("protocol_whitelist", "none");
-        let input = ffmpeg::format::input_from_stream(io, None, Some(limits)).map_err(broken)?;
-        let no_video = || Error::NotFrames { path: path.to_owned(), hint: "FFmpeg finds no video in it" };
-        let stream = input.streams().best(ffmpeg::media::Type::Video).ok_or_else(no_video)?;
+        let input = open_input(path)?;
+        let stream = best_stream(&input, path)?;
         let orientation = orientation::of(&stream).map_err(|reason| Error::BrokenStream {
             path: path.to_owned(),
             frame: 0,
             reason,
         })?;
         let promise = Promise::of(&stream, &input);
-        let decoder = open_decoder(&stream).map_err(broken)?;
+        let decoder = open_decoder(&stream).map_err(cannot_open(path))?;
         let index = stream.index();
         let (width, height) = (decoder.width(), decoder.height());
         if width == 0 || height == 0 {
@@ -165,6 +161,30 @@ impl FrameSource for VideoFrames {
     fn expected(&self) -> Option<usize> {
         self.promise.frames().map(|frames| self.options.count(frames))
     }
+}
+
+/// The file, opened so that nothing but its own bytes can be read.
+pub(super) fn open_input(path: &Path) -> Result<ffmpeg::format::context::Input, Error> {
+    ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let io = ffmpeg::format::context::StreamIo::from_read_seek(file).map_err(cannot_open(path))?;
+    let mut limits = ffmpeg::Dictionary::new();
+    limits.set("protocol_whitelist", "none");
+    ffmpeg::format::input_from_stream(io, None, Some(limits)).map_err(cannot_open(path))
+}
+
+/// The stream whose frames are read.
+pub(super) fn best_stream<'a>(
+    input: &'a ffmpeg::format::context::Input,
+    path: &Path,
+) -> Result<ffmpeg::Stream<'a>, Error> {
+    let no_video = || Error::NotFrames { path: path.to_owned(), hint: "FFmpeg finds no video in it" };
+    input.streams().best(ffmpeg::media::Type::Video).ok_or_else(no_video)
+}
+
+fn cannot_open(path: &Path) -> impl FnOnce(ffmpeg::Error) -> Error {
+    let path = path.to_owned();
+    move |error| broken(&path, 0, format!("FFmpeg cannot open it: {error}"))
 }
 
 fn broken(path: &Path, frame: usize, reason: String) -> Error {
