@@ -17,8 +17,8 @@ use crate::frames::video::pixels;
 
 /// Frames of a group: what a kill costs, against a key frame's price. One second or two, as players like for jumping.
 const GROUP_FRAMES: usize = 32;
-/// What an encoder makes depends on its number of threads, so that is fixed.
-const THREADS: &str = "4";
+/// What an encoder makes depends on its number of threads, and with several not on its input alone. The network takes far longer anyway.
+const THREADS: &str = "1";
 /// The lowest quality: the range of x264's rate factor.
 const MAX_RATE_FACTOR: u8 = 51;
 /// FFmpeg's factor between quantizers and its measure of quality.

@@ -101,13 +101,27 @@ impl VideoFrames {
             let mut packet = ffmpeg::Packet::empty();
             let sent = match packet.read(&mut self.input) {
                 // An empty packet stands for a frame that was left out; to the decoder it would mean the end.
-                Ok(()) if packet.stream() != self.stream || packet.size() == 0 => continue,
+                Ok(()) if packet.stream() != self.stream || packet.size() == 0 => {
+                    self.note_packet(&packet);
+                    continue;
+                }
                 Ok(()) if packet.is_corrupt() => return Err(self.broken("its data is damaged or cut short".into())),
-                Ok(()) => self.decoder.send_packet(&packet),
+                Ok(()) => {
+                    self.note_packet(&packet);
+                    self.decoder.send_packet(&packet)
+                }
                 Err(ffmpeg::Error::Eof) => self.decoder.send_eof(),
                 Err(error) => return Err(self.broken(format!("its data cannot be read: {error}"))),
             };
             return sent.map_err(|error| self.broken(format!("it cannot be decoded: {error}")));
+        }
+    }
+
+    /// Takes down how far any stream has come.
+    fn note_packet(&mut self, packet: &ffmpeg::Packet) {
+        let unit = self.input.stream(packet.stream()).map(|stream| f64::from(stream.time_base()));
+        if let (Some(unit), Some(time)) = (unit, packet.pts().or(packet.dts())) {
+            self.promise.note_end(time.saturating_add(packet.duration()) as f64 * unit);
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) struct Film {
     /// When each picture is shown, in `UNIT`; the last is shown for `last_duration`.
     pub(super) times: Vec<i64>,
     pub(super) last_duration: i64,
+    pub(super) b_frames: usize,
     pub(super) sound: Option<Id>,
     pub(super) subtitles: bool,
 }
@@ -43,6 +44,7 @@ impl Default for Film {
             transfer: TransferCharacteristic::Unspecified,
             times: (0..12).map(|index| 4 * index).collect(),
             last_duration: 4,
+            b_frames: 2,
             sound: None,
             subtitles: false,
         }
@@ -131,7 +133,7 @@ impl Film {
         encoder.set_qmin(1);
         encoder.set_qmax(2);
         encoder.set_bit_rate(8_000_000);
-        encoder.set_max_b_frames(if self.codec == Id::MPEG4 { 2 } else { 0 });
+        encoder.set_max_b_frames(if self.codec == Id::MPEG4 { self.b_frames } else { 0 });
         if global {
             encoder.set_flags(Flags::GLOBAL_HEADER);
         }

@@ -60,7 +60,7 @@ fn resumed_films_equal_unbroken_ones() {
     assert_eq!(parts.times().count(), 96);
     work(&input, &mut parts, &encoder, usize::MAX);
     write_video(&input, &path("c.mp4"), &encoder, &parts).expect("written");
-    assert_eq!(fs::read(path("b.mp4")).expect("read"), fs::read(path("c.mp4")).expect("read"));
+    assert!(fs::read(path("b.mp4")).expect("read") == fs::read(path("c.mp4")).expect("read"));
 
     // What has changed is told, and nothing of the old is used.
     drop(parts);
