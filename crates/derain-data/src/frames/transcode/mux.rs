@@ -49,7 +49,7 @@ pub fn write_video(input: &Path, output: &Path, encoder: &VideoEncoder, parts: &
         let mut source = open_input(input)?;
         let video = best_stream(&source, input)?.index();
         let (sink, streams) = open_output(&source, video, encoder, (output, muxer), file, &mut written.left_out)?;
-        let (unit, from, end) = (encoder.format.time_base, origin(&source), end(&source, video));
+        let (unit, from, end) = (encoder.format.time_base, origin(&source), end(&source, video, encoder.format.time_base));
         let mut joined = Joined { sink, streams, video, unit, from, end, output, last: None, written: &mut written };
         joined.write_all(&mut source, &mut Feed { parts, next: 0, frames: VecDeque::new() }, input)
     })?;
@@ -130,12 +130,25 @@ fn origin(source: &Input) -> Option<(i64, Rational)> {
     starts.map(|stream| (stream.start_time(), stream.time_base())).reduce(|a, b| if is_later(a, b) { b } else { a })
 }
 
-/// The end of the last picture, where the container states it: the last packet's duration is that of another frame if frames are stored in
-/// another order than shown.
-fn end(source: &Input, video: usize) -> Option<(i64, Rational)> {
-    let stream = source.stream(video).filter(|stream| source.format().name().starts_with("mov") && stream.duration() > 0)?;
-    let start = Some(stream.start_time()).filter(|time| *time != ffmpeg::ffi::AV_NOPTS_VALUE).unwrap_or(0);
-    Some((start.checked_add(stream.duration())?, stream.time_base()))
+/// The end of the last picture in `unit`, which is the stream's, where the container states it: the last packet's duration is that of another frame if
+/// frames are stored in another order than shown, and Matroska stores none.
+fn end(source: &Input, video: usize, unit: Rational) -> Option<i64> {
+    let stream = source.stream(video).filter(|stream| stream.time_base() == unit)?;
+    let container = source.format().name().to_owned();
+    if container.starts_with("mov") && stream.duration() > 0 {
+        let start = Some(stream.start_time()).filter(|time| *time != ffmpeg::ffi::AV_NOPTS_VALUE).unwrap_or(0);
+        return start.checked_add(stream.duration());
+    }
+    if container.starts_with("matroska") {
+        let seconds = clock(stream.metadata().get("DURATION")?)?;
+        return Some((seconds / f64::from(unit)).round() as i64);
+    }
+    None
+}
+
+/// Seconds of `hours:minutes:seconds`.
+fn clock(text: &str) -> Option<f64> {
+    text.split(':').try_fold(0.0, |sum, part| Some(60.0 * sum + part.parse::<f64>().ok()?)).filter(|sum| sum.is_finite())
 }
 
 /// Whether the first moment is after the second.
@@ -181,7 +194,7 @@ struct Joined<'a> {
     /// Of the frames' times.
     unit: Rational,
     from: Option<(i64, Rational)>,
-    end: Option<(i64, Rational)>,
+    end: Option<i64>,
     output: &'a Path,
     /// Start of the last frame and how long it was shown, in its unit, and its start in the output's.
     last: Option<(i64, i64, i64)>,
@@ -227,10 +240,7 @@ impl Joined<'_> {
         let start = frame.time.start;
         let before = self.last.map_or(1, |(_, duration, _)| duration);
         let stated = if frame.time.duration > 0 { frame.time.duration } else { before };
-        let stated = match self.end {
-            Some((end, unit)) if unit == self.unit && end - start > stated => end - start,
-            _ => stated,
-        };
+        let stated = self.end.map_or(stated, |end| stated.max(end.saturating_sub(start)));
         let duration = feed.peek()?.map_or(stated, |next| next.time.start - start);
         let mut packet = ffmpeg::Packet::copy(&frame.bytes);
         if frame.key {

@@ -114,7 +114,7 @@ fn uneven_times_sound_and_tags_are_kept() {
         }
         assert_eq!(before.len(), after.len());
         // To a packet of sound.
-        assert!((seconds(&path(to), 0) - 5.32).abs() < 0.03, "{from} {to}: {}", seconds(&path(to), 0));
+        assert!((seconds(&path(to), 0) - 5.32).abs() < 0.05, "{from} {to}: {}", seconds(&path(to), 0));
         let file = ffmpeg::format::input(&path(to)).expect("input");
         assert_eq!(file.metadata().get("title"), Some("Rain"), "{from} {to}");
         assert_eq!(file.metadata().get("comment"), Some("window, 4 pm"), "{from} {to}");
@@ -260,9 +260,7 @@ fn fine_times_are_exact_in_mp4_and_rounded_in_matroska() {
     let folder = tempfile::tempdir().expect("folder");
     let path = |name: &str| folder.path().join(name);
     // 30000 / 1001 frames a second, as cameras have it.
-    let mut reader_film = Film { times: (0..40).collect(), last_duration: 1, ..Film::default() };
-    reader_film.codec = Id::MPEG4;
-    reader_film.write(&path("a.mp4"));
+    Film { times: (0..40).collect(), last_duration: 1, ..Film::default() }.write(&path("a.mp4"));
     let mut frames = read(&path("a.mp4")).expect("read");
     let mut format = VideoReader::open(&path("a.mp4")).expect("opened").format().clone();
     format.time_base = ffmpeg::Rational(1001, 30000);

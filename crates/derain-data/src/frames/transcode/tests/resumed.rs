@@ -8,7 +8,8 @@ use super::{EncodeOptions, Origin, Parts, VideoEncoder, VideoReader, write_video
 use crate::Error;
 
 /// Does what is missing, at most so many groups of it.
-fn work(input: &Path, parts: &mut Parts, encoder: &VideoEncoder, most: usize) {
+fn work(input: &Path, parts: &mut Parts, encoder: &VideoEncoder, most: usize) -> Vec<image::RgbImage> {
+    let mut seen = Vec::new();
     let mut reader = VideoReader::open(input).expect("opened");
     for time in parts.times().collect::<Vec<_>>() {
         assert_eq!(reader.skip_frame().expect("skipped"), Some(time));
@@ -17,9 +18,10 @@ fn work(input: &Path, parts: &mut Parts, encoder: &VideoEncoder, most: usize) {
     let mut made = 0;
     while let Some(frame) = reader.next_frame().expect("read") {
         group.push(&frame).expect("pushed");
+        seen.push(frame.image);
         if group.is_full() {
             if made == most {
-                return;
+                return seen;
             }
             made += 1;
             let full = std::mem::replace(&mut group, encoder.begin().expect("group"));
@@ -29,6 +31,7 @@ fn work(input: &Path, parts: &mut Parts, encoder: &VideoEncoder, most: usize) {
     if !group.is_empty() && made < most {
         parts.save(&group.finish().expect("finished")).expect("saved");
     }
+    seen
 }
 
 #[test]
@@ -41,12 +44,14 @@ fn resumed_films_equal_unbroken_ones() {
     let encoder = encoder.expect("encoder");
     let origin = Origin::of(&input, &encoder).expect("origin").with("weights", "abc");
     let mut unbroken = Parts::begin(&path("b.parts"), &origin).expect("parts");
-    work(&input, &mut unbroken, &encoder, usize::MAX);
+    let seen = work(&input, &mut unbroken, &encoder, usize::MAX);
     write_video(&input, &path("b.mp4"), &encoder, &unbroken).expect("written");
 
     let parts_folder = path("c.parts");
     let mut parts = Parts::begin(&parts_folder, &origin).expect("parts");
-    work(&input, &mut parts, &encoder, 2);
+    let again = work(&input, &mut parts, &encoder, 2);
+    let differ: Vec<usize> = (0..again.len()).filter(|at| seen[*at] != again[*at]).collect();
+    assert!(differ.is_empty(), "decoded frames {differ:?}");
     assert!(matches!(Parts::resume(&parts_folder, &origin), Err(Error::PartsInUse { .. })));
     drop(parts);
     // A kill while the third is written leaves a temporary at most; a disk may do worse.
@@ -60,6 +65,11 @@ fn resumed_films_equal_unbroken_ones() {
     assert_eq!(parts.times().count(), 96);
     work(&input, &mut parts, &encoder, usize::MAX);
     write_video(&input, &path("c.mp4"), &encoder, &parts).expect("written");
+    for index in 0..4 {
+        let (a, b) = (unbroken.load(index).expect("group"), parts.load(index).expect("group"));
+        let differ: Vec<usize> = (0..a.frames.len()).filter(|at| a.frames[*at] != b.frames[*at]).collect();
+        assert!(differ.is_empty(), "group {index}: frames {differ:?}");
+    }
     assert!(fs::read(path("b.mp4")).expect("read") == fs::read(path("c.mp4")).expect("read"));
 
     // What has changed is told, and nothing of the old is used.
