@@ -44,7 +44,9 @@ impl Progress {
         self.last_line.store(now, Ordering::Relaxed);
         let position = self.bar.position();
         match self.bar.length() {
-            Some(length) => tracing::info!("frame {position} of {length}, about {} left", HumanDuration(self.bar.eta())),
+            Some(length) => {
+                tracing::info!("frame {position} of {length}, about {} left", HumanDuration(self.bar.eta()))
+            }
             None => tracing::info!("frame {position}"),
         }
     }

@@ -101,7 +101,10 @@ fn killed_runs_end_with_the_video_of_an_unbroken_one() {
         let finished = bench.run(&format!("-i rain.y4m -o {output} --resume --json r.json"));
         assert_done(&finished);
         let video = bench.json("r.json")["videos"][0].clone();
-        assert!(video["skipped"] == true || video["resumed"].as_u64().unwrap() >= 32 * parts_seen.min(4) as u64, "{video}");
+        assert!(
+            video["skipped"] == true || video["resumed"].as_u64().unwrap() >= 32 * parts_seen.min(4) as u64,
+            "{video}"
+        );
         assert!(same(&bench, "whole.mp4", &output), "round {round}");
         assert!(!bench.path(&format!("{output}.parts")).exists());
     }
@@ -142,7 +145,8 @@ fn other_weights_inputs_and_options_begin_anew() {
     let output = bench.run("-i rain.y4m -o clean.mp4 --resume");
     assert_done(&output);
     let said = stderr(&output);
-    for words in ["cannot be used, starting anew", "weights was nothing and is ", "encoder was libx264, rate factor 40"] {
+    for words in ["cannot be used, starting anew", "weights was nothing and is ", "encoder was libx264, rate factor 40"]
+    {
         assert!(said.contains(words) || !said.contains("libx264"), "`{words}` is not in:\n{said}");
     }
     assert!(same(&bench, "whole.mp4", "clean.mp4"));

@@ -25,10 +25,7 @@ pub fn write_durably(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> 
 }
 
 /// [`write_durably`] with content that `write` puts into the file.
-pub(crate) fn write_durably_with(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> Result<(), Error>,
-) -> Result<(), Error> {
+pub(crate) fn write_durably_with(path: &Path, write: impl FnOnce(&mut File) -> Result<(), Error>) -> Result<(), Error> {
     let target = follow_links(path)?;
     let folder = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

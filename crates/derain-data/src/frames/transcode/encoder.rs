@@ -17,8 +17,11 @@ use crate::frames::video::pixels;
 
 /// Frames of a group: what a kill costs, against a key frame's price. One second or two, as players like for jumping.
 const GROUP_FRAMES: usize = 32;
-/// What an encoder makes depends on its number of threads, and with several not on its input alone. The network takes far longer anyway.
+/// What an encoder makes depends on its number of threads, so that is fixed; one is enough, as the network takes far longer.
 const THREADS: &str = "1";
+/// No analysis of frames to come. With it, some groups in a thousand came out differently from the same frames while other threads of the
+/// process were encoding, too; resumed videos are to equal unbroken ones.
+const X264_PARAMETERS: &str = "rc-lookahead=0:mbtree=0:weightp=0:scenecut=0";
 /// The lowest quality: the range of x264's rate factor.
 const MAX_RATE_FACTOR: u8 = 51;
 /// FFmpeg's factor between quantizers and its measure of quality.
@@ -99,7 +102,9 @@ impl VideoEncoder {
         let found = EncoderName::ALL.into_iter().filter(|name| options.encoder.is_none_or(|wanted| wanted == *name));
         let found = found.map(|name| (name, ffmpeg::encoder::find_by_name(name.name())));
         let Some((name, codec)) = found.into_iter().find_map(|(name, codec)| Some((name, codec?))) else {
-            return Err(Error::NoVideoEncoder { wanted: options.encoder.map_or("libx264 or mpeg4", EncoderName::name) });
+            return Err(Error::NoVideoEncoder {
+                wanted: options.encoder.map_or("libx264 or mpeg4", EncoderName::name),
+            });
         };
         let odd = format.size.0 % 2 == 1 || format.size.1 % 2 == 1;
         // H.264 cannot cut half a chroma sample off.
@@ -165,6 +170,7 @@ impl VideoEncoder {
         match self.name {
             EncoderName::Libx264 => {
                 options.set("preset", "medium");
+                options.set("x264-params", X264_PARAMETERS);
                 options.set("crf", &self.rate_factor.to_string());
             }
             EncoderName::Mpeg4 => {

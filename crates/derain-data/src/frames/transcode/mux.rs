@@ -49,7 +49,8 @@ pub fn write_video(input: &Path, output: &Path, encoder: &VideoEncoder, parts: &
         let mut source = open_input(input)?;
         let video = best_stream(&source, input)?.index();
         let (sink, streams) = open_output(&source, video, encoder, (output, muxer), file, &mut written.left_out)?;
-        let (unit, from, end) = (encoder.format.time_base, origin(&source), end(&source, video, encoder.format.time_base));
+        let (unit, from, end) =
+            (encoder.format.time_base, origin(&source), end(&source, video, encoder.format.time_base));
         let mut joined = Joined { sink, streams, video, unit, from, end, output, last: None, written: &mut written };
         joined.write_all(&mut source, &mut Feed { parts, next: 0, frames: VecDeque::new() }, input)
     })?;
@@ -148,7 +149,9 @@ fn end(source: &Input, video: usize, unit: Rational) -> Option<i64> {
 
 /// Seconds of `hours:minutes:seconds`.
 fn clock(text: &str) -> Option<f64> {
-    text.split(':').try_fold(0.0, |sum, part| Some(60.0 * sum + part.parse::<f64>().ok()?)).filter(|sum| sum.is_finite())
+    text.split(':')
+        .try_fold(0.0, |sum, part| Some(60.0 * sum + part.parse::<f64>().ok()?))
+        .filter(|sum| sum.is_finite())
 }
 
 /// Whether the first moment is after the second.
@@ -254,10 +257,13 @@ impl Joined<'_> {
         moved.set_pts(Some(start));
         moved.rescale_ts(self.unit, there);
         let placed = moved.pts().unwrap_or(start);
-        self.written.rounded |= is_later((placed, there), (start, self.unit)) || is_later((start, self.unit), (placed, there));
+        self.written.rounded |=
+            is_later((placed, there), (start, self.unit)) || is_later((start, self.unit), (placed, there));
         if self.last.is_some_and(|(_, _, last)| placed <= last) {
             let frames = self.written.frames;
-            let reason = format!("frame {frames} would be shown with the one before it, as the container rounds times: choose .mp4");
+            let reason = format!(
+                "frame {frames} would be shown with the one before it, as the container rounds times: choose .mp4"
+            );
             return Err(refused(self.output, reason));
         }
         self.last = Some((start, duration, placed));

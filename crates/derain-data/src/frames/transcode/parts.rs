@@ -99,7 +99,9 @@ impl Parts {
         };
         let change = match &earlier {
             Some(earlier) => origin.changes_since(earlier),
-            None if parts.names()?.iter().any(|name| is_group(name)) => Some("the manifest is missing or damaged".into()),
+            None if parts.names()?.iter().any(|name| is_group(name)) => {
+                Some("the manifest is missing or damaged".into())
+            }
             None => None,
         };
         if earlier.is_none() || change.is_some() {

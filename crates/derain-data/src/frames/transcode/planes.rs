@@ -119,16 +119,20 @@ mod tests {
         let (across, down) = if quarter { (width.div_ceil(2), height.div_ceil(2)) } else { (width, height) };
         let (mut y, mut u, mut v) = (vec![0; width * height], vec![0; across * down], vec![0; across * down]);
         luma(image, levels, PlaneMut { bytes: &mut y, stride: width });
-        let chroma =
-            [PlaneMut { bytes: &mut u, stride: across }, PlaneMut { bytes: &mut v, stride: across }];
-        if quarter { chroma_quarter(image, levels, chroma) } else { chroma_full(image, levels, chroma) }
+        let chroma = [PlaneMut { bytes: &mut u, stride: across }, PlaneMut { bytes: &mut v, stride: across }];
+        if quarter {
+            chroma_quarter(image, levels, chroma)
+        } else {
+            chroma_full(image, levels, chroma)
+        }
         [y, u, v]
     }
 
     #[test]
     fn known_colours_have_the_standards_values() {
         // BT.709, limited: white, black and the primaries of 100 % colour bars.
-        let image = RgbImage::from_raw(5, 1, vec![255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255]).expect("fits");
+        let image =
+            RgbImage::from_raw(5, 1, vec![255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255]).expect("fits");
         let [y, u, v] = planes(&image, &Levels::new(Matrix::BT709, Range::Limited), false);
         assert_eq!(y, [235, 16, 63, 173, 32]);
         assert_eq!(u, [128, 128, 102, 42, 240]);
@@ -142,7 +146,9 @@ mod tests {
             for (range, limit) in [(Range::Full, 2), (Range::Limited, 2)] {
                 let levels = Levels::new(matrix, range);
                 let steps = [0u8, 37, 90, 128, 201, 255];
-                let image = RgbImage::from_fn(36, 6, |x, y| Rgb([steps[x as usize % 6], steps[x as usize / 6], steps[y as usize]]));
+                let image = RgbImage::from_fn(36, 6, |x, y| {
+                    Rgb([steps[x as usize % 6], steps[x as usize / 6], steps[y as usize]])
+                });
                 let [y, u, v] = planes(&image, &levels, false);
                 let encoding = Encoding { matrix, range, bits: 8, across: Siting::Every, down: Siting::Every };
                 let plane = |bytes| Plane { bytes, stride: 36 };

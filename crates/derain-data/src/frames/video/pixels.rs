@@ -132,9 +132,12 @@ fn is_jpeg(format: Pixel) -> bool {
 /// The matrix with which frames like this one are to be written again: that with which it is read, BT.601 or BT.709 for RGB.
 pub(super) fn space_to_write(frame: &ffmpeg::frame::Video) -> Space {
     match frame.color_space() {
-        space @ (Space::BT709 | Space::BT470BG | Space::SMPTE170M | Space::FCC | Space::SMPTE240M | Space::BT2020NCL) => {
-            space
-        }
+        space @ (Space::BT709
+        | Space::BT470BG
+        | Space::SMPTE170M
+        | Space::FCC
+        | Space::SMPTE240M
+        | Space::BT2020NCL) => space,
         _ if frame.height() < HD_LINES || is_jpeg(frame.format()) => Space::SMPTE170M,
         _ => Space::BT709,
     }

@@ -197,7 +197,9 @@ fn write_sound(encoder: &mut ffmpeg::encoder::Audio, output: &mut Output, second
         frame.set_pts(Some(start as i64));
         match encoder.format() {
             Sample::F32(_) => frame.plane_mut::<f32>(0).iter_mut().enumerate().for_each(|(i, s)| *s = tone(start + i)),
-            _ => frame.plane_mut::<i16>(0).iter_mut().enumerate().for_each(|(i, s)| *s = (tone(start + i) * 3e4) as i16),
+            _ => {
+                frame.plane_mut::<i16>(0).iter_mut().enumerate().for_each(|(i, s)| *s = (tone(start + i) * 3e4) as i16)
+            }
         }
         encoder.send_frame(&frame).expect("frame");
         while encoder.receive_packet(&mut packet).is_ok() {

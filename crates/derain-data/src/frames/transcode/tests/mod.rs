@@ -13,7 +13,8 @@ use ffmpeg_next::format::Pixel;
 use image::RgbImage;
 
 use super::{
-    EncodeOptions, EncoderName, FrameTime, Origin, Parts, TimedFrame, VideoEncoder, VideoReader, WrittenVideo, write_video,
+    EncodeOptions, EncoderName, FrameTime, Origin, Parts, TimedFrame, VideoEncoder, VideoReader, WrittenVideo,
+    write_video,
 };
 use crate::Error;
 
@@ -89,7 +90,9 @@ fn uneven() -> Film {
 fn uneven_times_sound_and_tags_are_kept() {
     let folder = tempfile::tempdir().expect("folder");
     let path = |name: &str| folder.path().join(name);
-    for (from, to) in [("a.mp4", "b.mp4"), ("a.mp4", "b.mov"), ("a.mp4", "b.mkv"), ("c.mkv", "d.mp4"), ("c.mkv", "d.mkv")] {
+    for (from, to) in
+        [("a.mp4", "b.mp4"), ("a.mp4", "b.mov"), ("a.mp4", "b.mkv"), ("c.mkv", "d.mp4"), ("c.mkv", "d.mkv")]
+    {
         let film = uneven();
         film.write(&path(from));
         let written = transcode(&path(from), &path(to), &best()).expect("transcoded");
@@ -97,7 +100,10 @@ fn uneven_times_sound_and_tags_are_kept() {
         assert_eq!(written.left_out, Vec::<String>::new());
         let (before, after) = (read(&path(from)).expect("read"), read(&path(to)).expect("read"));
         if from == "a.mp4" {
-            assert_close(&starts(&path(from)), &film.times.iter().map(|time| *time as f64 / 100.0).collect::<Vec<f64>>());
+            assert_close(
+                &starts(&path(from)),
+                &film.times.iter().map(|time| *time as f64 / 100.0).collect::<Vec<f64>>(),
+            );
         }
         assert_close(&starts(&path(from)), &starts(&path(to)));
         for (before, after) in before.iter().zip(&after) {
@@ -267,7 +273,8 @@ fn fine_times_are_exact_in_mp4_and_rounded_in_matroska() {
     let encoder = VideoEncoder::new(&format, &best()).expect("encoder");
     for (name, rounded) in [("b.mp4", false), ("b.mkv", true)] {
         let mut parts =
-            Parts::begin(&Parts::folder_of(&path(name)), &Origin::of(&path("a.mp4"), &encoder).expect("origin")).expect("parts");
+            Parts::begin(&Parts::folder_of(&path(name)), &Origin::of(&path("a.mp4"), &encoder).expect("origin"))
+                .expect("parts");
         let mut group = encoder.begin().expect("group");
         for (index, frame) in frames.iter_mut().enumerate() {
             frame.time = FrameTime { start: index as i64, duration: 1 };
