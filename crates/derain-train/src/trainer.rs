@@ -357,8 +357,8 @@ impl Trainer {
         for (quantity, value, most) in
             [("loss", whole.losses.total, EXPLODED_LOSS), ("gradient's norm", gradient_norm, EXPLODED_NORM)]
         {
-            // NaN is at most nothing. ReLU turns NaN features into 0, so weights alone would not show it.
-            if !(value.abs() <= most) {
+            // ReLU turns NaN features into 0, so weights alone would not show NaN.
+            if value.is_nan() || value.abs() > most {
                 let kept = match self.saved {
                     Some(saved) => format!("the checkpoint of step {saved} is kept"),
                     None => "no checkpoint was written yet".into(),

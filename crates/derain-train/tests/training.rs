@@ -6,8 +6,10 @@ mod common;
 use std::fs;
 
 use common::{Bench, NETWORKS, Watch, train};
+use derain_data::dataset::AugmentOptions;
 use derain_models::{Derainer, Network};
-use derain_train::{Error, LossConfig, Schedule, TrainConfig, Trainer};
+use derain_train::{DataConfig, Error, LossConfig, PairData, Schedule, TrainConfig, Trainer, ValidationConfig};
+use image::{Rgb, RgbImage};
 
 #[test]
 fn thread_counts_give_the_same_bits() {
@@ -31,8 +33,26 @@ fn thread_counts_give_the_same_bits() {
 #[test]
 fn both_networks_learn_and_derainer_runs_what_they_learned() {
     let bench = Bench::new();
+    // The same two pairs in every step, so that losses can be compared.
+    for (folder, rain) in [("rain", 90), ("norain", 0)] {
+        let folder = bench.path().join("pairs").join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        for pair in 0..2u32 {
+            let streak = |x: u32, y: u32| if (x + y / 8 + pair).is_multiple_of(7) { rain } else { 0 };
+            let picture = RgbImage::from_fn(24, 24, |x, y| {
+                Rgb([1, 2, 5].map(|k| ((x * (k + pair) + y * 3) % 97 + 60) as u8 + streak(x, y)))
+            });
+            picture.save(folder.join(format!("{pair}.png"))).unwrap();
+        }
+    }
     for (network, kind) in NETWORKS.into_iter().zip([Network::SpaNet, Network::Rranet]) {
-        let config = TrainConfig { ema: None, ..bench.config(network.0, 60, network) };
+        let config = TrainConfig {
+            ema: None,
+            data: DataConfig::Pairs(PairData { paths: vec![bench.path().join("pairs")], ..PairData::default() }),
+            augment: AugmentOptions::none(),
+            validation: ValidationConfig { pairs: vec![bench.path().join("pairs")], ..ValidationConfig::default() },
+            ..bench.config(network.0, 60, network)
+        };
         let losses = train(config);
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         let (first, last) = (mean(&losses[..6]), mean(&losses[54..]));

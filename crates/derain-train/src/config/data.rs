@@ -12,6 +12,7 @@ const CACHE_MB: usize = 1024;
 /// What a network is trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a training has one")]
 #[non_exhaustive]
 pub enum DataConfig {
     /// Rainy and clean pictures on disk.

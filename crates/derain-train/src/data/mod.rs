@@ -18,6 +18,7 @@ use crate::{DataConfig, Result, TrainConfig};
 const MB: usize = 1_000_000;
 
 /// Training pairs of any kind.
+#[expect(clippy::large_enum_variant, reason = "a training has one")]
 pub(crate) enum Source {
     Pairs(PairSource),
     Synthesized(SynthesizedRain),

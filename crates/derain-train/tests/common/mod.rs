@@ -10,16 +10,16 @@ use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
 /// Networks that train in moments: their tables of the configuration, and their losses'.
-pub const NETWORKS: [(&str, &str, &str); 2] = [
+pub(crate) const NETWORKS: [(&str, &str, &str); 2] = [
     ("spanet", "kind = \"spanet\"\nchannels = 4", "l1 = 1.0"),
     ("rranet", "kind = \"rranet\"\nwidths = [4, 4, 4, 4]\nstages = 2", "l1 = 0.0\nattention = 0.0"),
 ];
 
 /// A folder with photographs in it, gone after the test.
-pub struct Bench(TempDir);
+pub(crate) struct Bench(TempDir);
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bench = Self(tempfile::tempdir().unwrap());
         let photos = bench.path().join("photos");
         fs::create_dir(&photos).unwrap();
@@ -33,12 +33,12 @@ impl Bench {
         bench
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// A training into the folder `output`: five photographs, one held out, batches of two 16 x 16 windows in micro-batches of one.
-    pub fn config(&self, output: &str, steps: u64, (_, network, loss): (&str, &str, &str)) -> TrainConfig {
+    pub(crate) fn config(&self, output: &str, steps: u64, (_, network, loss): (&str, &str, &str)) -> TrainConfig {
         let file = self.path().join("train.toml");
         let text = format!(
             "output = {output:?}\nsteps = {steps}\nseed = 11\nbatch_size = 2\nmicro_batches = 2\nema = 0.9\nclip_norm = 1.0\n\
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     /// What a training has written, but for its lock.
-    pub fn files(&self, output: &str) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn files(&self, output: &str) -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(self.path().join(output)).unwrap().map(|entry| entry.unwrap().path());
         let files =
             entries.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap()));
@@ -61,9 +61,9 @@ impl Bench {
 
 /// Asks a training to stop after a step, and notes the losses.
 #[derive(Default)]
-pub struct Watch {
-    pub stop_after: Option<(u64, StopHandle)>,
-    pub losses: Vec<f64>,
+pub(crate) struct Watch {
+    pub(crate) stop_after: Option<(u64, StopHandle)>,
+    pub(crate) losses: Vec<f64>,
 }
 
 impl Observer for Watch {
@@ -77,7 +77,7 @@ impl Observer for Watch {
 }
 
 /// Trains to the end; the losses of all steps.
-pub fn train(config: TrainConfig) -> Vec<f64> {
+pub(crate) fn train(config: TrainConfig) -> Vec<f64> {
     let mut watch = Watch::default();
     assert_eq!(Trainer::new(config).unwrap().run(&mut watch).unwrap(), Outcome::Finished);
     watch.losses
