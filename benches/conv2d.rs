@@ -1,4 +1,4 @@
-//! Convolution in the shapes of SPANet, beside candle's and beside the processor's peak.
+//! Convolution in the shapes of SPANet and RRANet, beside candle's and beside the processor's peak.
 //!
 //! FLOPs are 2·K²·C·O a pixel; the floor of the direct form is the time of as many multiply-adds in registers, in the same run with the
 //! same threads. Winograd's form needs fewer, so its rate may lie above. Bytes: input, weights and output once.
@@ -26,7 +26,7 @@ use rayon::prelude::*;
 use support::{Contender, Work, pattern, side_by_side};
 
 /// (C, O, K, dilation, side).
-const SHAPES: [(usize, usize, usize, usize, usize); 7] = [
+const SHAPES: [(usize, usize, usize, usize, usize); 12] = [
     (32, 32, 3, 1, 256),
     (32, 32, 3, 1, 512),
     (32, 32, 3, 2, 512),
@@ -34,6 +34,12 @@ const SHAPES: [(usize, usize, usize, usize, usize); 7] = [
     (128, 32, 3, 1, 512),
     (32, 32, 1, 1, 512),
     (3, 32, 3, 1, 512),
+    // The gates of RRANet's four ConvLSTMs on a picture of 256x256, and an upsampling layer.
+    (64, 128, 3, 1, 256),
+    (128, 256, 3, 1, 128),
+    (256, 512, 3, 1, 64),
+    (512, 1024, 3, 1, 32),
+    (256, 128, 3, 1, 64),
 ];
 
 /// As many floating-point operations as a convolution has, as independent chains of multiply-adds that stay in registers: the time

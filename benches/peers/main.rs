@@ -6,12 +6,14 @@
 //! ```text
 //! {"initial_weights": {"path": "w.safetensors", "seed": 1}}              {}
 //! {"load": {"weights": "w.safetensors", "form": "paper"}}                {"config": {"channels": 32, …}}
+//! {"initial_rranet": {"path": "w.safetensors", "seed": 1}}               {}
+//! {"load_rranet": {"weights": "w.safetensors"}}                          {}
 //! {"infer": {"input": "in.safetensors", "output": "out.safetensors"}}    {"seconds": 0.061}
 //! {"step": {"input": "in.safetensors"}}                                  {"seconds": 1.7}
 //! ```
 //!
 //! `infer` reads `picture` `[1, 3, H, W]` and writes `clean` `[H, W, 3]` and `attention` `[H, W]` (u8). `step` is one
-//! forward pass, loss and backward pass: it reads `rainy`, `clean` and `mask` and writes `clean`, `attention`, `loss`
+//! forward pass, loss and backward pass of SPANet: it reads `rainy`, `clean` and `mask` and writes `clean`, `attention`, `loss`
 //! and `gradient.NAME` for each parameter that has one. Without `output` nothing is written. A failure answers
 //! `{"error": "…"}`.
 
@@ -23,8 +25,8 @@ use std::io::{BufRead, Write, stdin, stdout};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use derain::models::SpanetConfig;
 use derain::models::spanet::initial_weight_file;
+use derain::models::{RranetConfig, SpanetConfig, rranet};
 use model::{Form, Model, Seconds};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,8 @@ use serde::{Deserialize, Serialize};
 enum Request {
     InitialWeights { path: PathBuf, seed: u64 },
     Load { weights: PathBuf, form: Form },
+    InitialRranet { path: PathBuf, seed: u64 },
+    LoadRranet { weights: PathBuf },
     Infer { input: PathBuf, output: Option<PathBuf> },
     Step { input: PathBuf, output: Option<PathBuf> },
 }
@@ -72,8 +76,17 @@ fn answer(line: &str, model: &mut Option<Model>) -> Result<Answer> {
             Ok(Answer::default())
         }
         Request::Load { weights, form } => {
-            let loaded = model.insert(Model::load(&weights, form)?);
-            Ok(Answer { config: Some(loaded.config.clone()), ..Answer::default() })
+            let (config, loaded) = Model::load(&weights, form)?;
+            *model = Some(loaded);
+            Ok(Answer { config: Some(config), ..Answer::default() })
+        }
+        Request::InitialRranet { path, seed } => {
+            derain::data::write_durably(&path, &rranet::initial_weight_file(&RranetConfig::default(), seed)?)?;
+            Ok(Answer::default())
+        }
+        Request::LoadRranet { weights } => {
+            *model = Some(Model::load_rranet(&weights)?);
+            Ok(Answer::default())
         }
         Request::Infer { input, output } => {
             Ok(timed(model.as_ref().context(NOT_LOADED)?.infer(&input, output.as_deref())?))

@@ -1,4 +1,4 @@
-//! SPANet for inference and for training, and the calls that are timed.
+//! SPANet for inference and for training, RRANet for inference, and the calls that are timed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,7 +11,7 @@ use derain::models::spanet::{DirectionWeights, recognize};
 use derain::models::weights::WeightFile;
 use derain::models::{Spanet, SpanetConfig};
 use derain::train::{attention_loss, l1};
-use derain::{Derainer, Device};
+use derain::{Derainer, Device, Network};
 use image::{DynamicImage, Rgb32FImage};
 use serde::Deserialize;
 
@@ -26,17 +26,26 @@ pub(crate) enum Form {
     Release,
 }
 
-/// One network, ready to infer and to train.
+/// One network, ready to infer and perhaps to train.
 pub(crate) struct Model {
-    pub(crate) config: SpanetConfig,
     derainer: Derainer,
+    training: Option<Training>,
+}
+
+/// A network whose parameters are variables.
+struct Training {
     network: Spanet,
     variables: BTreeMap<String, Var>,
 }
 
 impl Model {
-    /// The weights of a file, run in the given form.
-    pub(crate) fn load(weights: &Path, form: Form) -> Result<Self> {
+    /// The weights of an RRANet.
+    pub(crate) fn load_rranet(weights: &Path) -> Result<Self> {
+        Ok(Self { derainer: Derainer::from_weights(Network::Rranet, weights, &Device::Cpu)?, training: None })
+    }
+
+    /// The weights of a SPANet, run in the given form.
+    pub(crate) fn load(weights: &Path, form: Form) -> Result<(SpanetConfig, Self)> {
         let file = WeightFile::open(weights)?;
         let mut config = recognize(&file)?;
         config.direction_weights = match (form, config.direction_weights) {
@@ -52,7 +61,7 @@ impl Model {
         let variables = variables.collect::<Result<BTreeMap<_, _>>>()?;
         let tensors = variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
         let network = Spanet::new(&config, VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))?;
-        Ok(Self { config, derainer, network, variables })
+        Ok((config, Self { derainer, training: Some(Training { network, variables }) }))
     }
 
     /// From a float picture to the picture without rain and the attention map, as any user of the library calls it: the
@@ -82,11 +91,12 @@ impl Model {
     /// Forward pass, loss and backward pass; no optimizer. The time holds the release of the graph, as that of PyTorch
     /// does.
     pub(crate) fn step(&self, input: &Path, output: Option<&Path>) -> Result<Seconds> {
+        let Training { network, variables } = self.training.as_ref().context("this network is not trained here")?;
         let batch = safetensors::load(input, &Device::Cpu)?;
         let [rainy, clean, mask] = [tensor(&batch, "rainy")?, tensor(&batch, "clean")?, tensor(&batch, "mask")?];
 
         let start = Instant::now();
-        let result = self.network.forward(&rainy)?;
+        let result = network.forward(&rainy)?;
         let map = result.attention.context("the network has no attention map")?;
         let loss = (l1(&result.clean, &clean)? + attention_loss(&map, &mask)?)?;
         let gradients = loss.backward()?;
@@ -96,7 +106,7 @@ impl Model {
 
         let Some(output) = output else { return Ok(seconds) };
         let mut tensors: HashMap<String, Tensor> = results.map(|(name, tensor)| (name.to_owned(), tensor)).into();
-        for (name, var) in &self.variables {
+        for (name, var) in variables {
             if let Some(gradient) = gradients.get(var) {
                 tensors.insert(format!("gradient.{name}"), gradient.contiguous()?);
             }

@@ -12,7 +12,7 @@ use crate::size;
 
 #[derive(Args, Debug)]
 pub(crate) struct EngineArguments {
-    /// Network to run.
+    /// Network to run: spanet or rranet.
     #[arg(long, default_value = "spanet", value_name = "NAME")]
     pub(crate) model: Network,
 
@@ -25,7 +25,7 @@ pub(crate) struct EngineArguments {
     pub(crate) device: DeviceName,
 
     /// Memory that inference may take, such as 2GiB, 500MB or 1073741824: pictures that need more run from temporary files, with the same
-    /// result, and those too large even for that are refused. Without it, what is free at the start (Linux; elsewhere there is no limit).
+    /// result (SPANet), and those too large even for that are refused. Without it, what is free at the start (Linux; elsewhere there is no limit).
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
 

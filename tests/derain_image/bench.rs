@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use derain::data::save_picture;
-use derain::models::{SpanetConfig, spanet};
+use derain::models::{RranetConfig, SpanetConfig, rranet, spanet};
 use derain::{Derainer, Device, Network};
 use image::{ColorType, DynamicImage, Rgba};
 use serde_json::Value;
@@ -23,6 +23,12 @@ impl Bench {
         let weights = spanet::initial_weight_file(&config, 7).unwrap();
         fs::write(folder.path().join("weights.safetensors"), weights).unwrap();
         Self { folder }
+    }
+
+    /// Adds `rranet.safetensors`.
+    pub(crate) fn add_rranet(&self) {
+        let config = RranetConfig { widths: [4, 8, 8, 8], stages: 2, ..RranetConfig::default() };
+        fs::write(self.path("rranet.safetensors"), rranet::initial_weight_file(&config, 7).unwrap()).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

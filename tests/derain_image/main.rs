@@ -7,6 +7,7 @@
 use std::fs;
 
 use derain::data::{Picture, load_picture, save_picture};
+use derain::{Derainer, Device, Network};
 use image::{ColorType, GenericImageView, Pixel};
 use serde_json::Value;
 
@@ -236,6 +237,30 @@ fn attention_is_grey_or_in_colour() {
     assert_done(&bench.run("-i rainy.png -o clean.png --attention maps --attention-style heat"));
     let heat = derain::models::heat_map(&expected);
     assert_eq!(load_picture(bench.path("maps/rainy.png")).unwrap().image, heat.into());
+}
+
+#[test]
+fn rranet_runs_with_its_own_weights_only() {
+    let bench = Bench::new();
+    bench.add_rranet();
+    bench.picture("rainy.png", ColorType::Rgb8);
+    let output = bench.run_bare(
+        "-i rainy.png -o clean.png --model rranet --weights rranet.safetensors --attention map.png --json r.json",
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(bench.json("r.json")["network"], "rranet");
+    let derainer = Derainer::from_weights(Network::Rranet, bench.path("rranet.safetensors"), &Device::Cpu).unwrap();
+    let rainy = load_picture(bench.path("rainy.png")).unwrap().image;
+    let expected = derainer.derain_dynamic_with_attention(&rainy).unwrap();
+    assert_eq!(load_picture(bench.path("clean.png")).unwrap().image, expected.image);
+    assert_eq!(load_picture(bench.path("map.png")).unwrap().image.into_luma8(), expected.attention.unwrap());
+
+    let output = bench.run_bare("-i rainy.png -o other.png --weights rranet.safetensors");
+    assert_failed(&output, "these are not the weights of spanet");
+    // RRANet keeps nothing in files: it refuses and names what it needs.
+    let limited = "-i rainy.png -o other.png --model rranet --weights rranet.safetensors --max-memory 1kB";
+    assert_failed(&bench.run_bare(limited), "needs about");
+    assert!(!bench.path("other.png").exists());
 }
 
 #[test]

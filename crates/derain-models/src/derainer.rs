@@ -83,8 +83,8 @@ impl Derainer {
     }
 
     /// Limits the memory that inference on a picture may take, the picture itself not counted. A picture that needs more is run from temporary
-    /// files, with the same result bit by bit; one that needs more even then is refused before any work, and so is, on other devices than the
-    /// CPU, any that needs more. Without a limit, all stays in memory.
+    /// files, with the same result bit by bit; one that needs more even then is refused before any work, and so is, by RRANet and on other devices
+    /// than the CPU, any that needs more. Without a limit, all stays in memory.
     #[must_use]
     pub fn with_max_memory(mut self, bytes: Option<u64>) -> Self {
         self.max_memory = bytes;
@@ -115,7 +115,7 @@ impl Derainer {
         self.memory_in(width, height, Place::Memory)
     }
 
-    /// The same when features are kept in temporary files.
+    /// The same when features are kept in temporary files; RRANet keeps none there.
     pub fn memory_needed_with_files(&self, width: u32, height: u32) -> u64 {
         self.memory_in(width, height, self.spool())
     }

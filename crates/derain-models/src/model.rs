@@ -21,6 +21,8 @@ pub(crate) enum Model {
     },
     Rranet {
         network: Rranet,
+        /// Likewise.
+        planned: Option<Arc<rranet::Planned>>,
     },
 }
 
@@ -46,7 +48,9 @@ impl Model {
     }
 
     pub(crate) fn rranet(config: &RranetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        Ok(Self::Rranet { network: Rranet::with_config(config, file, device)? })
+        let network = Rranet::with_config(config, file, device)?;
+        let planned = device.is_cpu().then(|| rranet::Planned::new(&network)).transpose()?.map(Arc::new);
+        Ok(Self::Rranet { network, planned })
     }
 
     /// The network that a file holds, its variant recognised.
@@ -82,8 +86,9 @@ impl Model {
             Self::Spanet { planned: Some(planned), .. } => planned.memory_needed(height, width, place),
             // Inputs, four scans and one result of a module, as tensors.
             Self::Spanet { network, planned: None } => floats(12 * network.config().channels),
+            Self::Rranet { planned: Some(planned), .. } => planned.memory_needed(height, width),
             // Gates, their input, two states and what skips, as tensors.
-            Self::Rranet { network } => {
+            Self::Rranet { network, planned: None } => {
                 let [first, second, third, fourth] = network.config().widths;
                 floats(24 * (first + second.div_ceil(4) + third.div_ceil(16) + fourth.div_ceil(64)))
             }
@@ -103,7 +108,8 @@ impl Model {
                 let SpanetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, attention.as_slice())
             }
-            Self::Rranet { network } => {
+            Self::Rranet { planned: Some(planned), .. } => planned.run((height, width), &pixels.values, progress),
+            Self::Rranet { network, planned: None } => {
                 let RranetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, &attention)
             }

@@ -1,9 +1,8 @@
 //! What inference takes, measured, against what it says beforehand.
 
 use candle_core::Device;
-use derain_models::spanet::initial_weight_file;
 use derain_models::weights::WeightFile;
-use derain_models::{Derainer, Network, SpanetConfig};
+use derain_models::{Derainer, Network, RranetConfig, SpanetConfig, rranet, spanet};
 use image::RgbImage;
 
 mod counting;
@@ -12,10 +11,9 @@ use counting::measure;
 
 /// Inference takes no more than announced, in memory and with files, whatever ran before; and not so much less that pictures would be
 /// refused or moved to files for nothing.
-#[test]
-fn inference_takes_what_it_says() {
-    let file = WeightFile::parse(&initial_weight_file(&SpanetConfig::paper(), 3).unwrap()).unwrap();
-    let derainer = Derainer::from_weight_file(Network::SpaNet, &file, &Device::Cpu).unwrap();
+fn takes_what_it_says(network: Network, weights: &[u8]) {
+    let file = WeightFile::parse(weights).unwrap();
+    let derainer = Derainer::from_weight_file(network, &file, &Device::Cpu).unwrap();
     for threads in [1, 8] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
@@ -30,11 +28,24 @@ fn inference_takes_what_it_says() {
                     result.unwrap();
                     // The picture is copied, and so is its result: not inference's.
                     let peak = (taken.peak as u64).saturating_sub(2 * 4 * u64::from(width * height));
-                    let what = format!("{width}x{height}, {threads} threads, limit {limit:?}: {peak} of {said}");
+                    let what =
+                        format!("{network} {width}x{height}, {threads} threads, limit {limit:?}: {peak} of {said}");
                     println!("{what}");
                     assert!(peak <= said, "{what}");
+                    assert!(network == Network::SpaNet || limit.is_some() || width < 400 || 2 * peak >= said, "{what}");
                 }
             }
         });
     }
+}
+
+#[test]
+fn spanet_takes_what_it_says() {
+    takes_what_it_says(Network::SpaNet, &spanet::initial_weight_file(&SpanetConfig::paper(), 3).unwrap());
+}
+
+#[test]
+fn rranet_takes_what_it_says() {
+    let config = RranetConfig { widths: [32, 64, 64, 64], stages: 2, ..RranetConfig::default() };
+    takes_what_it_says(Network::Rranet, &rranet::initial_weight_file(&config, 3).unwrap());
 }

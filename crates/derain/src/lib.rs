@@ -5,7 +5,7 @@
 //! | module | crate | holds |
 //! | --- | --- | --- |
 //! | [`ops`] | `derain-ops` | IRNN scans and RLCN with gradients, convolution for inference, as candle operations |
-//! | [`models`] | `derain-models` | SPANet, weight import, [`Derainer`] |
+//! | [`models`] | `derain-models` | SPANet, RRANet, weight import, [`Derainer`] |
 //! | [`data`] | `derain-data` | pictures and frames, clean images of rain videos, rain synthesis, data sets |
 //! | [`metrics`] | `derain-metrics` | PSNR, SSIM, evaluation protocols |
 //! | [`train`] | `derain-train` | training: losses, Adam, schedules, checkpoints, exact resume |

@@ -34,6 +34,7 @@ mod config;
 mod file;
 mod layers;
 mod padding;
+mod planned;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,7 @@ use derain_ops::{LstmState, max_pool2d, rlcn};
 pub use config::{RlcnPooling, RranetConfig, RranetRlcn};
 pub use file::{initial_weight_file, recognize, weight_file};
 use layers::{Decoder, Encoder, Statistics};
+pub(crate) use planned::Planned;
 
 use crate::conv::Conv;
 use crate::{Error, Result};

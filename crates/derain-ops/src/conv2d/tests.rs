@@ -242,6 +242,22 @@ fn both_forms_equal_the_reference_from_several_sources() {
                     reference::forward(&Arguments { scale: None, residual: None, ..*arguments })
                 });
                 assert_close(&got, &expected, tolerance, &format!("{form:?} {sources:?} {}", case.name(isa)));
+
+                // The last source left out, and full of zeros.
+                let (last, kept) = (sources.len() - 1, &rects[..sources.len() - 1]);
+                if !kept.is_empty() {
+                    let mut zeros = Patch::default();
+                    let like = rects[last];
+                    zeros.shaped(like.rows(), like.columns(), like.channels()).fill(E::ZERO);
+                    let all: Vec<Rect<'_, E>> = kept.iter().copied().chain([zeros.rect()]).collect();
+                    let [got, expected] = [kept, &all].map(|sources| {
+                        let mut result = Patch::default();
+                        let out = result.shaped(rows, columns, padded(outputs));
+                        convolution.run(sources, &Epilogue::activation(Activation::None), out, &mut Aligned::default());
+                        (0..rows).flat_map(|row| result.rect().row(row).to_vec()).collect::<Vec<E>>()
+                    });
+                    assert_eq!(got, expected, "{form:?} {sources:?} without its last source");
+                }
             }
         }
     }

@@ -62,6 +62,13 @@ pub(super) fn backward<E: Sigmoid>(
     Gradients { gates: d_gates, cell: d_cell }
 }
 
+/// c' and h of one element.
+#[inline(always)]
+pub(super) fn step<V: Vector, E: Sigmoid>([i, f, g, o]: [E; 4], c: E) -> (E, E) {
+    let next = f.sigmoid::<V>().value() * c + i.sigmoid::<V>().times(g.tanh::<V>()).value();
+    (next, o.sigmoid::<V>().times(next.tanh::<V>()).value())
+}
+
 /// One piece; all slices have one length.
 struct Forward<'a, E> {
     gates: [&'a [E]; 4],
@@ -78,8 +85,7 @@ impl<E: Sigmoid> Kernel<E> for Forward<'_, E> {
         let Self { gates: [i, f, g, o], cell, hidden, next } = self;
         let reads = (i.iter().zip(f)).zip(g.iter().zip(o)).zip(cell);
         for ((((i, f), (g, o)), c), (hidden, next)) in reads.zip(hidden.iter_mut().zip(next)) {
-            *next = f.sigmoid::<V>().value() * *c + i.sigmoid::<V>().times(g.tanh::<V>()).value();
-            *hidden = o.sigmoid::<V>().times(next.tanh::<V>()).value();
+            (*next, *hidden) = step::<V, E>([*i, *f, *g, *o], *c);
         }
     }
 }

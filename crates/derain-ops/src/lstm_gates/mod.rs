@@ -33,6 +33,7 @@
 
 mod cpu;
 mod op;
+pub mod rect;
 pub mod reference;
 mod sigmoid;
 #[cfg(test)]

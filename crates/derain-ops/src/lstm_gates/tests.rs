@@ -243,3 +243,34 @@ fn what_does_not_fit_is_refused() -> crate::Result<()> {
     assert!(matches!(wrong, Err(Error::DType { argument: "cell", got: DType::U8, .. })), "{wrong:?}");
     Ok(())
 }
+
+#[test]
+fn gates_of_pixels_equal_the_reference() {
+    use crate::rect::{Rect, RectMut};
+    let mut noise = Noise::new(7);
+    for (channels, rows, columns) in [(16, 1, 1), (32, 3, 5), (48, 2, 7)] {
+        let Case { planes, gates, cell, .. } = case::<f32>((1, channels, rows, columns), &mut noise);
+        let expected = reference::forward(planes, &to_f64(&gates), &to_f64(&cell));
+        let pixels = planes.pixels();
+        // For each block of 16 channels the block of every gate.
+        let beside = (0..4 * planes.len()).map(|at| {
+            let (pixel, value) = (at / (4 * channels), at % (4 * channels));
+            let (block, gate, channel) = (value / 64, value % 64 / 16, value % 16);
+            gates[(gate * channels + block * 16 + channel) * pixels + pixel]
+        });
+        let beside = beside.collect::<Vec<_>>();
+        let transposed = |planes: &[f64]| -> Vec<f64> {
+            (0..planes.len()).map(|at| planes[at % channels * pixels + at / channels]).collect()
+        };
+        for isa in Isa::available() {
+            let mut next: Vec<f32> = transposed(&to_f64(&cell)).into_iter().map(|value| value as f32).collect();
+            let mut hidden = vec![f32::NAN; next.len()];
+            let gates = Rect::new(&beside, rows, columns, 4 * channels, columns * 4 * channels);
+            let [cells, hiddens] = [&mut next, &mut hidden]
+                .map(|values| RectMut::new(values, rows, columns, channels, columns * channels));
+            super::rect::step(isa, gates, cells, hiddens);
+            assert_close(&to_f64(&next), &transposed(&expected.cell), 1e-5, "cell");
+            assert_close(&to_f64(&hidden), &transposed(&expected.hidden), 1e-5, "hidden");
+        }
+    }
+}

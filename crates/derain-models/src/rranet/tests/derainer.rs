@@ -7,13 +7,13 @@ use crate::weights::WeightFile;
 use crate::{Derainer, Error, Network, Result};
 
 /// A derainer with the fixture's weights.
-pub(super) fn derainer() -> Result<Derainer> {
+pub(in super::super) fn derainer() -> Result<Derainer> {
     let tensors = Expected::tiny()?.parameters()?.into_iter().collect();
     let file = WeightFile::parse(&weight_file(&tiny(), &tensors)?)?;
     Derainer::from_weight_file(Network::Rranet, &file, &Device::Cpu)
 }
 
-pub(super) fn colourful(width: u32, height: u32) -> RgbImage {
+pub(in super::super) fn colourful(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(x * 37 + y * 3) as u8, (y * 50) as u8, (x * y * 7) as u8]))
 }
 

@@ -2,6 +2,8 @@ mod derainer;
 mod files;
 mod training;
 
+pub(super) use derainer::{colourful, derainer};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -9,7 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use derain_ops::{RlcnOptions, rlcn};
 
 use super::padding::{padded_extent, reflected};
-use super::{RlcnPooling, Rranet, RranetConfig, RranetOutput};
+use super::{RlcnPooling, Rranet, RranetConfig, RranetOutput, planned};
 use crate::parameters::{Parameters, builder};
 use crate::weights::WeightFile;
 use crate::{Error, Result};
@@ -75,6 +77,7 @@ fn equals_an_independent_implementation() -> Result<()> {
     for (way, rlcn_pooling) in [("max.", RlcnPooling::Max), ("average.", RlcnPooling::Average)] {
         let network = expected.network(&RranetConfig { rlcn_pooling, ..tiny() })?;
         expected.compare(&network.forward(&input)?, way, 1e-5)?;
+        expected.compare(&planned::tests::run(&network, &input)?, way, 1e-5)?;
     }
     Ok(())
 }
@@ -91,7 +94,9 @@ fn equals_the_reference_data() -> Result<()> {
     let input = expected.tensor("input")?;
     let error = largest_difference(&rlcn(&input, &RlcnOptions::default())?, &expected.tensor("rlcn")?)?;
     assert!(error <= 1e-5, "RLCN differs by {error}");
-    expected.compare(&expected.network(&config)?.forward(&input)?, "", 1e-4)
+    let network = expected.network(&config)?;
+    expected.compare(&network.forward(&input)?, "", 1e-4)?;
+    expected.compare(&planned::tests::run(&network, &input)?, "", 1e-4)
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn running_statistics_take_the_batchs_place() -> Result<()> {
             ["decoder", k] => 2 - k.parse::<u32>().expect("a number"),
             _ => panic!("{}", norm.name),
         };
-        let count = f64::from(2 * 16 * 24 >> (2 * scale));
+        let count = f64::from((2 * 16 * 24) >> (2 * scale));
         parameters.insert(format!("{}.running_mean", norm.name), norm.mean.clone());
         let biased = (&norm.variance * ((count - 1.0) / count))?;
         parameters.insert(format!("{}.running_var", norm.name), biased);

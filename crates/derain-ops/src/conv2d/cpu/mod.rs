@@ -178,10 +178,10 @@ impl<E: Element> Convolution<E> {
 
     /// Writes one rectangle of results. Sources start [`Self::reach`] pixels above and to the left of it, are as large as
     /// [`Self::source_extent`] says, and hold zeros outside the picture. `out` has `padded(outputs)` channels; in Winograd's form so have
-    /// the sources theirs.
+    /// the sources theirs. Sources at the end may be left out: they count as zeros.
     ///
     /// # Panics
-    /// When a rectangle is smaller than that.
+    /// When a rectangle is smaller than that, or there is none.
     pub fn run(
         &self,
         sources: &[Rect<'_, E>],
@@ -191,6 +191,8 @@ impl<E: Element> Convolution<E> {
     ) {
         assert!(out.channels() == padded(self.outputs), "the result has another number of channels");
         let Self { groups, packed, bias, size, dilation, .. } = self;
+        let groups = &groups[..groups.partition_point(|group| group.source < sources.len())];
+        assert!(!groups.is_empty(), "nothing to convolve");
         let (size, dilation) = (*size, *dilation);
         match self.form {
             Form::Direct => {

@@ -13,6 +13,8 @@ mod step;
 mod transform;
 mod weights;
 
+use std::ops::Range;
+
 use step::Step;
 use transform::{transformed_kernel, transformed_products, transformed_window};
 pub(super) use weights::WeightSums;
@@ -64,14 +66,17 @@ pub(super) struct Winograd<'a, 'o, E> {
     pub scratch: &'a mut Aligned<E>,
 }
 
-/// Channels of the largest group, padded.
-fn deepest(groups: &[Group]) -> usize {
-    groups.iter().map(|group| group.channels.len().next_multiple_of(CHANNEL_BLOCK)).max().unwrap_or(0)
+/// Input channels of all groups, padded.
+fn padded_channels(groups: &[Group]) -> usize {
+    groups.iter().map(|group| group.channels.len().next_multiple_of(CHANNEL_BLOCK)).sum()
 }
 
-/// Elements for the transformed windows of one group and the products of `outputs` channels.
+/// Output channels that are multiplied before they are transformed back: their products (460 kB) stay in the second-level cache.
+const OUTPUTS_AT_ONCE: usize = 128;
+
+/// Elements for the transformed windows and the products of as many outputs as are in work.
 pub(super) fn scratch_length(groups: &[Group], outputs: usize) -> usize {
-    (deepest(groups) + outputs) / CHANNEL_BLOCK * BLOCK_STRIDE
+    (padded_channels(groups) + outputs.min(OUTPUTS_AT_ONCE)) / CHANNEL_BLOCK * BLOCK_STRIDE
 }
 
 /// The tiles of a rectangle, row by row of squares, then the interleaved tiles within a square.
@@ -123,24 +128,23 @@ impl<E: Element> Kernel<E> for Winograd<'_, '_, E> {
             assert!(source.channels() >= channels, "a source has too few channels");
         }
         let depth: usize = self.groups.iter().map(|group| group.weights.len()).sum();
-        assert!(self.packed.len() == outputs * PRODUCTS * depth, "weights of another shape");
+        assert!(self.packed.len() >= outputs * PRODUCTS * depth, "weights of another shape");
         assert!(outputs.is_multiple_of(CHANNEL_BLOCK) && (self.bias.is_empty() || self.bias.len() == outputs));
         self.epilogue.check(rows, columns, outputs);
 
         let mut scratch = std::mem::take(self.scratch);
         scratch.reserve(scratch_length(self.groups, outputs));
-        let (windows, products) = scratch.split_at_mut(deepest(self.groups) / CHANNEL_BLOCK * BLOCK_STRIDE);
+        let (windows, products) = scratch.split_at_mut(padded_channels(self.groups) / CHANNEL_BLOCK * BLOCK_STRIDE);
         let grid = Grid { squares: across, dilation: self.dilation };
         let all = down * across * self.dilation * self.dilation;
         for first in (0..all).step_by(TILES_AT_ONCE) {
             let tiles = Tiles { grid, first, count: TILES_AT_ONCE.min(all - first) };
-            let mut before = 0;
-            for group in 0..self.groups.len() {
-                self.transform_windows::<V>(tiles, group, windows);
-                self.multiply::<V>(tiles, group, before, windows, products);
-                before += self.groups[group].weights.len();
+            self.transform_windows::<V>(tiles, windows);
+            for output in (0..outputs).step_by(OUTPUTS_AT_ONCE) {
+                let chunk = output..outputs.min(output + OUTPUTS_AT_ONCE);
+                self.multiply::<V>(tiles, chunk.clone(), windows, products);
+                self.transform_products::<V>(tiles, chunk, products);
             }
-            self.transform_products::<V>(tiles, products);
         }
         *self.scratch = scratch;
     }
@@ -209,43 +213,35 @@ fn transform_windows<V: Vector>(
 }
 
 impl<E: Element> Winograd<'_, '_, E> {
-    /// Bᵀ d B of every tile and channel of a group.
+    /// Bᵀ d B of every tile and channel.
     #[inline(always)]
-    fn transform_windows<V: Vector<Elem = E>>(&self, tiles: Tiles, group: usize, windows: &mut [E]) {
-        let group = &self.groups[group];
-        let blocks = group.channels.len().div_ceil(CHANNEL_BLOCK);
-        transform_windows::<V>(&self.sources[group.source], tiles, (group.channels.start, blocks), windows);
+    fn transform_windows<V: Vector<Elem = E>>(&self, tiles: Tiles, mut windows: &mut [E]) {
+        for group in self.groups {
+            let blocks = group.channels.len().div_ceil(CHANNEL_BLOCK);
+            transform_windows::<V>(&self.sources[group.source], tiles, (group.channels.start, blocks), windows);
+            windows = &mut windows[blocks * BLOCK_STRIDE..];
+        }
     }
 
-    /// Adds a group's products; the first group's replace what was there.
+    /// Sums the products of some output channels over all input channels, which stay in registers meanwhile.
     #[inline(always)]
-    fn multiply<V: Vector<Elem = E>>(
-        &self,
-        tiles: Tiles,
-        group: usize,
-        before: usize,
-        windows: &[E],
-        products: &mut [E],
-    ) {
-        let outputs = self.out.channels();
-        let depth = self.packed.len() / outputs / PRODUCTS;
-        let channels = self.groups[group].channels.len();
-        let blocks = channels.div_ceil(CHANNEL_BLOCK);
-        let out_blocks = outputs / CHANNEL_BLOCK;
+    fn multiply<V: Vector<Elem = E>>(&self, tiles: Tiles, outputs: Range<usize>, windows: &[E], products: &mut [E]) {
+        let depth = self.packed.len() / self.out.channels() / PRODUCTS;
+        let blocks = padded_channels(self.groups) / CHANNEL_BLOCK;
+        let (first_block, out_blocks) = (outputs.start / CHANNEL_BLOCK, outputs.len() / CHANNEL_BLOCK);
         assert!(windows.len() >= blocks * BLOCK_STRIDE && products.len() >= out_blocks * BLOCK_STRIDE);
         assert!(tiles.count <= TILES_AT_ONCE);
         let block_stride = PRODUCTS * depth * CHANNEL_BLOCK;
         for product in 0..PRODUCTS {
             let mut block = 0;
             while block < out_blocks {
-                let strip = block * block_stride + (product * depth + before) * CHANNEL_BLOCK;
+                let strip = (first_block + block) * block_stride + product * depth * CHANNEL_BLOCK;
                 let step = Step {
                     windows: windows[product * PRODUCT_STRIDE..].as_ptr(),
-                    channels,
+                    groups: self.groups,
                     strip: Strip { start: self.packed[strip..].as_ptr(), block_stride },
                     products: products[block * BLOCK_STRIDE + product * PRODUCT_STRIDE..].as_mut_ptr(),
                     count: tiles.count,
-                    adds: group > 0,
                 };
                 // SAFETY: the slices hold this product of all tiles and blocks, and two blocks are taken only where there are two.
                 unsafe {
@@ -267,16 +263,16 @@ impl<E: Element> Winograd<'_, '_, E> {
 
     /// Aᵀ m A of every tile, finished and written where it lies inside the rectangle.
     #[inline(always)]
-    fn transform_products<V: Vector<Elem = E>>(&mut self, tiles: Tiles, products: &[E]) {
+    fn transform_products<V: Vector<Elem = E>>(&mut self, tiles: Tiles, outputs: Range<usize>, products: &[E]) {
         let (rows, columns) = (self.out.rows(), self.out.columns());
-        let blocks = self.out.channels() / CHANNEL_BLOCK;
+        let blocks = outputs.len() / CHANNEL_BLOCK;
         assert!(products.len() >= blocks * BLOCK_STRIDE && tiles.count <= TILES_AT_ONCE);
         for (tile, (row, column)) in tiles.grid.corners(tiles.first, tiles.count).enumerate() {
             let last = (TILE - 1) * self.dilation;
             let whole = column + last < columns;
             for block in 0..blocks {
                 for lane in (0..CHANNEL_BLOCK).step_by(V::LANES) {
-                    let output = block * CHANNEL_BLOCK + lane;
+                    let output = outputs.start + block * CHANNEL_BLOCK + lane;
                     let mut halves = [[V::splat(E::ZERO); WINDOW]; TILE];
                     // SAFETY: `products` holds all tiles' values of every block, as asserted; results are written only inside the
                     // rectangle, for which `run` has checked the epilogue.

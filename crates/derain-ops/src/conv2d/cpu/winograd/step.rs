@@ -5,19 +5,20 @@ use crate::element::Element;
 use crate::rect::CHANNEL_BLOCK;
 use crate::simd::Vector;
 
+use super::super::Group;
 use super::super::multiply::{Strip, multiply_add};
 
 /// One product of all tiles: windows times weights.
-pub(super) struct Step<E> {
+pub(super) struct Step<'a, E> {
     pub windows: *const E,
-    pub channels: usize,
+    /// Their channels: each group starts with a block of its own.
+    pub groups: &'a [Group],
     pub strip: Strip<E>,
     pub products: *mut E,
     pub count: usize,
-    pub adds: bool,
 }
 
-impl<E: Element> Step<E> {
+impl<E: Element> Step<'_, E> {
     /// # Safety
     /// The pointers must reach over `count` tiles and the blocks of `N` vectors of outputs.
     #[inline(always)]
@@ -57,19 +58,16 @@ impl<E: Element> Step<E> {
         // SAFETY: the caller vouches for these tiles and outputs.
         unsafe {
             let target = self.products.add(tile * CHANNEL_BLOCK);
-            if self.adds {
-                for (p, sums) in sums.iter_mut().enumerate() {
-                    for (n, sum) in sums.iter_mut().enumerate() {
-                        *sum = V::load_from(target.add(p * CHANNEL_BLOCK + place(n)));
-                    }
+            let mut windows = self.windows.add(tile * CHANNEL_BLOCK);
+            let mut strip = self.strip;
+            for group in self.groups {
+                let channels = group.channels.len();
+                for channel in (0..channels).step_by(CHANNEL_BLOCK) {
+                    let count = CHANNEL_BLOCK.min(channels - channel);
+                    multiply_add(&mut sums, windows, CHANNEL_BLOCK, strip, count);
+                    windows = windows.wrapping_add(BLOCK_STRIDE);
+                    strip.start = strip.start.wrapping_add(count * CHANNEL_BLOCK);
                 }
-            }
-            let windows = self.windows.add(tile * CHANNEL_BLOCK);
-            for channel in (0..self.channels).step_by(CHANNEL_BLOCK) {
-                let windows = windows.add(channel / CHANNEL_BLOCK * BLOCK_STRIDE);
-                let strip = Strip { start: self.strip.start.add(channel * CHANNEL_BLOCK), ..self.strip };
-                let count = CHANNEL_BLOCK.min(self.channels - channel);
-                multiply_add(&mut sums, windows, CHANNEL_BLOCK, strip, count);
             }
             for (p, sums) in sums.into_iter().enumerate() {
                 for (n, sum) in sums.into_iter().enumerate() {

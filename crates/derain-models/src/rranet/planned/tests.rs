@@ -1,0 +1,147 @@
+use std::sync::Mutex;
+
+use candle_core::{DType, Device, Tensor};
+use image::DynamicImage;
+
+use super::super::tests::{Expected, colourful, derainer, largest_difference, picture, tiny};
+use super::super::{RlcnPooling, Rranet, RranetConfig, RranetOutput};
+use super::Planned;
+use crate::Result;
+use crate::engine::Progress;
+use crate::parameters::{Parameters, builder};
+
+/// The planned executor on what the other one takes.
+pub(crate) fn run(network: &Rranet, pictures: &Tensor) -> Result<RranetOutput> {
+    let planned = Planned::new(network)?;
+    let (batch, _, height, width) = pictures.dims4()?;
+    let (mut clean, mut maps) = (Vec::new(), vec![Vec::new(); 3]);
+    for index in 0..batch {
+        let pixels = pictures.get(index)?.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?;
+        let out = planned.run((height, width), &pixels, Progress(&|_| ()))?;
+        clean.push(Tensor::from_vec(out.clean, (height, width, 3), &Device::Cpu)?.permute((2, 0, 1))?);
+        for (maps, map) in maps.iter_mut().zip(out.maps) {
+            let rows = map.values.len() / map.width;
+            maps.push(Tensor::from_vec(map.values, (1, rows, map.width), &Device::Cpu)?);
+        }
+    }
+    let attention = maps.iter().map(|maps| Tensor::stack(maps, 0)).collect::<candle_core::Result<_>>()?;
+    Ok(RranetOutput { clean: Tensor::stack(&clean, 0)?, attention })
+}
+
+/// A network whose features keep some size through all stages: initial weights with convolutions drawn wider.
+fn network(config: &RranetConfig) -> Result<Rranet> {
+    let mut parameters = Parameters::new();
+    for (index, (name, value)) in config.initial_weights(7)?.into_iter().enumerate() {
+        let value = match name.rsplit('.').next() {
+            Some("weight") if value.rank() == 4 => {
+                let fan_in = value.elem_count() / value.dim(0)?;
+                (value * (0.7 / 0.02 / (fan_in as f64).sqrt()))?
+            }
+            Some("running_mean" | "bias") => {
+                let values: Vec<f32> =
+                    (0..value.elem_count()).map(|i| ((i * 5 + index) % 7) as f32 / 20.0 - 0.15).collect();
+                Tensor::from_vec(values, value.shape(), &Device::Cpu)?
+            }
+            _ => value,
+        };
+        parameters.insert(name, value);
+    }
+    Rranet::new(config, builder(parameters, DType::F32, &Device::Cpu))
+}
+
+#[test]
+fn both_executors_compute_the_same() -> Result<()> {
+    let wide = RranetConfig { widths: [20, 32, 48, 40], attention_widths: Some([24, 16, 7]), stages: 2, ..tiny() };
+    let equal = RranetConfig { widths: [16; 4], rlcn_pooling: RlcnPooling::Average, ..tiny() };
+    for (what, network) in [
+        ("fixture", Expected::tiny()?.network(&tiny())?),
+        ("odd widths", network(&wide)?),
+        ("equal widths", network(&equal)?),
+        ("small", network(&RranetConfig::small())?),
+    ] {
+        for size in [(1, 1), (1, 50), (9, 1), (8, 8), (13, 21), (40, 50), (71, 110)] {
+            let picture = picture((1, size.0, size.1))?;
+            let (got, expected) = (run(&network, &picture)?, network.forward(&picture)?);
+            let error = largest_difference(&got.clean, &expected.clean)?;
+            let range = largest_difference(&expected.clean, &expected.clean.zeros_like()?)?;
+            assert!(error <= 1e-4 * range, "{what} {size:?}: {error} of {range}");
+            for (got, expected) in got.attention.iter().zip(&expected.attention) {
+                let error = largest_difference(got, expected)?;
+                assert!(error <= 1e-4, "{what} {size:?}, attention: {error}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn threads_and_bands_change_no_bit() -> Result<()> {
+    let network = network(&RranetConfig::small())?;
+    let bits = |output: RranetOutput| -> Result<Vec<u32>> {
+        let all = output.attention.iter().chain([&output.clean]).map(|tensor| tensor.flatten_all()?.to_vec1::<f32>());
+        Ok(all.collect::<candle_core::Result<Vec<_>>>()?.concat().into_iter().map(f32::to_bits).collect())
+    };
+    for size in [(40, 30), (65, 20), (131, 120)] {
+        let picture = picture((1, size.0, size.1))?;
+        let mut expected = None;
+        // The number of threads decides the height of bands, too.
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
+            let got = bits(pool.install(|| run(&network, &picture))?)?;
+            let expected = expected.get_or_insert_with(|| got.clone());
+            assert!(*expected == got, "{size:?}, {threads} threads");
+        }
+    }
+    Ok(())
+}
+
+/// The second run finds the first one's buffers, and a run between has left values of another size.
+#[test]
+fn used_buffers_change_no_bit() -> Result<()> {
+    let derainer = derainer()?;
+    let first = derainer.derain(&colourful(40, 24))?.image;
+    assert_eq!(derainer.derain(&colourful(40, 24))?.image, first);
+    derainer.derain(&colourful(24, 40))?;
+    assert_eq!(derainer.derain(&colourful(40, 24))?.image, first);
+    Ok(())
+}
+
+#[test]
+fn progress_rises_to_one() -> Result<()> {
+    let seen = Mutex::new(Vec::new());
+    let note = |share: f64| seen.lock().expect("no thread panics").push(share);
+    derainer()?.derain_dynamic_with_progress(&DynamicImage::new_rgb8(100, 70), &note)?;
+    let mut seen = seen.into_inner().expect("no thread panics");
+    assert!(seen.len() > 20 && seen.iter().all(|share| (0.0..=1.0).contains(share)), "{seen:?}");
+    seen.sort_by(f64::total_cmp);
+    assert_eq!(seen.last(), Some(&1.0));
+    Ok(())
+}
+
+/// Bits would depend on bands if these did not lie on every form's grid.
+#[test]
+fn bands_and_rectangles_lie_on_the_grids() -> Result<()> {
+    for convolution in Planned::new(&network(&RranetConfig::small())?)?.convolutions() {
+        for size in [super::pass::BAND_ROWS, super::pass::FEWEST_BAND_ROWS, super::pass::COLUMNS] {
+            assert_eq!(size % convolution.grid(), 0);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn memory_is_counted_beforehand() -> Result<()> {
+    let derainer = derainer()?;
+    assert_eq!(derainer.memory_needed(u32::MAX, u32::MAX), u64::MAX);
+    let default = Planned::new(&Rranet::new(
+        &RranetConfig::default(),
+        builder(RranetConfig::default().initial_weights(1)?, DType::F32, &Device::Cpu),
+    )?)?;
+    let needed = rayon::ThreadPoolBuilder::new()
+        .num_threads(2)
+        .build()
+        .expect("a pool")
+        .install(|| default.memory_needed(2160, 3840));
+    assert!(needed < 10 << 30, "{needed}");
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Weights in the order in which the kernels use them, batch norms folded in.
+
+use derain_ops::Isa;
+use derain_ops::conv2d::cpu::{Convolution, Weights};
+use derain_ops::rect::{CHANNEL_BLOCK, padded};
+
+use super::super::layers::{BatchNorm, ConvLstm, ConvNorm};
+use crate::Result;
+use crate::conv::{Conv, values};
+
+/// A kernel `[O, C, K, K]` and a bias `[O]` as plain values.
+pub(super) struct Kernel {
+    values: Vec<f32>,
+    bias: Vec<f32>,
+    size: usize,
+}
+
+impl Kernel {
+    pub(super) fn of(conv: &Conv) -> Result<Self> {
+        let (outputs, _, size, _) = conv.weight.dims4()?;
+        let bias = conv.bias.as_ref().map(values).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
+        Ok(Self { values: values(&conv.weight)?, bias, size })
+    }
+
+    /// A convolution with its norm by running statistics: y = γ / s · (w * x + b - μ) + β.
+    pub(super) fn folded(layer: &ConvNorm) -> Result<Self> {
+        let BatchNorm { gamma, beta, mean, variance, epsilon, .. } = &layer.norm;
+        let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(values);
+        let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
+        let mut kernel = Self::of(&layer.conv)?;
+        let of_output = kernel.values.len() / gamma.len();
+        let outputs = kernel.values.chunks_exact_mut(of_output).zip(&mut kernel.bias);
+        for (output, (values, bias)) in outputs.enumerate() {
+            let gain = f64::from(gamma[output]) / (f64::from(variance[output]) + epsilon).sqrt();
+            values.iter_mut().for_each(|value| *value = (f64::from(*value) * gain) as f32);
+            *bias = ((f64::from(*bias) - f64::from(mean[output])) * gain + f64::from(beta[output])) as f32;
+        }
+        Ok(kernel)
+    }
+
+    /// Two kernels of the same outputs and size over two inputs: their results' sum.
+    pub(super) fn beside(self, other: Self) -> Self {
+        let outputs = self.bias.len();
+        let [own, others] = [&self, &other].map(|kernel| kernel.values.chunks_exact(kernel.values.len() / outputs));
+        Self {
+            values: own.zip(others).flat_map(|(own, other)| own.iter().chain(other).copied()).collect(),
+            bias: self.bias.iter().zip(&other.bias).map(|(own, other)| own + other).collect(),
+            size: self.size,
+        }
+    }
+
+    /// The four gates as one kernel whose outputs come as [`derain_ops::lstm_gates::rect::step`] reads them: for each block of channels the
+    /// block of every gate. Channels that are padding have weights 0: their states stay 0.
+    pub(super) fn gates(lstm: &ConvLstm) -> Result<Self> {
+        let joined = Self::of(&lstm.joined()?)?;
+        let channels = joined.bias.len() / 4;
+        let of_output = joined.values.len() / joined.bias.len();
+        let (mut values, mut bias) = (Vec::new(), Vec::new());
+        for block in (0..channels).step_by(CHANNEL_BLOCK) {
+            for gate in 0..4 {
+                for channel in block..block + CHANNEL_BLOCK {
+                    let output = (channel < channels).then_some(gate * channels + channel);
+                    bias.push(output.map_or(0.0, |output| joined.bias[output]));
+                    match output {
+                        Some(output) => values.extend(&joined.values[output * of_output..][..of_output]),
+                        None => values.resize(values.len() + of_output, 0.0),
+                    }
+                }
+            }
+        }
+        Ok(Self { values, bias, size: joined.size })
+    }
+
+    /// Ready for the kernels, over sources of so many channels.
+    pub(super) fn over(self, sources: &[usize]) -> Result<Convolution<f32>> {
+        let Self { values, bias, size } = &self;
+        let weights = Weights { values, bias: Some(bias), outputs: bias.len(), size: *size };
+        Ok(Convolution::new(Isa::current(), weights, sources, 1)?)
+    }
+}
+
+/// Channels of a ConvLSTM's gates in the kernels' layout.
+pub(super) fn gate_channels(channels: usize) -> usize {
+    4 * padded(channels)
+}
