@@ -13,6 +13,7 @@
 //! | [`judge`] | accepting or rejecting clean images, with more frames on demand |
 //! | `review` | a web page on which a person judges, with the feature `review` |
 //! | [`CleanImage`] | the clean picture of a still scene from the frames of a rain video |
+//! | [`text`] | small print for plots |
 //! | [`synthesis`] | rain over clean pictures, single or as video, with the truth known |
 //!
 //! ```
@@ -51,6 +52,7 @@ mod register;
 pub mod review;
 pub mod synthesis;
 mod temporary;
+pub mod text;
 
 pub use clean::{CleanImage, CleanOptions, CleanResult};
 pub use density::Density;
