@@ -1,7 +1,7 @@
 //! One training from start, or checkpoint, to end.
 
 use anyhow::{Context, Result};
-use derain::train::{Outcome, Trainer};
+use derain::train::{LogOptions, Outcome, RunLog, Trainer};
 
 use crate::arguments::Arguments;
 use crate::progress::Progress;
@@ -17,7 +17,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     };
     ctrlc::set_handler(asked).context("cannot listen for Ctrl-C")?;
     let mut progress = Progress::default();
-    Ok(match trainer.run(&mut progress)? {
+    let mut log = RunLog::new(LogOptions::default());
+    Ok(match trainer.run(&mut (&mut log, &mut progress))? {
         Outcome::Finished => true,
         Outcome::Stopped { step } => {
             progress.clear();

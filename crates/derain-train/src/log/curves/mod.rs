@@ -1,12 +1,12 @@
 //! The curves of a training as a picture.
 
 #[cfg(test)]
-#[path = "curves_tests.rs"]
 mod tests;
 
 use derain_data::text;
 use image::{Rgb, RgbImage};
 
+use super::ScoreValues;
 use super::record::{Event, Record};
 use crate::observer::{Losses, StepRecord};
 
@@ -101,7 +101,7 @@ pub fn plot_curves(records: &[Record]) -> RgbImage {
     picture
 }
 
-fn score(event: &Event, value: fn(super::ScoreValues, super::ScoreValues) -> f64) -> Option<f64> {
+fn score(event: &Event, value: fn(ScoreValues, ScoreValues) -> f64) -> Option<f64> {
     match *event {
         Event::Validation { input, output, .. } => Some(value(input, output)),
         _ => None,
@@ -150,12 +150,11 @@ impl Panel {
         }
         let column = |step: u64| LEFT + ((u128::from(step) * u128::from(WIDTH - 1)) / u128::from(last)) as u32;
         let between = nice(last as f64 * f64::from(BETWEEN_LABELS) / f64::from(WIDTH)).max(1.0) as u64;
-        let mut label_at = 0u64;
-        while label_at <= last {
-            let label = label_at.to_string();
-            fill(picture, column(label_at), bottom, 1, 5, INK);
-            text::write(picture, &label, column(label_at) - text::width(&label) / 2, bottom + 9, INK);
-            label_at = label_at.saturating_add(between);
+        let labels = std::iter::successors(Some(0u64), |at| at.checked_add(between).filter(|at| *at <= last));
+        for step in labels {
+            let label = step.to_string();
+            fill(picture, column(step), bottom, 1, 5, INK);
+            text::write(picture, &label, column(step) - text::width(&label) / 2, bottom + 9, INK);
         }
         fill(picture, LEFT, bottom, WIDTH, 1, INK);
         fill(picture, LEFT, top, 1, HEIGHT, INK);
