@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use derain::data::clean::{Interpolation, ModeOf, ModeTie, PercentileTie};
 use derain::data::{CleanImage, CleanOptions, Picture, load_picture, save_picture};
 use image::{DynamicImage, Rgb, RgbImage};
 use serde_json::Value;
@@ -97,6 +98,43 @@ fn frames_are_chosen_and_spooled_as_asked_for() {
     assert!(bench.run_to_success("-i frames -o clean.png --frames 13").contains("has only 12 of the 13 frames"));
     bench.run_to_success("-i frames -o clean.png --percentile 100");
     assert_eq!(bench.picture("clean.png").get_pixel(2, 4), &Rgb([200; 3]));
+}
+
+#[test]
+fn options_of_the_library_can_be_chosen() {
+    let bench = Bench::new();
+    let all = "--mode-of channels --mode-tie largest --tie middle --interpolation nearest";
+    for (arguments, set) in [
+        ("--mode-of channels", (|options| options.mode_of = ModeOf::Channels) as fn(&mut CleanOptions)),
+        ("--mode-tie largest", |options| options.mode_tie = ModeTie::Largest),
+        ("--tie middle", |options| options.percentile_tie = PercentileTie::Middle),
+        ("--interpolation nearest --percentile 95", |options| {
+            options.interpolation = Interpolation::Nearest;
+            options.percentile = Some(95);
+        }),
+        (all, |options| {
+            options.mode_of = ModeOf::Channels;
+            options.mode_tie = ModeTie::Largest;
+            options.percentile_tie = PercentileTie::Middle;
+            options.interpolation = Interpolation::Nearest;
+        }),
+    ] {
+        bench.run_to_success(&format!("-i frames -o clean.png --json report.json {arguments}"));
+        let mut options = CleanOptions::default();
+        set(&mut options);
+        let mut clean = CleanImage::new(options);
+        bench.frames.iter().for_each(|frame| clean.push(frame).unwrap());
+        let expected = clean.finish().unwrap();
+        assert_eq!(bench.picture("clean.png"), expected.image, "{arguments}");
+        let report: Value = serde_json::from_slice(&fs::read(bench.path("report.json")).unwrap()).unwrap();
+        assert_eq!(report["percentile"], expected.percentile, "{arguments}");
+        assert_eq!(report["votes"], serde_json::json!(expected.votes.to_vec()), "{arguments}");
+        let chosen = [&report["mode_of"], &report["tie"]];
+        let asked = [("channels", "luma"), ("middle", "first")];
+        for (chosen, (other, default)) in chosen.into_iter().zip(asked) {
+            assert_eq!(chosen, if arguments.contains(other) { other } else { default });
+        }
+    }
 }
 
 #[test]

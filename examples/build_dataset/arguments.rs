@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
+use derain::data::Shard;
 use derain::data::dataset::{BuildOptions, MovingScenes, Placement, Resume};
 use derain::data::judge::{Density, Schedule};
+
+use crate::choices::CleanChoices;
 
 /// Builds a data set of rainy and clean patches from rain videos of still scenes.
 #[derive(Parser, Debug)]
@@ -66,9 +70,17 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
 
+    #[command(flatten)]
+    choices: CleanChoices,
+
     /// Goes on with a build that was broken off.
     #[arg(long)]
     resume: bool,
+
+    /// Does the Ith of N shares of the videos, counted from 1, and goes on with what is there; others do the other shares, with the
+    /// same arguments, into the same folder.
+    #[arg(long, default_value_t, value_name = "I/N")]
+    shard: Shard,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +106,16 @@ enum PlacementName {
 }
 
 impl Arguments {
+    /// Fails if something that is asked for cannot be done.
+    pub(crate) fn check(&self) -> Result<()> {
+        let asks = matches!(self.judge, JudgeName::Terminal | JudgeName::Web);
+        ensure!(
+            !asks || !self.shard.is_part(),
+            "--shard is for jobs without people: use --judge auto or none, or build in one go"
+        );
+        Ok(())
+    }
+
     pub(crate) fn options(&self) -> BuildOptions {
         BuildOptions {
             patch: self.patch,
@@ -109,7 +131,8 @@ impl Arguments {
             stride: self.stride,
             moving: if self.keep_moving { MovingScenes::Keep } else { MovingScenes::Refuse },
             schedule: Schedule::for_density(self.density),
-            ..BuildOptions::default()
+            clean: self.choices.options(),
+            shard: self.shard,
         }
     }
 

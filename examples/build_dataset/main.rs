@@ -6,7 +6,7 @@
 //!
 //! The clean image of each video comes from its frames; patches of frames and the same patches of the clean image are the pairs, on the
 //! training or the test side by video. `--resume` goes on after a kill, to the same files as an unbroken run. A video that fails is
-//! reported and the others are done. The exit status is 0 only if no video failed; one that was rejected has not failed.
+//! reported and the others are done. With `--shard I/N`, N machines build one data set. The exit status is 0 only if no video failed; one that was rejected has not failed.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -21,6 +21,8 @@ use indicatif::ProgressBar;
 use tracing_subscriber::EnvFilter;
 
 mod arguments;
+#[path = "../clean_image/choices.rs"]
+mod choices;
 mod progress;
 
 use arguments::{Arguments, JudgeName};
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn build(arguments: &Arguments) -> Result<BuildReport> {
+    arguments.check()?;
     let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
     let review = arguments.review.as_deref().unwrap_or(temporary.path());
     let (mut judge, bar): (Box<dyn Judge>, _) = match arguments.judge {
@@ -90,11 +93,19 @@ fn summarize(report: &BuildReport, out: &mut impl Write) -> Result<()> {
     let videos = &report.manifest.videos;
     let rejected = videos.iter().filter(|video| video.verdict == RecordedVerdict::Rejected).count();
     let [train, test] = [Split::Train, Split::Test].map(|split| report.manifest.pairs(split).count());
-    write!(out, "{} of {} videos done", videos.len(), videos.len() + report.failed.len())?;
+    let all = videos.len() + report.failed.len() + report.elsewhere.len();
+    write!(out, "{} of {all} videos done", videos.len())?;
     if rejected > 0 {
         write!(out, ", {rejected} of them rejected")?;
     }
     writeln!(out, ": {train} pairs for training, {test} for the test")?;
+    if !report.elsewhere.is_empty() {
+        writeln!(
+            out,
+            "other shards have still to do {}: the last one writes the lists and the manifest, or a run with --resume and without --shard",
+            report.elsewhere.join(", ")
+        )?;
+    }
     for (name, error) in &report.failed {
         writeln!(out, "  {name} failed: {}", describe(error))?;
     }

@@ -7,6 +7,7 @@ use derain::data::judge::Density;
 use derain::data::{Camera, MotionModel, MotionOptions};
 use serde::Serialize;
 
+use crate::choices::CleanChoices;
 use crate::size;
 
 /// Makes the clean image of a rain video of a still scene.
@@ -32,6 +33,9 @@ pub(crate) struct Arguments {
     /// Takes this percentile, 0 to 100, whatever the votes.
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) percentile: Option<u8>,
+
+    #[command(flatten)]
+    pub(crate) choices: CleanChoices,
 
     /// Who looks at the clean image and asks for more frames if it is not clean.
     #[arg(long, value_enum, default_value_t, value_name = "JUDGE")]

@@ -14,6 +14,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 mod arguments;
+mod choices;
 mod judged;
 #[path = "../derain_image/paths.rs"]
 mod paths;

@@ -5,6 +5,7 @@ use derain::data::judge::Density;
 use serde::Serialize;
 
 use crate::arguments::JudgeName;
+use crate::choices::CleanChoices;
 
 #[derive(Serialize, Debug)]
 pub(crate) struct Report<'a> {
@@ -16,6 +17,8 @@ pub(crate) struct Report<'a> {
     /// As asked for or, with a judge, measured; null if it was left out.
     pub(crate) density: Option<Density>,
     pub(crate) judge: JudgeName,
+    #[serde(flatten)]
+    pub(crate) choices: CleanChoices,
     /// The clean image alone, with taking the frames in.
     pub(crate) seconds: f64,
     /// Reading and decoding the frames.

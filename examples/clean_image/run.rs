@@ -27,7 +27,7 @@ struct Made {
 /// Does what the arguments ask for. After an error, files that were there are as they were.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     plan::check(arguments)?;
-    let mut options = CleanOptions::default();
+    let mut options = arguments.choices.options();
     options.percentile = arguments.percentile;
     options.max_memory = arguments.max_memory;
     options.spool_folder = Some(plan::spool_folder(arguments)?);
@@ -62,6 +62,7 @@ fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
             mode_ranges: Ranges::of(&result),
             density,
             judge: arguments.judge,
+            choices: arguments.choices,
             seconds,
             decoding_seconds: decoding.as_secs_f64(),
         };

@@ -6,17 +6,17 @@
 //!
 //! A folder's tree is kept and its outputs are PNG; a single output has the format that its name
 //! says. Pictures come out upright, with the bit depth, alpha channel and colour profile that they
-//! had. A picture that fails is reported and the others are done. The exit status is 0 only if
+//! had. A picture that fails is reported and the others are done. With `--shard I/N`, N machines do a folder. The exit status is 0 only if
 //! everything asked for was done.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 mod arguments;
+mod engine;
 mod paths;
 mod plan;
 mod progress;
@@ -27,7 +27,7 @@ mod size;
 use arguments::Arguments;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
     match derain(arguments) {

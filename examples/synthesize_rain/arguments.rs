@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use derain::data::Shard;
 use derain::data::synthesis::{self, Density};
 
 /// Lets it rain on a photograph, or on every photograph in a folder and below.
@@ -79,12 +80,24 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "frames")]
     pub(crate) y4m: bool,
 
-    /// Writes what was done: options, seeds, PSNR, camera movement, what failed.
+    /// Writes what was done: options, seeds, PSNR, camera movement, what failed. With `--shard`, `report.json` becomes
+    /// `report.I-of-N.json`.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+
+    /// Does the Ith of N shares of a folder's pictures, counted from 1; others do the other shares, with the same arguments.
+    #[arg(long, default_value_t, value_name = "I/N")]
+    pub(crate) shard: Shard,
 }
 
 impl Arguments {
+    /// As given, but for what every shard writes for itself.
+    pub(crate) fn read() -> Self {
+        let mut arguments = Self::parse();
+        arguments.json = arguments.json.map(|path| arguments.shard.own_path(&path));
+        arguments
+    }
+
     /// How many frames each picture becomes.
     pub(crate) fn frame_count(&self) -> u32 {
         self.frames.map_or(1, NonZeroU32::get)

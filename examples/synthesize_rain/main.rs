@@ -6,13 +6,13 @@
 //!
 //! Writes `rain/NAME.png` (or `rain/NAME/000001.png` and so on), `mask/…` alike, `clean/NAME.png`, and, where
 //! a veil or dimming belongs to the rain, `veiled/NAME.png`: the clean picture under both. Every file is
-//! whole or not there. A picture that fails is reported and the others are done. The exit status is 0 only if
+//! whole or not there. A picture that fails is reported and the others are done. With `--shard I/N`, N
+//! machines do a folder. The exit status is 0 only if
 //! everything asked for was done.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 mod arguments;
@@ -27,7 +27,7 @@ mod y4m;
 use arguments::Arguments;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
     match run::run(&arguments) {

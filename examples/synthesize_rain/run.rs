@@ -18,7 +18,8 @@ use crate::report::{Entry, Rain, Report};
 /// Whether everything asked for was done.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let kind = Kind::new(arguments)?;
-    let tasks = plan(arguments)?;
+    // What may not be done is found by all tasks.
+    let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
     clean_up(arguments, &tasks);
     let frames = u64::from(arguments.frame_count());
     // Hidden by itself where standard error is no terminal.

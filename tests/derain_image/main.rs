@@ -82,6 +82,33 @@ fn orientation_is_applied_and_the_profile_kept() {
 }
 
 #[test]
+fn shards_do_what_one_run_does() {
+    let bench = Bench::new();
+    for name in ["in/1.png", "in/2.png", "in/a/3.png", "in/a/4.png", "in/b/5.png"] {
+        bench.picture(name, ColorType::Rgb8);
+    }
+    assert_done(&bench.run("-i in -o whole --attention whole-maps --json whole.json"));
+    let mut shares = Vec::new();
+    for shard in ["2/3", "3/3", "1/3"] {
+        assert_done(&bench.run(&format!("-i in -o in/out --attention maps --json report.json --shard {shard}")));
+        let report = bench.json(&format!("report.{}.json", shard.replace('/', "-of-")));
+        shares.push(report["images"].as_array().unwrap().len());
+    }
+    assert_eq!(shares, [2, 1, 2]);
+    assert!(!bench.path("report.json").exists());
+    for [one, many] in [["whole", "in/out"], ["whole-maps", "maps"]] {
+        let tree = bench.tree(one);
+        assert_eq!((tree.len(), &tree), (5, &bench.tree(many)));
+        let bytes = |folder, name: &String| fs::read(bench.path(folder).join(name)).unwrap();
+        assert!(tree.iter().all(|name| bytes(one, name) == bytes(many, name)));
+    }
+    for shard in ["0/3", "4/3", "1", "a/b"] {
+        let output = bench.run(&format!("-i in -o other --shard {shard}"));
+        assert!(output.status.code() == Some(2) && stderr(&output).contains("I/N with I from 1 to N"), "{shard}");
+    }
+}
+
+#[test]
 fn a_folder_keeps_its_tree_and_a_bad_file_stops_nothing() {
     let bench = Bench::new();
     bench.picture("in/1.jpg", ColorType::Rgb8);

@@ -97,6 +97,25 @@ fn a_folder_becomes_rain_masks_and_truth() {
 }
 
 #[test]
+fn shards_do_what_one_run_does() {
+    let bench = Bench::new();
+    let arguments = "-i photos --frames 2 --vary --seed 3 --json report.json";
+    bench.done(&format!("{arguments} -o whole"));
+    let whole = bench.json("report.json");
+    for (number, name) in [(2, "b/c"), (1, "a")] {
+        bench.done(&format!("{arguments} -o shards --shard {number}/2"));
+        let report = bench.json(&format!("report.{number}-of-2.json"));
+        assert_eq!(report["pictures"].as_array().unwrap().as_slice(), [whole["pictures"][number - 1].clone()]);
+        for file in ["clean/NAME.png", "rain/NAME/000001.png", "rain/NAME/000002.png", "mask/NAME/000002.png"] {
+            let file = file.replace("NAME", name);
+            let [one, many] = ["whole", "shards"].map(|folder| fs::read(bench.path(folder).join(&file)).unwrap());
+            assert!(one == many, "{file}");
+        }
+    }
+    bench.fails("-i photos -o x --shard 3/2", "I/N with I from 1 to N");
+}
+
+#[test]
 fn a_shaken_film_at_a_wanted_psnr() {
     let bench = Bench::new();
     bench.done("-i photos/a.png -o film --frames 6 --psnr 25 --shake 2 --shake-steps whole --json report.json");

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use image::{Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -45,11 +47,13 @@ const KINDS: usize = 16;
 fn a_thousand_clips_equal_the_reference() {
     let mut random = Pcg64Mcg::seed_from_u64(20190616);
     let folder = tempfile::tempdir().unwrap();
+    let (mut kinds, mut counts, mut chosen) = (HashSet::new(), HashSet::new(), HashSet::new());
     for case in 0..1000 {
         let (width, height) = (random.random_range(1..=9), random.random_range(1..=9));
         // Every number of frames up to 300, three times over and then some.
         let frames = clip(&mut random, width, height, 1 + case % 300);
-        let mut options = options(random.random_range(0..KINDS));
+        let kind = random.random_range(0..KINDS);
+        let mut options = options(kind);
         if random.random_range(0..8) == 0 {
             options.percentile = Some(random.random_range(0..=100));
         }
@@ -69,7 +73,15 @@ fn a_thousand_clips_equal_the_reference() {
             }
         }
         assert_eq!(clean.result().unwrap(), expected, "case {case}: {options:?}");
+        kinds.insert(kind);
+        counts.insert(frames.len());
+        if options.percentile.is_none() {
+            chosen.insert(expected.percentile);
+        }
     }
+    // No option, number of frames or percentile was left to chance.
+    assert_eq!((kinds.len(), counts.len()), (KINDS, 300));
+    assert!(chosen.len() > 50, "only {} percentiles were chosen", chosen.len());
 }
 
 #[test]

@@ -109,7 +109,8 @@ impl ReviewServer {
         match event {
             BuildEvent::Hashing { video, .. } => self.expect(video),
             BuildEvent::Started { video, .. } => self.computing(video),
-            BuildEvent::Judged { video } => {
+            // What an earlier run has finished is not judged again.
+            BuildEvent::Judged { video } | BuildEvent::Finished { video } => {
                 let stage = match video.verdict {
                     RecordedVerdict::Accepted => Stage::Accepted(video.frames),
                     RecordedVerdict::Rejected => {

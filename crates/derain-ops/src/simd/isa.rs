@@ -44,6 +44,15 @@ impl Isa {
         }
     }
 
+    /// Whether this processor can run it on vectors of bytes, which AVX-512F alone does not compare or add.
+    pub(crate) fn is_supported_for_bytes(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => self.is_supported() && is_x86_feature_detected!("avx512bw"),
+            other => other.is_supported(),
+        }
+    }
+
     /// The name that `DERAIN_ISA` takes.
     pub fn name(self) -> &'static str {
         match self {

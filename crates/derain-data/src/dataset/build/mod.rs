@@ -7,7 +7,7 @@
 //! OUT/clean/VIDEO.png                     the clean images
 //! OUT/train.txt, test.txt                 lines `train/rain/… train/norain/…`
 //! OUT/manifest.json                       options and provenance: hash, frames, percentile, judge, verdict, pairs
-//! OUT/build/…                             what a resumed build goes by
+//! OUT/build/…                             what a resumed build goes by, and what keeps two from doing the same
 //! ```
 //!
 //! The same videos and options give the same tree, byte by byte, for any number of threads, whether it was made in one go or in
@@ -27,6 +27,7 @@ mod tree;
 mod video;
 mod videos;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::Error;
@@ -96,10 +97,13 @@ pub enum BuildEvent<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BuildReport {
-    /// The manifest that was written.
+    /// The manifest that was written; of the videos done so far if there are some `elsewhere`.
     pub manifest: Manifest,
     /// Videos that could not be used, and why; they are no part of the set.
     pub failed: Vec<(String, Error)>,
+    /// Videos that other shards have not finished. Lists and manifest are written by the shard that sees none, or by a whole build
+    /// that goes on.
+    pub elsewhere: Vec<String>,
 }
 
 /// Builds the data set `output` from the videos in `input`: files (`.y4m`, or whatever the feature `video` reads) and folders of frames.
@@ -107,6 +111,11 @@ pub struct BuildReport {
 /// Video after video: the clean image is made and judged, then patches are cut in parallel. A video that cannot be read is reported and
 /// the others are done. The number of pairs of a video is [`BuildOptions::pairs_per_video`], or as many as there are non-overlapping
 /// patches in all its frames, if fewer.
+///
+/// With [`BuildOptions::shard`], several machines that see the same folders build one data set, each its share of the videos, at once
+/// or one after the other; every share goes on with what it finds there, whatever `resume` says. The last one to finish writes the
+/// lists and the manifest, and the tree is the same as one machine's. Where a video has failed or a machine was lost, a whole build that
+/// goes on ([`Resume::Continue`]) does what is missing and writes them.
 ///
 /// # Errors
 /// Before anything is written: options that make no sense, no videos, names that collide, an output folder that is in use, was begun
@@ -121,33 +130,67 @@ pub fn build_dataset(
 ) -> Result<BuildReport, Error> {
     options.check()?;
     let tree = Tree::new(output);
-    tree.check_free(resume)?;
+    tree.check_free(if options.shard.is_part() { Resume::Continue } else { resume })?;
     let videos = videos::find(input, output)?;
     let hashes = videos::hash_all(&videos, observer)?;
     let plan = Plan::new(options, &videos, &hashes);
-    let _lock = tree.begin(&plan)?;
-    let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for (number, (video, planned)) in videos.iter().zip(&plan.videos).enumerate() {
-        observer(BuildEvent::Started { video: &video.name, done: number, of: videos.len() });
-        let build = VideoBuild { tree: &tree, options, path: &video.path, planned };
+    let lock = tree.begin(&plan, options.shard)?;
+    let builds: Vec<VideoBuild<'_>> = videos
+        .iter()
+        .zip(&plan.videos)
+        .map(|(video, planned)| VideoBuild { tree: &tree, options, path: &video.path, planned })
+        .collect();
+    let (mut finished, mut failed) = (HashMap::new(), Vec::new());
+    let mine: Vec<&VideoBuild<'_>> = options.shard.of(&builds).collect();
+    let of = mine.len();
+    for (done, build) in mine.into_iter().enumerate() {
+        let video = &build.planned.name;
+        observer(BuildEvent::Started { video, done, of });
+        let _claim = match options.shard.is_part() {
+            true => match tree.claim(video)? {
+                Some(claim) => Some(claim),
+                // Started twice: it is enough that one does it.
+                None => continue,
+            },
+            false => None,
+        };
+        tree.check_plan(&plan)?;
         match build.run(judge, observer) {
             Ok(record) => {
                 observer(BuildEvent::Finished { video: &record });
-                done.push(record);
+                finished.insert(video, record);
             }
             Err(Failure::Video(error)) => {
-                observer(BuildEvent::Failed { video: &video.name, error: &error });
-                failed.push((video.name.clone(), error));
+                observer(BuildEvent::Failed { video, error: &error });
+                failed.push((video.clone(), error));
             }
             Err(Failure::Build(error)) => return Err(error),
         }
     }
+    let (mut done, mut elsewhere) = (Vec::new(), Vec::new());
+    for build in &builds {
+        let name = &build.planned.name;
+        let record = match finished.remove(name) {
+            Some(record) => Some(record),
+            None => build.done()?,
+        };
+        match record {
+            Some(record) => done.push(record),
+            None if failed.iter().any(|(failed, _)| failed == name) => {}
+            None => elsewhere.push(name.clone()),
+        }
+    }
     let unfinished = failed.iter().map(|(name, _)| name.clone()).collect();
     let manifest = Manifest::new(&plan, done, unfinished);
-    lists::write(&tree, &manifest)?;
-    tree.write_json(&tree.manifest(), &manifest)?;
-    Ok(BuildReport { manifest, failed })
+    if elsewhere.is_empty() {
+        lists::write(&tree, &manifest)?;
+        tree.write_json(&tree.manifest(), &manifest)?;
+        tree.clear(&lock)?;
+    }
+    Ok(BuildReport { manifest, failed, elsewhere })
 }
 
+#[cfg(test)]
+mod shard_tests;
 #[cfg(test)]
 mod tests;

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::clean::CleanOptions;
 use crate::frames::FrameOptions;
 use crate::judge::Schedule;
+use crate::{Error, Shard};
 
 /// Side of the patches in the paper's release.
 const RELEASED_PATCH: u32 = 256;
@@ -41,6 +41,9 @@ pub struct BuildOptions {
     /// How the clean image is made.
     #[serde(skip)]
     pub clean: CleanOptions,
+    /// The share of the videos that this call does; others do the others. Every share needs the same input and options.
+    #[serde(skip)]
+    pub shard: Shard,
 }
 
 /// Where in a frame patches lie.
@@ -89,6 +92,7 @@ impl Default for BuildOptions {
             moving: MovingScenes::Refuse,
             schedule: Schedule::default(),
             clean: CleanOptions::default(),
+            shard: Shard::WHOLE,
         }
     }
 }

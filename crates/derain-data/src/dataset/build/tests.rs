@@ -11,12 +11,12 @@ use crate::judge::{AcceptAll, Candidate, Schedule, Verdict};
 use crate::{LoadOptions, load_picture};
 
 /// Videos of a scene with a drop that falls; each has a colour of its own.
-struct Bench(tempfile::TempDir);
+pub(super) struct Bench(tempfile::TempDir);
 
 const SIZE: (u32, u32) = (20, 14);
 
 impl Bench {
-    fn new(videos: u8, frames: u32) -> Self {
+    pub(super) fn new(videos: u8, frames: u32) -> Self {
         let bench = Self(tempfile::tempdir().unwrap());
         for video in 0..videos {
             bench.video(&format!("v {video}"), 40 * (video + 1), frames);
@@ -37,16 +37,16 @@ impl Bench {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn build(&self, output: &str, options: &BuildOptions, resume: Resume) -> Result<BuildReport, Error> {
+    pub(super) fn build(&self, output: &str, options: &BuildOptions, resume: Resume) -> Result<BuildReport, Error> {
         build_dataset(&self.path("in"), &self.path(output), options, resume, &mut AcceptAll, &mut |_| {})
     }
 
     /// Every file below a folder, with its content.
-    fn tree(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
+    pub(super) fn tree(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
         walkdir::WalkDir::new(self.path(name))
             .into_iter()
             .map(Result::unwrap)
@@ -59,7 +59,7 @@ impl Bench {
     }
 }
 
-fn options() -> BuildOptions {
+pub(super) fn options() -> BuildOptions {
     BuildOptions {
         patch: 6,
         pairs_per_video: 9,

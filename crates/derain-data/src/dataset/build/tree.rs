@@ -1,6 +1,7 @@
 //! The folders and files of a data set.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,7 +11,7 @@ use super::options::Resume;
 use super::plan::{Plan, PlannedVideo};
 use super::split::Split;
 use crate::dataset::DatasetError;
-use crate::{Error, remove_orphans, temporary, write_durably};
+use crate::{Error, Shard, remove_orphans, temporary, write_durably};
 
 /// The manifest's file name.
 pub(in crate::dataset) const MANIFEST: &str = "manifest.json";
@@ -21,6 +22,10 @@ const CLEAN: &str = "clean";
 const BUILD: &str = "build";
 const RECORDS: &str = "build/videos";
 const PLAN: &str = "build/plan.json";
+/// Locked as long as somebody builds: by one process alone, or by any number of shards together.
+const LOCK: &str = "build/lock";
+/// A file for each video that a shard is at work on, locked by it. Gone when the data set is complete.
+const CLAIMS: &str = "build/claims";
 
 /// Where everything is.
 pub(super) struct Tree {
@@ -30,6 +35,12 @@ pub(super) struct Tree {
 /// Folders of the rainy and of the clean patches, relative to the root, with `/` as in lists.
 pub(super) fn relative_folders(split: Split) -> [String; 2] {
     [RAIN, NORAIN].map(|kind| format!("{}/{kind}", split.name()))
+}
+
+/// A file that exists for its lock alone.
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    // Network file systems lock only what is open for reading and writing.
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 /// Removes all temporary files: who holds the lock knows that nobody else is at work, whatever machine or container left them.
@@ -95,7 +106,9 @@ impl Tree {
         let not_empty = not_empty("it holds no build that could be resumed: choose another folder");
         // A build that was killed before its plan was there has made empty folders and temporaries.
         let ours = self.folders();
-        let is_ours = |path: &Path| ours.iter().any(|folder| folder == path) || temporary::is_ours(path);
+        let lock = self.root.join(LOCK);
+        let is_ours =
+            |path: &Path| path == lock || ours.iter().any(|folder| folder == path) || temporary::is_ours(path);
         for folder in [self.root.clone(), self.root.join(BUILD)] {
             if !folder.exists() {
                 continue;
@@ -110,32 +123,78 @@ impl Tree {
     }
 
     /// Makes the folders, writes the plan or compares it with the one that is there, and clears away what a killed build left.
-    /// The build is locked while the result lives.
-    pub(super) fn begin(&self, plan: &Plan) -> Result<File, Error> {
+    /// The build is locked while the result lives: for others altogether, or, by a shard, for those that are none.
+    pub(super) fn begin(&self, plan: &Plan, shard: Shard) -> Result<File, Error> {
         for folder in self.folders() {
             fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
         }
-        let path = self.root.join(PLAN);
-        if !path.exists() {
-            self.write_json(&path, plan)?;
-        }
-        let file = File::open(&path).map_err(Error::io("open", &path))?;
-        let locked = match file.try_lock() {
+        let lock = self.root.join(LOCK);
+        let file = open_lock(&lock).map_err(Error::io("open", &lock))?;
+        let locked = match if shard.is_part() { file.try_lock_shared() } else { file.try_lock() } {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Err(DatasetError::Busy { path: self.root.clone() }.into()),
             // Where a file system has no locks, the user takes care.
             Err(TryLockError::Error(_)) => false,
         };
-        if let Some(what) = self.read_json::<Plan>(&path)?.and_then(|begun| plan.difference(&begun)) {
-            return Err(DatasetError::OtherPlan { path: self.root.clone(), what }.into());
+        let path = self.root.join(PLAN);
+        // Shards that begin at once may all write it: the same one, or they notice before their next video that it is another.
+        if !path.exists() {
+            self.write_json(&path, plan)?;
         }
-        for folder in self.folders() {
-            match locked {
-                true => remove_temporaries(&folder)?,
-                false => drop(remove_orphans(&folder)?),
-            }
+        self.check_plan(plan)?;
+        if locked && !shard.is_part() {
+            self.remove_traces()?;
+        } else {
+            self.folders().iter().try_for_each(|folder| remove_orphans(folder).map(drop))?;
         }
         Ok(file)
+    }
+
+    /// Fails if the build is of something else.
+    pub(super) fn check_plan(&self, plan: &Plan) -> Result<(), Error> {
+        match self.read_json::<Plan>(&self.root.join(PLAN))?.and_then(|begun| plan.difference(&begun)) {
+            Some(what) => Err(DatasetError::OtherPlan { path: self.root.clone(), what }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes what was left by whoever was at work, now that nobody is.
+    fn remove_traces(&self) -> Result<(), Error> {
+        self.folders().iter().try_for_each(|folder| remove_temporaries(folder))?;
+        self.remove_claims()
+    }
+
+    /// Keeps a video for one shard while the result lives; `None` if another has it.
+    pub(super) fn claim(&self, video: &str) -> Result<Option<File>, Error> {
+        let folder = self.root.join(CLAIMS);
+        fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
+        let path = folder.join(video);
+        let file = open_lock(&path).map_err(Error::io("open", &path))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(None),
+            // As in `begin`.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+        }
+    }
+
+    /// Removes the claims. For a complete data set even while other shards run: whoever gets a claim looks first whether the video is done.
+    pub(super) fn remove_claims(&self) -> Result<(), Error> {
+        let folder = self.root.join(CLAIMS);
+        match fs::remove_dir_all(&folder) {
+            // Another shard found the data set complete, too.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result.map_err(Error::io("remove", &folder)),
+        }
+    }
+
+    /// Clears away what killed shards left, if the last one at work holds `lock`.
+    pub(super) fn clear(&self, lock: &File) -> Result<(), Error> {
+        self.remove_claims()?;
+        match lock.try_lock() {
+            Ok(()) => self.remove_traces(),
+            // The others may be writing the same lists.
+            Err(_) => Ok(()),
+        }
     }
 
     /// Removes the patches of a video, which were cut for a verdict that is no more.
@@ -166,7 +225,7 @@ impl Tree {
                 let value = serde_json::from_slice(&bytes);
                 Ok(Some(value.map_err(|source| Error::Json { path: path.to_owned(), source })?))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", path)(error)),
         }
     }

@@ -34,6 +34,15 @@ pub(super) struct VideoBuild<'a> {
 }
 
 impl VideoBuild<'_> {
+    /// The video's record if nothing is left to do.
+    pub(super) fn done(&self) -> Result<Option<DatasetVideo>, Error> {
+        Ok(self.record()?.filter(|record| self.is_complete(record)))
+    }
+
+    fn record(&self) -> Result<Option<DatasetVideo>, Error> {
+        self.tree.read_json(&self.tree.record(&self.planned.name))
+    }
+
     /// Does what has not been done yet, and returns the video's record.
     pub(super) fn run(
         &self,
@@ -41,7 +50,7 @@ impl VideoBuild<'_> {
         observer: &mut dyn FnMut(BuildEvent<'_>),
     ) -> Result<DatasetVideo, Failure> {
         let path = self.tree.record(&self.planned.name);
-        let begun: Option<DatasetVideo> = self.tree.read_json(&path).map_err(Failure::Build)?;
+        let begun = self.record().map_err(Failure::Build)?;
         let (mut record, clean) = match begun {
             Some(record) if self.is_complete(&record) => return Ok(record),
             Some(record) => {

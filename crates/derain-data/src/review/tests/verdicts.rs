@@ -13,6 +13,7 @@ use super::super::{ReviewOptions, ReviewServer};
 use super::client::{PATIENCE, get, judge, post, say, start, wait_for};
 use crate::Error;
 use crate::clean::{CleanImage, CleanOptions};
+use crate::dataset::{BuildEvent, DatasetVideo, RecordedVerdict, Split};
 use crate::judge::{Candidate, Density, Judge, Verdict};
 
 #[test]
@@ -206,4 +207,33 @@ fn an_address_in_use_is_an_error() {
     assert!(matches!(error, Error::ReviewServer { .. }) && error.to_string().contains("127.0.0.1"), "{error}");
     let error = ReviewServer::start(&folder.path().join("verdicts.jsonl"), &ReviewOptions::default()).unwrap_err();
     assert!(matches!(error, Error::ReviewInUse { .. }), "{error}");
+}
+
+#[test]
+fn what_an_earlier_run_has_finished_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let record = |name: &str, verdict, reason| DatasetVideo {
+        name: name.into(),
+        sha256: String::new(),
+        split: Split::Train,
+        size: (5, 3),
+        frames: 30,
+        percentile: 37,
+        judge: "web".into(),
+        verdict,
+        reason,
+        pairs: Some(Vec::new()),
+    };
+    // As a resumed build tells of it: begun and finished at once, without a verdict.
+    for video in [
+        record("street", RecordedVerdict::Accepted, None),
+        record("square", RecordedVerdict::Rejected, Some("a tram".into())),
+    ] {
+        server.observe(&BuildEvent::Started { video: &video.name, done: 0, of: 2 });
+        server.observe(&BuildEvent::Finished { video: &video });
+    }
+    let videos = &get(&server, "/state").json()["videos"];
+    assert_eq!((&videos[0]["stage"], &videos[0]["frames"]), (&json!("accepted"), &json!(30)));
+    assert_eq!((&videos[1]["stage"], &videos[1]["reason"]), (&json!("rejected"), &json!("a tram")));
 }

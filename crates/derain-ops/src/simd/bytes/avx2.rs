@@ -20,6 +20,8 @@ pub(super) unsafe fn run<K: BytesKernel>(kernel: K) -> K::Output {
 pub(super) struct U8x64(__m256i, __m256i);
 
 impl Bytes for U8x64 {
+    type Condition = Self;
+
     #[inline(always)]
     fn splat(value: u8) -> Self {
         // SAFETY: AVX2 is there (module documentation).
@@ -63,9 +65,9 @@ impl Bytes for U8x64 {
     }
 
     #[inline(always)]
-    fn sub(self, other: Self) -> Self {
+    fn count(self, condition: Self) -> Self {
         // SAFETY: AVX2 is there (module documentation).
-        unsafe { Self(_mm256_sub_epi8(self.0, other.0), _mm256_sub_epi8(self.1, other.1)) }
+        unsafe { Self(_mm256_sub_epi8(self.0, condition.0), _mm256_sub_epi8(self.1, condition.1)) }
     }
 
     #[inline(always)]
@@ -116,7 +118,7 @@ impl Bytes for U8x64 {
 /// 96 bytes must be readable from `start` on.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn luma32(start: *const u8) -> __m256i {
+pub(super) unsafe fn luma32(start: *const u8) -> __m256i {
     // The upper half of a vector is loaded 4 bytes early, so that the last load ends with the last pixel.
     let spread = _mm256_setr_epi8(
         0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1, //

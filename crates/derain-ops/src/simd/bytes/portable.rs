@@ -16,6 +16,8 @@ impl Lanes {
 }
 
 impl Bytes for Lanes {
+    type Condition = Self;
+
     #[inline(always)]
     fn splat(value: u8) -> Self {
         Self([value; LANES])
@@ -47,8 +49,8 @@ impl Bytes for Lanes {
     }
 
     #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        self.map(other, u8::wrapping_sub)
+    fn count(self, condition: Self) -> Self {
+        self.map(condition, u8::wrapping_sub)
     }
 
     #[inline(always)]

@@ -32,7 +32,7 @@ fn bisect_few<B: Bytes>(rows: &[Row], rank: usize) -> Row {
         let bound = trial.signed();
         let mut less = B::splat(0);
         for row in rows {
-            less = less.sub(bound.above_signed(B::load(row)));
+            less = less.count(bound.above_signed(B::load(row)));
         }
         value = trial.or_else(most.at_least(less), value);
     }
@@ -61,12 +61,11 @@ fn bisect_many<B: Bytes>(rows: &[Row], rank: usize) -> Row {
 fn next<B: Bytes>(rows: &[Row], low: &Row, wanted: usize) -> Row {
     let bound = B::load(low).signed();
     let above = count::<B>(rows, |row| row.above_signed(bound));
-    let none = B::splat(0);
-    let mut smallest = B::splat(u8::MAX);
+    let most = B::splat(u8::MAX);
+    let mut smallest = most;
     for row in rows {
         let row = B::load(row);
-        let is_above = row.above_signed(bound);
-        smallest = smallest.min(row.signed().or(is_above.equals(none)));
+        smallest = smallest.min(row.signed().or_else(row.above_signed(bound), most));
     }
     let mut out = [0; LANES];
     smallest.store(&mut out);
@@ -78,12 +77,12 @@ fn next<B: Bytes>(rows: &[Row], low: &Row, wanted: usize) -> Row {
 
 /// How many rows fulfil a condition, for each lane. Counted in bytes for as many rows as they can count.
 #[inline(always)]
-pub(super) fn count<B: Bytes>(rows: &[Row], condition: impl Fn(B) -> B) -> [u16; LANES] {
+pub(super) fn count<B: Bytes>(rows: &[Row], condition: impl Fn(B) -> B::Condition) -> [u16; LANES] {
     let mut total = [0; LANES];
     for rows in rows.chunks(u8::MAX.into()) {
         let mut counts = B::splat(0);
         for row in rows {
-            counts = counts.sub(condition(B::load(row)));
+            counts = counts.count(condition(B::load(row)));
         }
         let mut stored = [0; LANES];
         counts.store(&mut stored);
