@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use derain::Device;
-use derain::train::{Error, Outcome, Ranks, Trainer, agree};
+use derain::train::{Error, LogOptions, Outcome, Ranks, RunLog, Trainer, agree};
 
 use crate::arguments::Arguments;
 use crate::progress::Progress;
@@ -24,7 +24,8 @@ pub(crate) fn run(arguments: &Arguments, ranks: &Arc<dyn Ranks>) -> Result<bool>
     let listens = ctrlc::set_handler(asked).map_err(|error| Error::Observer(error.into()));
     agree(&**ranks, listens).context("cannot listen for Ctrl-C")?;
     let mut progress = Progress::default();
-    Ok(match trainer.run(&mut progress)? {
+    let mut log = RunLog::new(LogOptions::default());
+    Ok(match trainer.run(&mut (&mut log, &mut progress))? {
         Outcome::Finished => true,
         Outcome::Stopped { step } => {
             progress.clear();

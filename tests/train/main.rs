@@ -8,7 +8,8 @@
 //! ```
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use image::{Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Kills in a run of the test suite.
@@ -69,6 +71,21 @@ impl Bench {
             .map(|(name, path)| (name, fs::read(path).unwrap()))
             .collect()
     }
+
+    /// The lines of a training's log, without their times.
+    fn log(&self, output: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path(output).join("log.jsonl")).unwrap();
+        let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for line in &mut lines {
+            line.as_object_mut().unwrap().retain(|key, _| !["time", "seconds", "waited"].contains(&key.as_str()));
+        }
+        lines
+    }
+
+    /// The names of a training's sample pictures.
+    fn samples(&self, output: &str) -> BTreeSet<OsString> {
+        fs::read_dir(self.path(output).join("samples")).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
 }
 
 fn example() -> PathBuf {
@@ -90,6 +107,8 @@ fn a_training_runs_once_and_goes_on_with_resume() {
     let done = bench.run("--output run");
     assert!(done.status.success(), "{}", stderr(&done));
     assert_eq!(bench.files("run").len(), 3);
+    assert_eq!(bench.log("run").iter().filter(|line| line["event"] == "step").count(), 6);
+    assert_eq!(bench.samples("run").len(), 1);
     let again = bench.run("--output run");
     assert!(!again.status.success());
     assert!(stderr(&again).contains("resume it"), "{}", stderr(&again));
@@ -143,7 +162,7 @@ fn kills_at_random_moments_change_no_bit() {
     let whole = bench.run("--output whole");
     assert!(whole.status.success(), "{}", stderr(&whole));
     let whole_run = begun.elapsed();
-    let whole = bench.files("whole");
+    let (whole, log, samples) = (bench.files("whole"), bench.log("whole"), bench.samples("whole"));
     let mut rng = Pcg64Mcg::seed_from_u64(1);
     let (mut killed, mut round) = (0, 0);
     while killed < kills {
@@ -165,6 +184,8 @@ fn kills_at_random_moments_change_no_bit() {
             }
         }
         assert!(whole == bench.files(&output), "{output}: the files differ after {killed} kills");
+        assert_eq!(log, bench.log(&output), "{output}: the logs differ after {killed} kills");
+        assert_eq!(samples, bench.samples(&output), "{output}: the samples differ after {killed} kills");
     }
     println!("{killed} kills over {round} trainings");
 }

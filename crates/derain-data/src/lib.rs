@@ -15,6 +15,7 @@
 //! | `review` | a web page on which a person judges, with the feature `review` |
 //! | [`CleanImage`] | the clean picture of a still scene from the frames of a rain video |
 //! | [`Shard`] | one machine's share of a job |
+//! | [`text`] | small print for plots |
 //! | [`synthesis`] | rain over clean pictures, single or as video, with the truth known |
 //!
 //! ```
@@ -57,6 +58,7 @@ pub mod review;
 mod shard;
 pub mod synthesis;
 mod temporary;
+pub mod text;
 
 pub use clean::{CleanImage, CleanOptions, CleanResult};
 pub use density::Density;

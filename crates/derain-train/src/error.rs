@@ -90,6 +90,16 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A log is damaged before its end, which no kill does: move it away, and a resume begins a new one.
+    #[error("line {line} of {} is damaged ({reason}): repair it or move the file away", path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// Which line, counted from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// The loss or its gradient is no number or has exploded.
     #[error(
         "training diverged: at step {step} the {quantity} is {value}; {kept}. Try a lower learning rate (`schedule.rate`), \

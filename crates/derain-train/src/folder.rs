@@ -7,6 +7,12 @@ use derain_data::{remove_orphans, write_durably};
 
 use crate::{Error, Result};
 
+/// All that a resume needs.
+pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Weights of the checkpoint.
+pub(crate) const LAST: &str = "last.safetensors";
+
 /// A training's folder, locked against other processes.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -45,12 +51,12 @@ impl Folder {
 
     /// All that a resume needs.
     pub(crate) fn checkpoint(&self) -> PathBuf {
-        self.root.join("checkpoint.safetensors")
+        self.root.join(CHECKPOINT)
     }
 
     /// Weights of the checkpoint.
     pub(crate) fn last(&self) -> PathBuf {
-        self.root.join("last.safetensors")
+        self.root.join(LAST)
     }
 
     /// Weights of the best validation.

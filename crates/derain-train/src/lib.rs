@@ -5,6 +5,7 @@
 //! | [`TrainConfig`] | a training as a TOML file | |
 //! | [`Trainer`] | runs it, writes checkpoints, resumes | |
 //! | [`Observer`] | what a training tells whoever watches it | |
+//! | [`RunLog`] | JSON lines, TensorBoard's event files and sample pictures of a training | |
 //! | [`l1`] | mean absolute difference | SPANet, section 4.3 |
 //! | [`rain_mask`] | where the rainy and the clean picture differ | SPANet, section 4.3 |
 //! | [`attention_loss`] | mean squared difference of attention map and mask | SPANet, section 4.3 |
@@ -26,6 +27,7 @@ mod config;
 mod data;
 mod error;
 mod folder;
+pub mod log;
 mod losses;
 mod micro_batch;
 mod model;
@@ -42,6 +44,7 @@ pub use config::{
 };
 pub use data::SynthesizedRain;
 pub use error::{Error, Result};
+pub use log::{LogOptions, RunLog, plot_curves, read_log};
 pub use losses::{attention_loss, l1, rain_mask};
 pub use observer::{
     Losses, Observed, Observer, SamplePictures, Started, StepRecord, ValidationRecord, Written, WrittenKind,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use derain_metrics::Scores;
 use image::{GrayImage, RgbImage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::TrainConfig;
 
@@ -96,7 +96,7 @@ pub struct Started<'a> {
 }
 
 /// A step of the optimizer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Which step, counted from 1.
     pub step: u64,
@@ -115,7 +115,7 @@ pub struct StepRecord {
 }
 
 /// A loss and its terms, weighted as they are summed; a term that the configuration leaves out is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Losses {
     /// The sum, which is minimized.
     pub total: f64,

@@ -44,7 +44,6 @@ mod spool;
 mod store;
 #[cfg(test)]
 mod tests;
-mod text;
 
 pub use derain_ops::temporal::ModeTie;
 pub use options::{CleanOptions, Interpolation, ModeOf, PercentileTie};

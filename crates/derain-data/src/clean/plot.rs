@@ -1,6 +1,7 @@
 use image::{Rgb, RgbImage};
 
-use super::{CleanResult, text};
+use super::CleanResult;
+use crate::text;
 
 /// Pixels of a percentile's bar, the gap to the next included.
 const BAR: u32 = 6;

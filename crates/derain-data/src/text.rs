@@ -1,21 +1,21 @@
-//! Small print for plots: digits and the few letters that they need, 5x7 dots each.
+//! Small print for plots: digits and the letters that they need, 5x7 dots each.
 
 use image::{Rgb, RgbImage};
 
 /// Dots of a character, and from one to the next.
 const WIDTH: u32 = 5;
 /// Rows of a character.
-pub(super) const HEIGHT: u32 = 7;
+pub const HEIGHT: u32 = 7;
 /// From one character to the next.
 const ADVANCE: u32 = WIDTH + 1;
 
 /// How wide a text is, in pixels.
-pub(super) fn width(text: &str) -> u32 {
+pub fn width(text: &str) -> u32 {
     ADVANCE * text.chars().count() as u32
 }
 
 /// Writes a text with its upper left corner at (x, y); what lies outside the picture is left out.
-pub(super) fn write(picture: &mut RgbImage, text: &str, x: u32, y: u32, color: Rgb<u8>) {
+pub fn write(picture: &mut RgbImage, text: &str, x: u32, y: u32, color: Rgb<u8>) {
     for (index, character) in text.chars().enumerate() {
         let left = x + ADVANCE * index as u32;
         for (row, dots) in glyph(character).into_iter().enumerate() {
@@ -42,11 +42,23 @@ fn glyph(character: char) -> [u8; HEIGHT as usize] {
         '7' => [0b11111, 0b00001, 0b00010, 0b00100, 0b01000, 0b01000, 0b01000],
         '8' => [0b01110, 0b10001, 0b10001, 0b01110, 0b10001, 0b10001, 0b01110],
         '9' => [0b01110, 0b10001, 0b10001, 0b01111, 0b00001, 0b00010, 0b01100],
+        '.' => [0b00000, 0b00000, 0b00000, 0b00000, 0b00000, 0b01100, 0b01100],
+        '-' => [0b00000, 0b00000, 0b00000, 0b11111, 0b00000, 0b00000, 0b00000],
         '=' => [0b00000, 0b00000, 0b11111, 0b00000, 0b11111, 0b00000, 0b00000],
+        'B' => [0b11110, 0b10001, 0b10001, 0b11110, 0b10001, 0b10001, 0b11110],
+        'I' => [0b01110, 0b00100, 0b00100, 0b00100, 0b00100, 0b00100, 0b01110],
+        'L' => [0b10000, 0b10000, 0b10000, 0b10000, 0b10000, 0b10000, 0b11111],
+        'M' => [0b10001, 0b11011, 0b10101, 0b10101, 0b10001, 0b10001, 0b10001],
+        'N' => [0b10001, 0b11001, 0b10101, 0b10011, 0b10001, 0b10001, 0b10001],
+        'P' => [0b11110, 0b10001, 0b10001, 0b11110, 0b10000, 0b10000, 0b10000],
+        'R' => [0b11110, 0b10001, 0b10001, 0b11110, 0b10100, 0b10010, 0b10001],
+        'S' => [0b01111, 0b10000, 0b10000, 0b01110, 0b00001, 0b00001, 0b11110],
         'a' => [0b00000, 0b00000, 0b01110, 0b00001, 0b01111, 0b10001, 0b01111],
         'c' => [0b00000, 0b00000, 0b01110, 0b10000, 0b10000, 0b10001, 0b01110],
+        'd' => [0b00001, 0b00001, 0b01111, 0b10001, 0b10001, 0b10001, 0b01111],
         'e' => [0b00000, 0b00000, 0b01110, 0b10001, 0b11111, 0b10000, 0b01110],
         'f' => [0b00110, 0b01001, 0b01000, 0b11100, 0b01000, 0b01000, 0b01000],
+        'g' => [0b00000, 0b00000, 0b01111, 0b10001, 0b01111, 0b00001, 0b01110],
         'i' => [0b00100, 0b00000, 0b01100, 0b00100, 0b00100, 0b00100, 0b01110],
         'l' => [0b01100, 0b00100, 0b00100, 0b00100, 0b00100, 0b00100, 0b01110],
         'm' => [0b00000, 0b00000, 0b11010, 0b10101, 0b10101, 0b10001, 0b10001],
@@ -56,6 +68,7 @@ fn glyph(character: char) -> [u8; HEIGHT as usize] {
         'r' => [0b00000, 0b00000, 0b10110, 0b11001, 0b10000, 0b10000, 0b10000],
         's' => [0b00000, 0b00000, 0b01110, 0b10000, 0b01110, 0b00001, 0b11110],
         't' => [0b01000, 0b01000, 0b11100, 0b01000, 0b01000, 0b01001, 0b00110],
+        'u' => [0b00000, 0b00000, 0b10001, 0b10001, 0b10001, 0b10011, 0b01101],
         'v' => [0b00000, 0b00000, 0b10001, 0b10001, 0b10001, 0b01010, 0b00100],
         _ => [0; HEIGHT as usize],
     }
