@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Parser;
 use derain::Device;
-use derain::models::Spanet;
 use derain::models::weights::WeightFile;
+use derain::models::{Rranet, Spanet};
 
 /// Show the names, types and shapes in a weight file (.safetensors, .pth), and convert it.
 #[derive(Parser)]
@@ -85,9 +85,11 @@ fn print(weights: &WeightFile, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "tensors     {}", weights.tensors.len())?;
     writeln!(out, "parameters  {}", weights.parameter_count())?;
-    match Spanet::from_file(weights, &Device::Cpu) {
-        Ok(network) => writeln!(out, "network     spanet {:?}", network.config())?,
-        Err(reason) => writeln!(out, "network     not recognised ({reason})")?,
+    let spanet = Spanet::from_file(weights, &Device::Cpu).map(|network| format!("spanet {:?}", network.config()));
+    let rranet = || Rranet::from_file(weights, &Device::Cpu).map(|network| format!("rranet {:?}", network.config()));
+    match spanet.or_else(|reason| rranet().map_err(|other| format!("{reason}; {other}"))) {
+        Ok(network) => writeln!(out, "network     {network}")?,
+        Err(reasons) => writeln!(out, "network     not recognised ({reasons})")?,
     }
     writeln!(out)?;
 

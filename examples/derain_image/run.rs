@@ -79,7 +79,7 @@ fn process(derainer: &Derainer, task: &Task, arguments: &Arguments, progress: &P
     data::check_format(format, picture.image.color())?;
 
     let begun = Instant::now();
-    let DerainedPicture { image, attention } =
+    let DerainedPicture { image, attention, .. } =
         derainer.derain_dynamic_with_progress(&picture.image, &|share| progress.within(share))?;
     let seconds = begun.elapsed().as_secs_f64();
 

@@ -231,7 +231,7 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     }
     // What the command line itself forbids has clap's exit status.
     for (arguments, words) in [
-        ("-i rainy.png -o c.png --model unet", "there is: spanet"),
+        ("-i rainy.png -o c.png --model unet", "there are: spanet, rranet"),
         ("-i rainy.png -o c.png --device tpu", "expected cpu or cuda:N"),
         ("-i rainy.png -o c.png --max-memory 2XB", "is no size such as 2GiB"),
         ("-i rainy.png", "--output"),

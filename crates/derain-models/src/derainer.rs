@@ -1,12 +1,13 @@
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use crate::engine::{Place, Progress};
+use crate::model::{Map, Model, ModelOutput};
 use crate::pixels::{self, RgbPixels};
-use crate::spanet::{self, ChannelOrder, Planned, PlannedOutput, Spanet, SpanetConfig, SpanetOutput};
+use crate::rranet::RranetConfig;
+use crate::spanet::SpanetConfig;
 use crate::weights::WeightFile;
 use crate::{Error, Network, Result};
 
@@ -15,10 +16,7 @@ use crate::{Error, Network, Result};
 /// It holds no state between calls: one derainer may serve many threads. A single picture keeps all threads of the current rayon pool busy.
 #[derive(Clone, Debug)]
 pub struct Derainer {
-    network: Spanet,
-    /// The network made ready for the CPU; none on other devices.
-    planned: Option<Arc<Planned>>,
-    device: Device,
+    model: Model,
     weights_sha256: String,
     max_memory: Option<u64>,
     spool_folder: Option<PathBuf>,
@@ -40,6 +38,8 @@ pub struct DerainedPicture {
     pub image: DynamicImage,
     /// Where the network saw rain: white is certain. None if the network has no attention.
     pub attention: Option<GrayImage>,
+    /// The maps of RRANet's coarser scales, the coarsest first: a quarter and a half of the picture's size, rounded up. SPANet has none.
+    pub coarse_attention: Vec<GrayImage>,
 }
 
 impl Derainer {
@@ -58,9 +58,7 @@ impl Derainer {
     /// # Errors
     /// When the file does not hold the weights of `network`.
     pub fn from_weight_file(network: Network, file: &WeightFile, device: &Device) -> Result<Self> {
-        match network {
-            Network::SpaNet => Self::from_spanet_file(&spanet::recognize(file)?, file, device),
-        }
+        Ok(Self::new(Model::from_file(network, file, device)?, file))
     }
 
     /// SPANet as `config` says, for weight files that do not say it themselves: a .pth of the paper's form, say, which its tensors'
@@ -69,10 +67,19 @@ impl Derainer {
     /// # Errors
     /// When the file does not hold the weights of that network.
     pub fn from_spanet_file(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        let network = Spanet::with_config(config, file, device)?;
-        let planned = if device.is_cpu() { Some(Arc::new(Planned::new(&network)?)) } else { None };
-        let (device, weights_sha256) = (device.clone(), file.sha256.clone());
-        Ok(Self { network, planned, device, weights_sha256, max_memory: None, spool_folder: None })
+        Ok(Self::new(Model::spanet(config, file, device)?, file))
+    }
+
+    /// RRANet as `config` says, likewise: its tensors tell neither the number of stages nor the RLCN options.
+    ///
+    /// # Errors
+    /// When the file does not hold the weights of that network.
+    pub fn from_rranet_file(config: &RranetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
+        Ok(Self::new(Model::rranet(config, file, device)?, file))
+    }
+
+    fn new(model: Model, file: &WeightFile) -> Self {
+        Self { model, weights_sha256: file.sha256.clone(), max_memory: None, spool_folder: None }
     }
 
     /// Limits the memory that inference on a picture may take, the picture itself not counted. A picture that needs more is run from temporary
@@ -94,7 +101,7 @@ impl Derainer {
 
     /// The network that runs.
     pub fn network(&self) -> Network {
-        Network::SpaNet
+        self.model.network()
     }
 
     /// The SHA-256 of the weight file, in lowercase hexadecimal digits.
@@ -114,11 +121,7 @@ impl Derainer {
     }
 
     fn memory_in(&self, width: u32, height: u32, place: Place<'_>) -> u64 {
-        match &self.planned {
-            Some(planned) => planned.memory_needed(height as usize, width as usize, place),
-            // Inputs, four scans and one result of a module, as tensors.
-            None => (u64::from(width) * u64::from(height)).saturating_mul(48 * self.network.config().channels as u64),
-        }
+        self.model.memory_needed((height as usize, width as usize), place)
     }
 
     fn spool(&self) -> Place<'_> {
@@ -131,7 +134,7 @@ impl Derainer {
     /// When the picture has no pixels or needs more memory than allowed, a temporary file fails, or the result is not finite.
     pub fn derain(&self, picture: &RgbImage) -> Result<Derained> {
         // The pixel buffer is copied once so that one code path serves every pixel format; inference dwarfs the copy.
-        let DerainedPicture { image, attention } =
+        let DerainedPicture { image, attention, .. } =
             self.derain_dynamic_with_attention(&DynamicImage::ImageRgb8(picture.clone()))?;
         Ok(Derained { image: image.into_rgb8(), attention })
     }
@@ -169,16 +172,11 @@ impl Derainer {
         let place = self.place(picture.width(), picture.height())?;
         let mut pixels = pixels::to_pixels(picture)?;
         let (width, height) = (pixels.width, pixels.height);
-        let reversed = self.network.config().channel_order == ChannelOrder::Bgr;
+        let reversed = self.model.takes_bgr();
         if reversed {
             pixels.reverse_colours();
         }
-        let PlannedOutput { clean, attention } = match &self.planned {
-            Some(planned) => {
-                planned.run((height as usize, width as usize), pixels.values, place, Progress(progress))?
-            }
-            None => self.run_tensors(pixels)?,
-        };
+        let ModelOutput { clean, maps } = self.model.run(pixels, place, Progress(progress))?;
         let mut clean = RgbPixels { width, height, values: clean };
         if reversed {
             clean.reverse_colours();
@@ -187,17 +185,9 @@ impl Derainer {
             return Err(Error::NotFiniteResult { x, y });
         }
         let image = pixels::with_colours(picture, &clean)?;
-        Ok(DerainedPicture { image, attention: attention.map(|map| pixels::grey_picture(width, &map)) })
-    }
-
-    /// The network on a device without planned buffers.
-    fn run_tensors(&self, pixels: RgbPixels) -> Result<PlannedOutput> {
-        let shape = (1, pixels.height as usize, pixels.width as usize, 3);
-        let input = Tensor::from_vec(pixels.values, shape, &self.device)?.permute((0, 3, 1, 2))?.contiguous()?;
-        let SpanetOutput { clean, attention } = self.network.forward(&input)?;
-        let clean = clean.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()?;
-        let attention = attention.map(|map| map.flatten_all()?.to_vec1()).transpose()?;
-        Ok(PlannedOutput { clean, attention })
+        let mut maps = maps.iter().map(|Map { width, values }| pixels::grey_picture(*width as u32, values));
+        let attention = maps.next_back();
+        Ok(DerainedPicture { image, attention, coarse_attention: maps.collect() })
     }
 
     /// Where a picture's features go.
@@ -207,7 +197,7 @@ impl Derainer {
             return Ok(Place::Memory);
         }
         let needed = self.memory_needed_with_files(width, height);
-        if self.planned.is_none() || needed > limit {
+        if !self.model.can_spool() || needed > limit {
             return Err(Error::Memory { width, height, needed, limit });
         }
         Ok(self.spool())

@@ -5,7 +5,7 @@ use crate::weights::WeightError;
 #[non_exhaustive]
 pub enum Error {
     /// A network name that is none.
-    #[error("no network is called `{name}`; there is: spanet")]
+    #[error("no network is called `{name}`; there are: spanet, rranet")]
     UnknownNetwork {
         /// The name that came.
         name: String,

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`spanet`] | SPANet (CVPR 2019): the paper's form, the release's form, the variants of its Table 4 |
+//! | [`rranet`] | RRANet (MVA 2021): six recurrent stages of a U-Net guided by local contrast |
 //! | [`weights`] | reads checkpoints (.pth and safetensors) without running anything that they contain |
 //!
 //! This crate reads and writes bytes and pixel buffers; picture files are `derain-data`'s.
@@ -16,18 +17,23 @@
 //! # Ok::<(), derain_models::Error>(())
 //! ```
 
+mod conv;
 mod derainer;
 mod engine;
 mod error;
 mod heat_map;
+mod model;
 mod network;
 mod parameters;
 mod pixels;
+pub mod rranet;
 pub mod spanet;
+mod weight_file;
 pub mod weights;
 
 pub use derainer::{Derained, DerainedPicture, Derainer};
 pub use error::{Error, Result};
 pub use heat_map::heat_map;
 pub use network::Network;
+pub use rranet::{Rranet, RranetConfig, RranetOutput};
 pub use spanet::{Spanet, SpanetConfig, SpanetOutput};

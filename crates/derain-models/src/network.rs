@@ -3,22 +3,25 @@ use std::str::FromStr;
 
 use crate::Error;
 
-/// The networks that [`Derainer`](crate::Derainer) runs, as command lines name them: `spanet`.
+/// The networks that [`Derainer`](crate::Derainer) runs, as command lines name them: `spanet`, `rranet`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Network {
     /// SPANet, "Spatial Attentive Single-Image Deraining with a High Quality Real Rain Dataset", CVPR 2019.
     SpaNet,
+    /// RRANet, "Recurrent RLCN-Guided Attention Network for Single Image Deraining", MVA 2021.
+    Rranet,
 }
 
 impl Network {
     /// Every network, in the order in which help texts list them.
-    pub const ALL: [Self; 1] = [Self::SpaNet];
+    pub const ALL: [Self; 2] = [Self::SpaNet, Self::Rranet];
 
     /// The name on command lines and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::SpaNet => "spanet",
+            Self::Rranet => "rranet",
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn initial<N>(seed: u64, build: impl FnOnce(VarBuilder<'_>) -> Result
         let values: Vec<f32> = match init {
             Init::Const(value) => vec![value as f32; count],
             Init::Uniform { lo, up } => (0..count).map(|_| rng.random_range(lo..up) as f32).collect(),
+            Init::Randn { mean, stdev } => (0..count).map(|_| (mean + stdev * normal(rng)) as f32).collect(),
             other => candle_core::bail!("parameter {name} asks for initial values {other:?}, which are not drawn here"),
         };
         let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
@@ -37,6 +38,13 @@ pub(crate) fn initial<N>(seed: u64, build: impl FnOnce(VarBuilder<'_>) -> Result
     build(VarBuilder::from_backend(Box::new(Answers(draw)), DType::F32, Device::Cpu))?;
     let (_, drawn) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(drawn)
+}
+
+/// A draw from N(0, 1), by Box and Muller's transform; its twin is left, so that every draw takes the same from the generator.
+fn normal(rng: &mut Pcg64Mcg) -> f64 {
+    // From above 0, whose logarithm is finite, to 1.
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }
 
 /// The names and shapes of the parameters that `build` asks for. Each is answered with a view of a single zero: a hostile

@@ -9,6 +9,7 @@
 //! | [`batch_norm_train`], [`batch_norm_eval`], [`instance_norm`] | normalization by statistics of the batch, running statistics, or the picture's own | Ioffe and Szegedy, ICML 2015 |
 //! | [`lstm_gates()`] | what a convolutional LSTM does with its gates, in one pass | Shi et al., NIPS 2015 |
 //! | [`rlcn()`] | rectified local contrast normalization | RRANet, MVA 2021, Eq. 2 |
+//! | [`ssim()`] | mean structural similarity of two pictures, the training loss of both networks | Wang et al., IEEE TIP 2004 |
 //! | [`temporal`] | mode and percentiles over time of the frames of a still scene (bytes, not tensors) | SPANet, section 3 |
 //!
 //! All on tensors have gradients and run in f32 and f64 on the CPU and give the same bits for any number of threads.
@@ -36,6 +37,7 @@ pub mod rect;
 pub mod reuse;
 pub mod rlcn;
 mod simd;
+pub mod ssim;
 pub mod storage;
 pub mod temporal;
 #[cfg(test)]
@@ -52,4 +54,5 @@ pub use max_pool2d::max_pool2d;
 pub use plane::Planes;
 pub use rlcn::{RlcnOptions, rlcn};
 pub use simd::Isa;
+pub use ssim::{SsimOptions, ssim};
 pub use upsample2x::{Upsampling, upsample2x};

@@ -1,6 +1,9 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
 use candle_core::Shape;
 
-/// What can be wrong with a call of this crate.
+/// What can go wrong with a training and its pieces.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -28,9 +31,111 @@ pub enum Error {
         /// The number that came.
         value: f64,
     },
+    /// The operating system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A configuration file is no TOML, or has a key that is not known, or a value of another type.
+    #[error("{} is no configuration of a training", path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A configuration asks for something that makes no sense.
+    #[error("`{key}` is {value}: it must be {expected}")]
+    Config {
+        /// The key, with its tables.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A new training would overwrite another.
+    #[error("a training was begun in {}: resume it, or choose another output folder", folder.display())]
+    Begun {
+        /// The output folder.
+        folder: PathBuf,
+    },
+    /// Another process trains into the same folder.
+    #[error("another process is training into {}", folder.display())]
+    Busy {
+        /// The output folder.
+        folder: PathBuf,
+    },
+    /// A training was begun with another configuration or other data.
+    #[error(
+        "{} was begun differently: {}; go on as it was begun, or choose another output folder",
+        folder.display(), differences.join("; ")
+    )]
+    BegunDifferently {
+        /// The output folder.
+        folder: PathBuf,
+        /// What differs: the key, its value then and now.
+        differences: Vec<String>,
+    },
+    /// A checkpoint is damaged or not one of this version.
+    #[error("{} is no checkpoint that can be resumed: {reason}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The loss or its gradient is no number or has exploded.
+    #[error(
+        "training diverged: at step {step} the {quantity} is {value}; {kept}. Try a lower learning rate (`schedule.rate`), \
+         a limit of the gradient's norm (`clip_norm`), a warm-up, or look for damaged pictures"
+    )]
+    Diverged {
+        /// The step that was not taken, counted from 1.
+        step: u64,
+        /// Loss or gradient norm.
+        quantity: &'static str,
+        /// Its value.
+        value: f64,
+        /// Which checkpoint there is.
+        kept: String,
+    },
+    /// An observer cannot go on.
+    #[error("what watches the training failed")]
+    Observer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Pictures or pairs could not be read, or a file not be written.
+    #[error(transparent)]
+    Data(#[from] derain_data::Error),
+    /// The network or a weight file refused.
+    #[error(transparent)]
+    Models(#[from] derain_models::Error),
+    /// A validation pair could not be scored.
+    #[error(transparent)]
+    Metrics(#[from] derain_metrics::Error),
+    /// An operation refused its input.
+    #[error(transparent)]
+    Ops(#[from] derain_ops::Error),
     /// candle refused an operation.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// Names the action and the file of a failed system call, for `map_err`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// A key of the configuration that must be something else.
+    pub(crate) fn config(key: &'static str, value: impl ToString, expected: &'static str) -> Self {
+        Self::Config { key, value: value.to_string(), expected }
+    }
 }
 
 /// This crate's result type.

@@ -1,23 +1,49 @@
-//! The pieces of the papers' training that stand on their own: the losses that need no window, and the schedules.
+//! Training of deraining networks: losses, optimizer, schedules, checkpoints, and a resume that ends bit-equal to an unbroken run.
 //!
 //! | item | what | source |
 //! | --- | --- | --- |
+//! | [`TrainConfig`] | a training as a TOML file | |
+//! | [`Trainer`] | runs it, writes checkpoints, resumes | |
+//! | [`Observer`] | what a training tells whoever watches it | |
 //! | [`l1`] | mean absolute difference | SPANet, section 4.3 |
 //! | [`rain_mask`] | where the rainy and the clean picture differ | SPANet, section 4.3 |
 //! | [`attention_loss`] | mean squared difference of attention map and mask | SPANet, section 4.3 |
-//! | [`StepSchedule`] | a learning rate divided after given steps | both papers |
+//! | [`Schedule`], [`StepSchedule`] | the learning rate over time | both papers |
+//! | [`Adam`], [`MovingAverage`], [`global_norm`] | the optimizer and what belongs to it | |
+//! | [`SynthesizedRain`] | clean photographs in rain as training pairs | |
 //!
-//! ```
-//! let schedule = derain_train::StepSchedule::spanet_paper();
-//! assert_eq!(schedule.rate(0), 0.005);
-//! assert_eq!(schedule.rate(5_000), 0.0005);
+//! ```no_run
+//! use derain_train::{TrainConfig, Trainer};
+//! let config = TrainConfig::load("spanet_small.toml")?;
+//! Trainer::new(config)?.run(&mut ())?;
+//! # Ok::<(), derain_train::Error>(())
 //! ```
 #![forbid(unsafe_code)]
 
+mod checkpoint;
+mod config;
+mod data;
 mod error;
+mod folder;
 mod losses;
+mod micro_batch;
+mod model;
+mod observer;
+mod optimizer;
+mod planes;
 mod schedule;
+mod trainer;
+mod validation;
 
+pub use config::{
+    DataConfig, LossConfig, NetworkConfig, PairData, SynthesizedData, TrainConfig, Truth, ValidationConfig,
+};
+pub use data::SynthesizedRain;
 pub use error::{Error, Result};
 pub use losses::{attention_loss, l1, rain_mask};
-pub use schedule::StepSchedule;
+pub use observer::{
+    Losses, Observed, Observer, SamplePictures, Started, StepRecord, ValidationRecord, Written, WrittenKind,
+};
+pub use optimizer::{Adam, AdamConfig, MovingAverage, global_norm};
+pub use schedule::{Moment, Schedule, StepSchedule};
+pub use trainer::{Outcome, StopHandle, Trainer};

@@ -1,16 +1,16 @@
 //! SPANet's weight files: which network a file holds, and files that say so themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::{Attention, DirectionWeights, Spanet, SpanetConfig};
+use crate::Result;
 use crate::parameters::{self, Parameters};
-use crate::weights::{WeightError, WeightFile, printable};
-use crate::{Error, Result};
+use crate::weight_file::Kind;
+use crate::weights::WeightFile;
 
-/// The key under which safetensors files of this project carry their network's configuration, as JSON.
-const CONFIG_KEY: &str = "derain.spanet";
+const KIND: Kind = Kind { network: "spanet", key: "derain.spanet" };
 
 /// The configuration of the SPANet that a weight file holds.
 ///
@@ -20,15 +20,16 @@ const CONFIG_KEY: &str = "derain.spanet";
 /// # Errors
 /// When the file does not hold a SPANet.
 pub fn recognize(file: &WeightFile) -> Result<SpanetConfig> {
-    let not = |problems: String| Error::Weights { network: "spanet", problems };
-    if let Some(json) = file.metadata.get(CONFIG_KEY) {
-        return serde_json::from_str(json)
-            .map_err(|error| not(format!("metadata `{CONFIG_KEY}`: {}", printable(&error.to_string()))));
+    if let Some(config) = KIND.configuration(file)? {
+        return Ok(config);
     }
     let has = |prefix: &str| file.tensors.keys().any(|name| name.starts_with(prefix));
     let channels = match file.tensors.get("conv_in.0.weight").map(|tensor| &tensor.shape[..]) {
         Some(&[channels, 3, 3, 3]) if has("res_block1.group1.") => channels,
-        _ => return Err(not("no convolution `conv_in.0.weight` of 3x3 over 3 channels and no `res_block1`".into())),
+        _ => {
+            let problems = "no convolution `conv_in.0.weight` of 3x3 over 3 channels and no `res_block1`";
+            return Err(KIND.refusal(problems.into()));
+        }
     };
     let attention = match (has("SAM1."), has("SAM2.")) {
         (false, _) => Attention::None,
@@ -45,10 +46,7 @@ pub fn recognize(file: &WeightFile) -> Result<SpanetConfig> {
 /// # Errors
 /// When the tensors are not those of the configuration, or not on the CPU.
 pub fn weight_file(config: &SpanetConfig, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
-    let sorted: BTreeMap<&String, &Tensor> = tensors.iter().collect();
-    let json = serde_json::to_string(config).map_err(candle_core::Error::wrap)?;
-    let metadata = HashMap::from([(CONFIG_KEY.to_owned(), json)]);
-    let bytes = safetensors::serialize(sorted, Some(metadata)).map_err(WeightError::from)?;
+    let bytes = KIND.write(config, tensors)?;
     Spanet::from_file(&WeightFile::parse(&bytes)?, &Device::Cpu)?;
     Ok(bytes)
 }
@@ -86,8 +84,6 @@ impl Spanet {
     /// # Errors
     /// When a tensor is missing, unknown or of another shape.
     pub fn with_config(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        let expected = parameters::shapes(|vb| Self::new(config, vb))?;
-        let parameters = parameters::check("spanet", &expected, file, device)?;
-        Self::new(config, parameters::builder(parameters, DType::F32, device))
+        KIND.build(file, device, |vb| Self::new(config, vb))
     }
 }

@@ -1,24 +1,16 @@
 //! The parts that SPANet is made of.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use candle_nn::ops::sigmoid;
 use candle_nn::{Init, VarBuilder};
-use derain_ops::conv2d::cpu::Weights;
 use derain_ops::irnn::RectScans;
-use derain_ops::{Activation, Conv2dOptions, Isa, conv2d, irnn, irnn_directional};
+use derain_ops::{Isa, irnn, irnn_directional};
 
 use super::{DirectionWeights, SpanetConfig};
+use crate::conv::{Conv, values};
 
 /// The IRNN's weights at the start of training.
 const INITIAL_IRNN_WEIGHT: f64 = 0.2;
-
-/// A convolution of odd size that keeps the picture's size.
-#[derive(Clone, Debug)]
-pub(super) struct Conv {
-    pub(super) weight: Tensor,
-    pub(super) bias: Option<Tensor>,
-    pub(super) dilation: usize,
-}
 
 impl Conv {
     /// Without bias, undilated.
@@ -35,47 +27,6 @@ impl Conv {
     fn dilated(self, dilation: usize) -> Self {
         Self { dilation, ..self }
     }
-
-    /// Input channels.
-    pub(super) fn inputs(&self) -> usize {
-        self.weight.dims().get(1).copied().unwrap_or(0)
-    }
-
-    pub(super) fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
-        self.run(x, Activation::None)
-    }
-
-    pub(super) fn forward_relu(&self, x: &Tensor) -> crate::Result<Tensor> {
-        self.run(x, Activation::Relu)
-    }
-
-    fn run(&self, x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
-        let Self { weight, bias, dilation } = self;
-        if x.device().is_cpu() {
-            return Ok(conv2d(x, weight, bias.as_ref(), &Conv2dOptions { dilation: *dilation, activation })?);
-        }
-        let mut y = x.conv2d(weight, weight.dim(2)? / 2 * dilation, 1, *dilation, 1)?;
-        if let Some(bias) = bias {
-            y = y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?;
-        }
-        Ok(if activation == Activation::Relu { y.relu()? } else { y })
-    }
-
-    /// Calls `f` with the weights as f32 slices, and the dilation.
-    pub(super) fn with_weights<R>(
-        &self,
-        f: impl FnOnce(Weights<'_, f32>, usize) -> crate::Result<R>,
-    ) -> crate::Result<R> {
-        let (outputs, _, size, _) = self.weight.dims4()?;
-        let bias = self.bias.as_ref().map(values).transpose()?;
-        let values = values(&self.weight)?;
-        f(Weights { values: &values, bias: bias.as_deref(), outputs, size }, self.dilation)
-    }
-}
-
-/// A tensor's values as f32, in order.
-fn values(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
 }
 
 /// The release's initial values: uniform within ±1/sqrt(fan_in).

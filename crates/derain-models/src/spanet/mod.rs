@@ -29,14 +29,15 @@ mod tests;
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 pub use config::{Attention, ChannelOrder, DirectionWeights, SpanetConfig};
 pub use file::{initial_weight_file, recognize, weight_file};
-use layers::{Bottleneck, Conv, SpatialAttention};
+use layers::{Bottleneck, SpatialAttention};
 pub(crate) use planned::{Planned, PlannedOutput};
 
+use crate::conv::Conv;
 use crate::{Error, Result};
 
 /// Residual blocks in all; the first and last run without attention.
@@ -94,6 +95,11 @@ impl Spanet {
     /// The configuration that the network was made from.
     pub fn config(&self) -> &SpanetConfig {
         &self.config
+    }
+
+    /// Where the weights are.
+    pub(crate) fn device(&self) -> &Device {
+        self.conv_in.weight.device()
     }
 
     /// Runs the network on pictures `[B, 3, H, W]` in 0..1; gradients flow to the weights where those are variables.

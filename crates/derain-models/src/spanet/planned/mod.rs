@@ -18,9 +18,9 @@ use derain_ops::conv2d::cpu::{Convolution, Epilogue};
 use derain_ops::rect::{Patch, RectMut, padded};
 use derain_ops::{Activation, Isa};
 
-use super::layers::Conv;
 use super::{Layer, Spanet};
 use crate::Result;
+use crate::conv::Conv;
 use crate::engine::{Band, Frame, Input, Place, Progress, Store};
 use attention::{PlannedAttention, Workspace};
 use block::PlannedBlock;

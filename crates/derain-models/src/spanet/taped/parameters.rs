@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use super::super::layers::{Bottleneck, Conv, Scans, SpatialAttention};
+use super::super::layers::{Bottleneck, Scans, SpatialAttention};
 use super::super::{Layer, Spanet};
 use crate::Result;
+use crate::conv::Conv;
 
 /// A convolution and where its parameters lie.
 #[derive(Clone, Debug)]

@@ -1,0 +1,58 @@
+//! A convolution of odd size that keeps the picture's size, as all networks here use it.
+
+use candle_core::{DType, Result, Tensor};
+use derain_ops::conv2d::cpu::Weights;
+use derain_ops::{Activation, Conv2dOptions, conv2d};
+
+/// A convolution's parameters.
+#[derive(Clone, Debug)]
+pub(crate) struct Conv {
+    /// `[O, C, K, K]`.
+    pub(crate) weight: Tensor,
+    /// `[O]`.
+    pub(crate) bias: Option<Tensor>,
+    pub(crate) dilation: usize,
+}
+
+impl Conv {
+    /// Input channels.
+    pub(crate) fn inputs(&self) -> usize {
+        self.weight.dims().get(1).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
+        self.run(x, Activation::None)
+    }
+
+    pub(crate) fn forward_relu(&self, x: &Tensor) -> crate::Result<Tensor> {
+        self.run(x, Activation::Relu)
+    }
+
+    fn run(&self, x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
+        let Self { weight, bias, dilation } = self;
+        if x.device().is_cpu() {
+            return Ok(conv2d(x, weight, bias.as_ref(), &Conv2dOptions { dilation: *dilation, activation })?);
+        }
+        let mut y = x.conv2d(weight, weight.dim(2)? / 2 * dilation, 1, *dilation, 1)?;
+        if let Some(bias) = bias {
+            y = y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?;
+        }
+        Ok(if activation == Activation::Relu { y.relu()? } else { y })
+    }
+
+    /// Calls `f` with the weights as f32 slices, and the dilation.
+    pub(crate) fn with_weights<R>(
+        &self,
+        f: impl FnOnce(Weights<'_, f32>, usize) -> crate::Result<R>,
+    ) -> crate::Result<R> {
+        let (outputs, _, size, _) = self.weight.dims4()?;
+        let bias = self.bias.as_ref().map(values).transpose()?;
+        let values = values(&self.weight)?;
+        f(Weights { values: &values, bias: bias.as_deref(), outputs, size }, self.dilation)
+    }
+}
+
+/// A tensor's values as f32, in order.
+pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
+}

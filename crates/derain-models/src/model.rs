@@ -1,0 +1,124 @@
+//! The networks, made ready for pictures, behind one face.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use crate::engine::{Place, Progress};
+use crate::pixels::RgbPixels;
+use crate::rranet::{self, Rranet, RranetConfig, RranetOutput};
+use crate::spanet::{self, ChannelOrder, Spanet, SpanetConfig, SpanetOutput};
+use crate::weights::WeightFile;
+use crate::{Network, Result};
+
+/// A network with its weights.
+#[derive(Clone, Debug)]
+pub(crate) enum Model {
+    Spanet {
+        network: Spanet,
+        /// The network made ready for the CPU; none on other devices.
+        planned: Option<Arc<spanet::Planned>>,
+    },
+    Rranet {
+        network: Rranet,
+    },
+}
+
+/// What a network makes of a picture.
+pub(crate) struct ModelOutput {
+    /// Pixels `[H, W, 3]`, not clamped.
+    pub(crate) clean: Vec<f32>,
+    /// Attention maps, the coarsest first; the last one is as large as the picture.
+    pub(crate) maps: Vec<Map>,
+}
+
+/// An attention map in 0..1, row by row.
+pub(crate) struct Map {
+    pub(crate) width: usize,
+    pub(crate) values: Vec<f32>,
+}
+
+impl Model {
+    pub(crate) fn spanet(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
+        let network = Spanet::with_config(config, file, device)?;
+        let planned = device.is_cpu().then(|| spanet::Planned::new(&network)).transpose()?.map(Arc::new);
+        Ok(Self::Spanet { network, planned })
+    }
+
+    pub(crate) fn rranet(config: &RranetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
+        Ok(Self::Rranet { network: Rranet::with_config(config, file, device)? })
+    }
+
+    /// The network that a file holds, its variant recognised.
+    pub(crate) fn from_file(network: Network, file: &WeightFile, device: &Device) -> Result<Self> {
+        match network {
+            Network::SpaNet => Self::spanet(&spanet::recognize(file)?, file, device),
+            Network::Rranet => Self::rranet(&rranet::recognize(file)?, file, device),
+        }
+    }
+
+    pub(crate) fn network(&self) -> Network {
+        match self {
+            Self::Spanet { .. } => Network::SpaNet,
+            Self::Rranet { .. } => Network::Rranet,
+        }
+    }
+
+    /// Whether pixels are blue, green, red.
+    pub(crate) fn takes_bgr(&self) -> bool {
+        matches!(self, Self::Spanet { network, .. } if network.config().channel_order == ChannelOrder::Bgr)
+    }
+
+    /// Whether features can be kept in files.
+    pub(crate) fn can_spool(&self) -> bool {
+        matches!(self, Self::Spanet { planned: Some(_), .. })
+    }
+
+    /// Bytes that a run takes at most, the picture not counted.
+    pub(crate) fn memory_needed(&self, (height, width): (usize, usize), place: Place<'_>) -> u64 {
+        let floats =
+            |per_pixel: usize| (height as u64).saturating_mul(width as u64).saturating_mul(4 * per_pixel as u64);
+        match self {
+            Self::Spanet { planned: Some(planned), .. } => planned.memory_needed(height, width, place),
+            // Inputs, four scans and one result of a module, as tensors.
+            Self::Spanet { network, planned: None } => floats(12 * network.config().channels),
+            // Gates, their input, two states and what skips, as tensors.
+            Self::Rranet { network } => {
+                let [first, second, third, fourth] = network.config().widths;
+                floats(24 * (first + second.div_ceil(4) + third.div_ceil(16) + fourth.div_ceil(64)))
+            }
+        }
+    }
+
+    /// Runs the network on pixels in its own colour order.
+    pub(crate) fn run(&self, pixels: RgbPixels, place: Place<'_>, progress: Progress<'_>) -> Result<ModelOutput> {
+        let (height, width) = (pixels.height as usize, pixels.width as usize);
+        match self {
+            Self::Spanet { planned: Some(planned), .. } => {
+                let spanet::PlannedOutput { clean, attention } =
+                    planned.run((height, width), pixels.values, place, progress)?;
+                Ok(ModelOutput { clean, maps: attention.map(|values| Map { width, values }).into_iter().collect() })
+            }
+            Self::Spanet { network, planned: None } => {
+                let SpanetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
+                output(&clean, attention.as_slice())
+            }
+            Self::Rranet { network } => {
+                let RranetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
+                output(&clean, &attention)
+            }
+        }
+    }
+}
+
+/// Pixels as a tensor `[1, 3, H, W]`.
+fn picture(pixels: RgbPixels, device: &Device) -> Result<Tensor> {
+    let shape = (1, pixels.height as usize, pixels.width as usize, 3);
+    Ok(Tensor::from_vec(pixels.values, shape, device)?.permute((0, 3, 1, 2))?.contiguous()?)
+}
+
+fn output(clean: &Tensor, maps: &[Tensor]) -> Result<ModelOutput> {
+    let clean = clean.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()?;
+    let maps = maps.iter().map(|map| Ok(Map { width: map.dim(3)?, values: map.flatten_all()?.to_vec1()? }));
+    Ok(ModelOutput { clean, maps: maps.collect::<Result<_>>()? })
+}

@@ -1,0 +1,57 @@
+//! Weight files of this project: safetensors that carry their network's configuration.
+
+use std::collections::{BTreeMap, HashMap};
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::parameters;
+use crate::weights::{WeightError, WeightFile, printable};
+use crate::{Error, Result};
+
+/// How one network's weight files are told from others.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    /// The network's name, for errors.
+    pub(crate) network: &'static str,
+    /// The key under which the safetensors metadata hold the configuration, as JSON.
+    pub(crate) key: &'static str,
+}
+
+impl Kind {
+    /// That a file does not hold such a network, and why.
+    pub(crate) fn refusal(self, problems: String) -> Error {
+        Error::Weights { network: self.network, problems }
+    }
+
+    /// The configuration that a file carries, if it is one of this project's.
+    pub(crate) fn configuration<C: DeserializeOwned>(self, file: &WeightFile) -> Result<Option<C>> {
+        let Some(json) = file.metadata.get(self.key) else { return Ok(None) };
+        let config = serde_json::from_str(json);
+        let config =
+            config.map_err(|error| self.refusal(format!("metadata `{}`: {}", self.key, printable(&error.to_string()))));
+        config.map(Some)
+    }
+
+    /// Tensors and their configuration as a file.
+    pub(crate) fn write<C: Serialize>(self, config: &C, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
+        let sorted: BTreeMap<&String, &Tensor> = tensors.iter().collect();
+        let json = serde_json::to_string(config).map_err(candle_core::Error::wrap)?;
+        let metadata = HashMap::from([(self.key.to_owned(), json)]);
+        Ok(safetensors::serialize(sorted, Some(metadata)).map_err(WeightError::from)?)
+    }
+
+    /// The network that `build` makes from a file's tensors, in f32.
+    pub(crate) fn build<N>(
+        self,
+        file: &WeightFile,
+        device: &Device,
+        build: impl Fn(VarBuilder<'_>) -> Result<N>,
+    ) -> Result<N> {
+        let expected = parameters::shapes(&build)?;
+        let parameters = parameters::check(self.network, &expected, file, device)?;
+        build(parameters::builder(parameters, DType::F32, device))
+    }
+}

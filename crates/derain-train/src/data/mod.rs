@@ -1,0 +1,90 @@
+//! Where training and validation pairs come from.
+
+mod synthesized;
+mod validation;
+
+use std::path::{Path, PathBuf};
+
+use derain_data::dataset::{Pair, PairList, PairSource, PairSourceOptions, Sample, SampleSource};
+use derain_data::{Error as DataError, LoadOptions};
+use sha2::{Digest, Sha256};
+
+pub use synthesized::SynthesizedRain;
+pub(crate) use validation::validation_pairs;
+
+use crate::{DataConfig, Result, TrainConfig};
+
+/// Bytes of a megabyte.
+const MB: usize = 1_000_000;
+
+/// Training pairs of any kind.
+pub(crate) enum Source {
+    Pairs(PairSource),
+    Synthesized(SynthesizedRain),
+}
+
+impl SampleSource for Source {
+    fn len(&self) -> usize {
+        match self {
+            Self::Pairs(source) => source.len(),
+            Self::Synthesized(source) => source.len(),
+        }
+    }
+
+    fn sample(&self, epoch: u64, index: usize) -> std::result::Result<Sample, DataError> {
+        match self {
+            Self::Pairs(source) => source.sample(epoch, index),
+            Self::Synthesized(source) => source.sample(epoch, index),
+        }
+    }
+}
+
+/// The source that a configuration asks for, and a hash of what is in it: names and lengths of the files, wherever they lie.
+pub(crate) fn training_source(config: &TrainConfig) -> Result<(Source, String)> {
+    match &config.data {
+        DataConfig::Pairs(data) => {
+            let list = pair_list(&data.paths)?;
+            let hash = fingerprint(list.pairs().iter().flat_map(files))?;
+            let options = PairSourceOptions {
+                augment: config.augment.clone(),
+                seed: config.seed,
+                cache_bytes: data.cache_mb.saturating_mul(MB),
+                load: LoadOptions::default(),
+            };
+            Ok((Source::Pairs(PairSource::new(list, options)?), hash))
+        }
+        DataConfig::Synthesized(data) => {
+            let source = SynthesizedRain::new(data, &config.augment, config.seed)?;
+            let hash = fingerprint(source.pictures())?;
+            Ok((Source::Synthesized(source), hash))
+        }
+    }
+}
+
+/// The pairs of several lists and folders, one after the other.
+fn pair_list(paths: &[PathBuf]) -> Result<PairList> {
+    let mut pairs = Vec::new();
+    for path in paths {
+        pairs.extend_from_slice(PairList::detect(path)?.pairs());
+    }
+    Ok(PairList::new(pairs, paths.first().map_or(Path::new(""), PathBuf::as_path))?)
+}
+
+fn files(pair: &Pair) -> Vec<&Path> {
+    match pair {
+        Pair::Files { rainy, clean } => vec![rainy, clean],
+        Pair::SideBySide { picture, .. } => vec![picture],
+    }
+}
+
+/// SHA-256 of the files' names and lengths, in order.
+fn fingerprint<'a>(files: impl Iterator<Item = &'a Path>) -> Result<String> {
+    let mut hash = Sha256::new();
+    for file in files {
+        let length = file.metadata().map_err(crate::Error::io("read", file))?.len();
+        hash.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+        hash.update([0]);
+        hash.update(length.to_le_bytes());
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

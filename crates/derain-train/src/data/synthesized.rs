@@ -1,0 +1,233 @@
+//! Rain that falls on clean photographs while a network trains.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use derain_data::dataset::{AugmentOptions, DatasetError, Sample, SampleSource};
+use derain_data::synthesis::{RainRange, RainScene};
+use derain_data::{Error as DataError, find_pictures, load_picture};
+use image::RgbImage;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use sha2::{Digest, Sha256};
+
+use super::MB;
+use crate::config::{SynthesizedData, Truth};
+
+/// A source of pairs: crops of clean photographs, and the same crops in rain that is drawn anew for every (seed, epoch, photograph).
+///
+/// A crop is taken first and rained on then, so streaks have their natural sharpness and direction whatever was scaled and mirrored.
+#[derive(Debug)]
+pub struct SynthesizedRain {
+    pictures: Vec<PathBuf>,
+    held_out: Vec<PathBuf>,
+    augment: AugmentOptions,
+    rain: RainRange,
+    rain_free: f64,
+    truth: Truth,
+    seed: u64,
+    cache: Mutex<Cache>,
+    cache_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    pictures: HashMap<usize, Arc<RgbImage>>,
+    bytes: usize,
+}
+
+impl SynthesizedRain {
+    /// Lists the photographs and reads none yet.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed or holds no more pictures than are held out, or an option makes no sense.
+    pub fn new(data: &SynthesizedData, augment: &AugmentOptions, seed: u64) -> Result<Self, DataError> {
+        augment.check()?;
+        // Refuses ranges that make no sense before a thread meets them.
+        data.rain.sample(&mut generator("check", &[seed]))?;
+        let found: Vec<PathBuf> = find_pictures(&data.clean)?.into_iter().map(|path| data.clean.join(path)).collect();
+        if found.len() <= data.held_out {
+            return Err(DatasetError::NoPairs { path: data.clean.clone() }.into());
+        }
+        // Evenly over the list, as neighbours often look alike.
+        let is_held_out = |index: usize| {
+            let before = |index: usize| index * data.held_out / found.len();
+            before(index + 1) > before(index)
+        };
+        let (mut pictures, mut held_out) = (Vec::new(), Vec::new());
+        for (index, path) in found.iter().enumerate() {
+            if is_held_out(index) { &mut held_out } else { &mut pictures }.push(path.clone());
+        }
+        Ok(Self {
+            pictures,
+            held_out,
+            augment: augment.clone(),
+            rain: data.rain.clone(),
+            rain_free: data.rain_free,
+            truth: data.truth,
+            seed,
+            cache: Mutex::default(),
+            cache_bytes: data.cache_mb.saturating_mul(MB),
+        })
+    }
+
+    /// The photographs that training takes.
+    pub(super) fn pictures(&self) -> impl Iterator<Item = &Path> {
+        self.pictures.iter().map(PathBuf::as_path)
+    }
+
+    /// The photographs kept from training.
+    pub(super) fn held_out(&self) -> &[PathBuf] {
+        &self.held_out
+    }
+
+    /// A photograph in rain, and what the network is to give for it.
+    pub(super) fn rain_on(
+        &self,
+        clean: &RgbImage,
+        generator: &mut Pcg64Mcg,
+    ) -> Result<(RgbImage, RgbImage), DataError> {
+        // Drawn whether it is used or not, so that the share changes nothing else.
+        let dry = generator.random::<f64>() < self.rain_free;
+        let options = self.rain.sample(generator)?;
+        let scene = generator.random();
+        if dry {
+            return Ok((clean.clone(), clean.clone()));
+        }
+        let rained = RainScene::new(&options, clean.width(), clean.height(), scene)?.render(clean, 0)?;
+        let truth = match self.truth {
+            Truth::Veiled => rained.background,
+            Truth::Clear => clean.clone(),
+        };
+        Ok((rained.rainy, truth))
+    }
+
+    fn picture(&self, index: usize) -> Result<Arc<RgbImage>, DataError> {
+        // A thread that panicked elsewhere cannot have left the map half changed.
+        let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(picture) = cache().pictures.get(&index) {
+            return Ok(Arc::clone(picture));
+        }
+        let picture = Arc::new(load_picture(&self.pictures[index])?.image.into_rgb8());
+        let bytes = picture.as_raw().len();
+        let mut cache = cache();
+        if self.cache_bytes.saturating_sub(cache.bytes) >= bytes
+            && cache.pictures.insert(index, Arc::clone(&picture)).is_none()
+        {
+            cache.bytes += bytes;
+        }
+        Ok(picture)
+    }
+}
+
+impl SampleSource for SynthesizedRain {
+    fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn sample(&self, epoch: u64, index: usize) -> Result<Sample, DataError> {
+        let picture = self.picture(index)?;
+        let key = [self.seed, epoch, index as u64];
+        let crop = self.augment.apply(&picture, &picture, key).map_err(|error| match error {
+            DataError::Dataset(DatasetError::SmallerThanCrop { size, crop, .. }) => {
+                let picture = self.pictures[index].display().to_string();
+                DatasetError::SmallerThanCrop { picture, size, crop }.into()
+            }
+            error => error,
+        })?;
+        let (rainy, clean) = self.rain_on(&picture_of(&crop), &mut generator("rain", &key))?;
+        Sample::from_pictures(&rainy, &clean)
+    }
+}
+
+/// The clean half of a sample at 8 bits, as rain falls on photographs.
+fn picture_of(sample: &Sample) -> RgbImage {
+    let pixels = sample.height * sample.width;
+    let mut bytes = vec![0; sample.clean.len()];
+    for (channel, plane) in sample.clean.chunks(pixels.max(1)).enumerate() {
+        for (pixel, value) in bytes.chunks_exact_mut(3).zip(plane) {
+            pixel[channel] = (255.0 * value).round() as u8;
+        }
+    }
+    RgbImage::from_raw(sample.width as u32, sample.height as u32, bytes).unwrap_or_default()
+}
+
+/// The generator for one purpose and its key numbers, unrelated to that of any other.
+pub(super) fn generator(purpose: &str, keys: &[u64]) -> Pcg64Mcg {
+    let mut hash = Sha256::new();
+    hash.update("training on synthesized rain: ");
+    hash.update(purpose);
+    keys.iter().for_each(|key| hash.update(key.to_le_bytes()));
+    let mut seed = <Pcg64Mcg as SeedableRng>::Seed::default();
+    let digest = hash.finalize();
+    let bytes = seed.len();
+    seed.copy_from_slice(&digest[..bytes]);
+    Pcg64Mcg::from_seed(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use derain_data::dataset::Crop;
+
+    /// A folder of 10 photographs, and a source over it that holds 2 out.
+    fn source(folder: &Path, rain_free: f64, seed: u64) -> SynthesizedRain {
+        for index in 0..10u8 {
+            let picture = RgbImage::from_fn(40, 30, |x, y| image::Rgb([20 * index, 4 * x as u8, 5 * y as u8]));
+            picture.save(folder.join(format!("{index}.png"))).unwrap();
+        }
+        let data = SynthesizedData { clean: folder.to_owned(), held_out: 2, rain_free, ..SynthesizedData::default() };
+        let augment = AugmentOptions { crop: Crop::Window { size: 24 }, ..AugmentOptions::none() };
+        SynthesizedRain::new(&data, &augment, seed).unwrap()
+    }
+
+    #[test]
+    fn rain_is_anew_in_every_epoch_and_the_same_when_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = source(folder.path(), 0.0, 1);
+        let sample = first.sample(0, 3).unwrap();
+        assert_eq!((sample.height, sample.width), (24, 24));
+        assert_ne!(sample.rainy, sample.clean);
+        assert_eq!(sample, source(folder.path(), 0.0, 1).sample(0, 3).unwrap());
+        assert_ne!(sample.rainy, first.sample(1, 3).unwrap().rainy);
+        assert_ne!(sample.rainy, source(folder.path(), 0.0, 2).sample(0, 3).unwrap().rainy);
+    }
+
+    #[test]
+    fn a_share_of_pairs_is_dry() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = source(folder.path(), 0.4, 1);
+        let dry = (0..25).flat_map(|epoch| (0..8).map(move |index| (epoch, index)));
+        let dry = dry.filter(|&(epoch, index)| {
+            let sample = source.sample(epoch, index).unwrap();
+            sample.rainy == sample.clean
+        });
+        // 80 expected, standard deviation 7; faint rain may leave a small crop as it is.
+        assert!((55..110).contains(&dry.count()));
+    }
+
+    #[test]
+    fn held_out_photographs_are_not_trained_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = source(folder.path(), 0.0, 1);
+        let names = |paths: Vec<&Path>| -> Vec<String> {
+            paths.iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(source.held_out().iter().map(PathBuf::as_path).collect()), ["4", "9"]);
+        assert_eq!(names(source.pictures().collect()), ["0", "1", "2", "3", "5", "6", "7", "8"]);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        source(folder.path(), 0.0, 1);
+        let data = SynthesizedData { clean: folder.path().to_owned(), ..SynthesizedData::default() };
+        let new = |data: &SynthesizedData| SynthesizedRain::new(data, &AugmentOptions::none(), 0);
+        assert!(new(&data).is_ok());
+        assert!(new(&SynthesizedData { held_out: 10, ..data.clone() }).is_err());
+        let rain = RainRange { veil: [0.5, 0.1], ..RainRange::default() };
+        assert!(new(&SynthesizedData { rain, ..data.clone() }).is_err());
+        assert!(new(&SynthesizedData { clean: folder.path().join("no"), ..data }).is_err());
+    }
+}

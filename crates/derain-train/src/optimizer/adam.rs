@@ -1,0 +1,129 @@
+//! Adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015), with weight decay decoupled from the gradient (Loshchilov
+//! and Hutter, "Decoupled weight decay regularization", ICLR 2019):
+//!
+//! ```text
+//! m = β1·m + (1 - β1)·g          v = β2·v + (1 - β2)·g²
+//! w = w - rate·decay·w - rate · (m / (1 - β1^t)) / (sqrt(v / (1 - β2^t)) + ε)
+//! ```
+
+use candle_core::{Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use super::elementwise::{update, update2};
+use crate::{Error, Result};
+
+/// Adam's constants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamConfig {
+    /// Decay of the two moments, from 0 to below 1.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Share of the learning rate by which each weight shrinks in a step.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamConfig {
+    /// The paper's constants, no decay.
+    fn default() -> Self {
+        Self { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+impl AdamConfig {
+    pub(crate) fn check(&self) -> Result<()> {
+        for beta in self.betas {
+            if !(0.0..1.0).contains(&beta) {
+                return Err(Error::config("adam.betas", beta, "at least 0 and below 1"));
+            }
+        }
+        if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
+            return Err(Error::config("adam.epsilon", self.epsilon, "above 0"));
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return Err(Error::config("adam.weight_decay", self.weight_decay, "0 or more"));
+        }
+        Ok(())
+    }
+}
+
+/// The optimizer with its moments, which a checkpoint saves: candle's own cannot be restored.
+#[derive(Debug)]
+pub struct Adam {
+    config: AdamConfig,
+    first: Vec<Tensor>,
+    second: Vec<Tensor>,
+}
+
+impl Adam {
+    /// An optimizer that has seen no gradient of these f32 variables.
+    ///
+    /// # Errors
+    /// When a constant makes no sense.
+    pub fn new(config: &AdamConfig, parameters: &[Var]) -> Result<Self> {
+        config.check()?;
+        let zeros = || parameters.iter().map(|parameter| Ok(parameter.zeros_like()?)).collect::<Result<_>>();
+        Ok(Self { config: config.clone(), first: zeros()?, second: zeros()? })
+    }
+
+    /// The first and the second moments, in the order of the parameters. They share memory with the optimizer.
+    pub fn moments(&self) -> [&[Tensor]; 2] {
+        [&self.first, &self.second]
+    }
+
+    /// Goes on with moments that were saved.
+    ///
+    /// # Errors
+    /// [`Error::Shapes`] if they are not those of the parameters.
+    pub fn restore(&mut self, first: Vec<Tensor>, second: Vec<Tensor>) -> Result<()> {
+        for (own, saved) in [(&self.first, &first), (&self.second, &second)] {
+            let same = own.len() == saved.len() && own.iter().zip(saved).all(|(a, b)| a.shape() == b.shape());
+            if !same {
+                let shapes = |tensors: &[Tensor]| tensors.first().map_or(().into(), |tensor| tensor.shape().clone());
+                return Err(Error::Shapes { op: "restore", left: shapes(own), right: shapes(saved) });
+            }
+        }
+        (self.first, self.second) = (first, second);
+        Ok(())
+    }
+
+    /// Step `t`, counted from 1, with a learning rate and gradients that are first multiplied by `scale`. Parameters change in place.
+    ///
+    /// # Errors
+    /// When gradients are not of the parameters' shapes.
+    pub fn step(&mut self, parameters: &[Var], gradients: &[Tensor], t: u64, rate: f64, scale: f64) -> Result<()> {
+        let [beta1, beta2] = self.config.betas;
+        let power = t.min(i32::MAX as u64) as i32;
+        let step = (rate / (1.0 - beta1.powi(power))) as f32;
+        let root = (1.0 / (1.0 - beta2.powi(power)).sqrt()) as f32;
+        let kept = (1.0 - rate * self.config.weight_decay) as f32;
+        let (epsilon, scale) = (self.config.epsilon as f32, scale as f32);
+        let ([b1, b2], [a1, a2]) = ([beta1 as f32, beta2 as f32], [(1.0 - beta1) as f32, (1.0 - beta2) as f32]);
+        for (((parameter, gradient), first), second) in
+            parameters.iter().zip(gradients).zip(&self.first).zip(&self.second)
+        {
+            if parameter.shape() != gradient.shape() {
+                let (left, right) = (parameter.shape().clone(), gradient.shape().clone());
+                return Err(Error::Shapes { op: "step", left, right });
+            }
+            if !parameter.device().is_cpu() {
+                // Elsewhere tensor by tensor: the update is a small share of a step.
+                let gradient = (gradient * f64::from(scale))?;
+                let m = ((first * f64::from(b1))? + (&gradient * f64::from(a1))?)?;
+                let v = ((second * f64::from(b2))? + (gradient.sqr()? * f64::from(a2))?)?;
+                let change = (&m * f64::from(step))?.div(&((v.sqrt()? * f64::from(root))? + f64::from(epsilon))?)?;
+                parameter.set(&((parameter.as_detached_tensor() * f64::from(kept))? - change)?)?;
+                first.slice_set(&m, 0, 0)?;
+                second.slice_set(&v, 0, 0)?;
+                continue;
+            }
+            update(first, gradient, "adam's first moment", |m, g| *m = b1 * *m + a1 * (g * scale))?;
+            update(second, gradient, "adam's second moment", |v, g| *v = b2 * *v + a2 * (g * scale) * (g * scale))?;
+            update2(parameter, [first, second], "adam", |w, m, v| {
+                *w = kept * *w - step * m / (v.sqrt() * root + epsilon);
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+use candle_core::Tensor;
+
+use super::elementwise::update;
+use crate::{Error, Result};
+
+/// A moving average of weights: `a = d·a + (1 - d)·w` after each step.
+///
+/// At step t, d is at most (1 + t) / (10 + t): early on the average forgets the initial weights soon.
+#[derive(Debug)]
+pub struct MovingAverage {
+    decay: f64,
+    tensors: Vec<Tensor>,
+}
+
+impl MovingAverage {
+    /// Starts at the given f32 tensors, of which it makes copies.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied.
+    pub fn new(decay: f64, start: &[Tensor]) -> Result<Self> {
+        let tensors = start.iter().map(|tensor| Ok(tensor.detach().copy()?)).collect::<Result<_>>()?;
+        Ok(Self { decay, tensors })
+    }
+
+    /// The average, in the order of the tensors. It shares memory with this, so later updates are seen.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// Takes the weights after step `t`, counted from 1, in.
+    ///
+    /// # Errors
+    /// [`Error::Shapes`] if they are other tensors.
+    pub fn update(&mut self, weights: &[Tensor], t: u64) -> Result<()> {
+        let share = 1.0 - self.decay.min((1.0 + t as f64) / (10.0 + t as f64));
+        for (average, weight) in self.tensors.iter().zip(weights) {
+            if average.shape() != weight.shape() {
+                let (left, right) = (average.shape().clone(), weight.shape().clone());
+                return Err(Error::Shapes { op: "update", left, right });
+            }
+            if average.device().is_cpu() {
+                let share = share as f32;
+                update(average, weight, "moving average", |average, weight| *average += share * (weight - *average))?;
+            } else {
+                let moved = (average + ((weight.detach() - average)? * share)?)?;
+                average.slice_set(&moved, 0, 0)?;
+            }
+        }
+        Ok(())
+    }
+}

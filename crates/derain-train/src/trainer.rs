@@ -1,0 +1,382 @@
+//! The loop: batches in, steps of the optimizer, checkpoints out.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use candle_core::{Device, Tensor, Var};
+use derain_data::dataset::{Batch, Loader, LoaderOptions, Position, Sample, SampleSource};
+use derain_data::write_durably;
+use derain_metrics::Scores;
+
+use crate::checkpoint::{self, Best, Loaded, Names, Progress, Tensors};
+use crate::data::{Source, training_source, validation_pairs};
+use crate::folder::Folder;
+use crate::micro_batch::{MicroBatch, combine};
+use crate::model::{Model, Network};
+use crate::observer::{Observed, Observer, Started, StepRecord, ValidationRecord, Written, WrittenKind};
+use crate::optimizer::{Adam, MovingAverage, global_norm};
+use crate::planes::to_tensor;
+use crate::validation::Examiner;
+use crate::{Error, Moment, Result, TrainConfig};
+
+/// A loss of pictures in 0..1 stays below 4 with weights of 1; one so far above has exploded, though it is a number still.
+const EXPLODED_LOSS: f64 = 1e3;
+/// Gradients of such losses have norms around 1.
+const EXPLODED_NORM: f64 = 1e6;
+
+/// A training, ready to run.
+pub struct Trainer {
+    config: TrainConfig,
+    device: Device,
+    folder: Folder,
+    model: Model,
+    trained: Vec<Var>,
+    /// The weights that are validated and written, without gradients.
+    judged: Network,
+    adam: Adam,
+    average: Option<MovingAverage>,
+    source: Option<Source>,
+    samples: usize,
+    steps: u64,
+    steps_per_epoch: usize,
+    validation: Vec<Sample>,
+    progress: Progress,
+    /// The step of the checkpoint on disk.
+    saved: Option<u64>,
+    stop: StopHandle,
+}
+
+/// How a training ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// A [`StopHandle`] asked for the end. A checkpoint is on disk.
+    Stopped {
+        /// Steps done.
+        step: u64,
+    },
+}
+
+/// Asks a training to end after the step that it is at, from any thread.
+#[derive(Clone, Debug, Default)]
+pub struct StopHandle(Arc<AtomicBool>);
+
+impl StopHandle {
+    /// The training writes a checkpoint and ends.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Trainer {
+    /// A new training on the CPU.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense, its data or initial weights cannot be read, or its folder holds a training already.
+    pub fn new(config: TrainConfig) -> Result<Self> {
+        Self::new_on(config, &Device::Cpu)
+    }
+
+    /// A new training on a device.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn new_on(config: TrainConfig, device: &Device) -> Result<Self> {
+        let trainer = Self::prepare(config, device)?;
+        match trainer.folder.checkpoint().exists() {
+            true => Err(Error::Begun { folder: trainer.folder.root().to_owned() }),
+            false => Ok(trainer),
+        }
+    }
+
+    /// Goes on with the training in the configuration's folder, on the CPU, to the same end bit by bit as if it had never been broken off. Where
+    /// no checkpoint was written yet, it starts anew.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), but for the folder; [`Error::BegunDifferently`] if what decides the weights is not as it was,
+    /// [`Error::Checkpoint`] if the checkpoint is damaged.
+    pub fn resume(config: TrainConfig) -> Result<Self> {
+        Self::resume_on(config, &Device::Cpu)
+    }
+
+    /// The same on a device.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume).
+    pub fn resume_on(config: TrainConfig, device: &Device) -> Result<Self> {
+        let mut trainer = Self::prepare(config, device)?;
+        if trainer.folder.checkpoint().exists() {
+            trainer.restore()?;
+        }
+        Ok(trainer)
+    }
+
+    fn prepare(config: TrainConfig, device: &Device) -> Result<Self> {
+        config.check()?;
+        let folder = Folder::open(&config.output)?;
+        let (source, data) = training_source(&config)?;
+        let samples = source.len();
+        let steps_per_epoch = samples / config.batch_size;
+        let steps = match (config.steps, config.epochs) {
+            (Some(steps), _) => steps,
+            (None, epochs) => epochs.unwrap_or_default().saturating_mul(steps_per_epoch as u64),
+        };
+        let validation = validation_pairs(&config)?;
+        let parameters = match &config.init_from {
+            Some(path) => config.network.weights_of(path)?,
+            None => config.network.initial_weights(config.seed)?,
+        };
+        let model = Model::new(&config.network, &parameters, device)?;
+        let average = config.ema.map(|decay| MovingAverage::new(decay, &model.tensors())).transpose()?;
+        let mut trainer = Self {
+            judged: model.network.clone(),
+            trained: model.trained(),
+            adam: Adam::new(&config.adam, &model.trained())?,
+            device: device.clone(),
+            folder,
+            model,
+            average,
+            source: Some(source),
+            samples,
+            steps,
+            steps_per_epoch,
+            validation,
+            progress: Progress::new(config.decisive(), data),
+            saved: None,
+            stop: StopHandle::default(),
+            config,
+        };
+        trainer.judged = trainer.network_over_judged()?;
+        Ok(trainer)
+    }
+
+    fn restore(&mut self) -> Result<()> {
+        let loaded = Loaded::open(&self.folder.checkpoint())?;
+        let differences = loaded.progress.differences(&self.progress.config, &self.progress.data);
+        if !differences.is_empty() {
+            return Err(Error::BegunDifferently { folder: self.folder.root().to_owned(), differences });
+        }
+        let names = Names { all: &self.model.names, trained: &self.model.trained };
+        let tensors = loaded.tensors(&names, &self.model.tensors(), self.average.is_some())?;
+        for (variable, saved) in self.model.variables.iter().zip(&tensors.parameters) {
+            variable.set(saved)?;
+        }
+        self.adam.restore(tensors.first, tensors.second)?;
+        if let Some(decay) = self.config.ema {
+            self.average = Some(MovingAverage::new(decay, &tensors.average)?);
+        }
+        self.judged = self.network_over_judged()?;
+        self.saved = Some(loaded.progress.step);
+        self.progress = loaded.progress;
+        // A kill between the two leaves the weights a checkpoint behind.
+        self.folder.ensure(&self.folder.last(), &self.weight_file()?)
+    }
+
+    /// Ends the training early, from a signal handler say.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// What is trained, and how.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// Weights that are validated and written: the average, if there is one.
+    fn judged_tensors(&self) -> Vec<Tensor> {
+        self.average.as_ref().map_or_else(|| self.model.tensors(), |average| average.tensors().to_vec())
+    }
+
+    fn network_over_judged(&self) -> Result<Network> {
+        Network::over(&self.config.network, self.model.names.iter().zip(self.judged_tensors()), &self.device)
+    }
+
+    fn weight_file(&self) -> Result<Vec<u8>> {
+        let tensors = self.model.names.iter().zip(self.judged_tensors());
+        let tensors = tensors.map(|(name, tensor)| Ok((name.clone(), tensor.to_device(&Device::Cpu)?)));
+        self.config.network.weight_file(&tensors.collect::<Result<HashMap<_, _>>>()?)
+    }
+
+    /// Trains until all steps are done or somebody asks to stop. A second run goes on where the first was stopped.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] when loss or gradients are no numbers or explode; what pictures, disk, network or observer say. What the last
+    /// checkpoint holds is kept in all cases.
+    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+        self.tell(observer.started(&Started {
+            config: &self.config,
+            step: self.progress.step,
+            steps: self.steps,
+            parameters: self.trained.iter().map(|variable| variable.elem_count()).sum(),
+            samples: self.samples,
+            steps_per_epoch: self.steps_per_epoch,
+            validation_pairs: self.validation.len(),
+        }))?;
+        if self.progress.step >= self.steps {
+            return Ok(Outcome::Finished);
+        }
+        let mut loader = self.loader()?;
+        while self.progress.step < self.steps {
+            let begun = Instant::now();
+            let batch = loader.next_batch()?;
+            let waited = begun.elapsed().as_secs_f64();
+            let mut record = self.step(&batch)?;
+            (record.seconds, record.waited) = (begun.elapsed().as_secs_f64(), waited);
+            self.progress.step = record.step;
+            self.progress.position = self.after(batch.position);
+            self.tell(observer.step(&record))?;
+
+            let is_last = self.progress.step == self.steps;
+            let is_due = |interval: u64| self.progress.step.is_multiple_of(interval);
+            let (scored, shown) = (
+                is_due(self.config.validation.interval) || is_last,
+                is_due(self.config.validation.sample_interval) || is_last,
+            );
+            let saves = is_due(self.config.checkpoint_interval) || is_last;
+            if scored || shown {
+                self.validate(scored, shown, observer)?;
+            }
+            let stopped = self.stop.is_stopped() && !is_last;
+            if saves || stopped {
+                self.save(observer)?;
+            }
+            if stopped {
+                return Ok(Outcome::Stopped { step: self.progress.step });
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Batches from where training stands.
+    fn loader(&mut self) -> Result<Loader<Source>> {
+        let source = match self.source.take() {
+            Some(source) => source,
+            // A run before this one has used it up.
+            None => training_source(&self.config)?.0,
+        };
+        let options =
+            LoaderOptions { batch_size: self.config.batch_size, seed: self.config.seed, ..LoaderOptions::default() };
+        Ok(Loader::start(source, &options, self.progress.position)?)
+    }
+
+    /// The place of the batch that follows.
+    fn after(&self, position: Position) -> Position {
+        match position.batch + 1 < self.steps_per_epoch {
+            true => Position { batch: position.batch + 1, ..position },
+            false => Position { epoch: position.epoch + 1, batch: 0 },
+        }
+    }
+
+    /// Gradients of a batch, and a step of the optimizer. Its times are left to the caller.
+    fn step(&mut self, batch: &Batch) -> Result<StepRecord> {
+        let step = self.progress.step + 1;
+        let whole = combine(self.micro_batches(batch)).and_then(|whole| {
+            // The loader's batches are never empty.
+            whole.ok_or_else(|| candle_core::Error::Msg("a batch without pairs".into()).into())
+        })?;
+        let gradient_norm = global_norm(&whole.gradients)?;
+        for (quantity, value, most) in
+            [("loss", whole.losses.total, EXPLODED_LOSS), ("gradient's norm", gradient_norm, EXPLODED_NORM)]
+        {
+            // NaN is at most nothing. ReLU turns NaN features into 0, so weights alone would not show it.
+            if !(value.abs() <= most) {
+                let kept = match self.saved {
+                    Some(saved) => format!("the checkpoint of step {saved} is kept"),
+                    None => "no checkpoint was written yet".into(),
+                };
+                return Err(Error::Diverged { step, quantity, value, kept });
+            }
+        }
+        let moment = Moment { step: self.progress.step, epoch: batch.position.epoch, steps: self.steps };
+        let learning_rate = self.config.schedule.rate(&moment)?;
+        let scale =
+            self.config.clip_norm.map_or(1.0, |most| if gradient_norm > most { most / gradient_norm } else { 1.0 });
+        self.adam.step(&self.trained, &whole.gradients, step, learning_rate, scale)?;
+        self.model.follow(&whole.statistics)?;
+        if let Some(average) = &mut self.average {
+            average.update(&self.model.tensors(), step)?;
+        }
+        let epoch = batch.position.epoch;
+        Ok(StepRecord { step, epoch, losses: whole.losses, learning_rate, gradient_norm, seconds: 0.0, waited: 0.0 })
+    }
+
+    /// The parts of a batch, computed when they are asked for.
+    fn micro_batches<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = Result<MicroBatch>> + 'a {
+        let size = [batch.height, batch.width];
+        let part = batch.indices.len().div_ceil(self.config.micro_batches) * 3 * batch.height * batch.width;
+        let bgr = self.config.network.is_bgr();
+        batch.rainy.chunks(part).zip(batch.clean.chunks(part)).map(move |(rainy, clean)| {
+            let [rainy, clean] = [rainy, clean].map(|planes| to_tensor(planes, size, bgr, &self.device));
+            MicroBatch::compute(&self.model, &self.config.loss, &rainy?, &clean?)
+        })
+    }
+
+    /// Scores the weights on all validation pairs, or only shows some of them.
+    fn validate(&mut self, scored: bool, shown: bool, observer: &mut dyn Observer) -> Result<()> {
+        let begun = Instant::now();
+        let wanted = if shown { self.config.validation.samples } else { 0 };
+        let pairs = if scored { self.validation.len() } else { wanted.min(self.validation.len()) };
+        let examiner = Examiner {
+            network: &self.judged,
+            device: &self.device,
+            bgr: self.config.network.is_bgr(),
+            protocol: self.config.validation.protocol,
+            mask_threshold: self.config.loss.mask_threshold,
+        };
+        let (mut input, mut output, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, sample) in self.validation[..pairs].iter().enumerate() {
+            let examined = examiner.examine(index, sample, index < wanted)?;
+            input.push(examined.input);
+            output.push(examined.output);
+            pictures.extend(examined.pictures);
+            self.tell(observer.validating(index + 1, pairs))?;
+        }
+        let step = self.progress.step;
+        if let (true, Some(input), Some(output)) = (scored, Scores::mean(&input), Scores::mean(&output)) {
+            let is_best = self.progress.best.is_none_or(|best| output.psnr > best.psnr());
+            let seconds = begun.elapsed().as_secs_f64();
+            self.tell(observer.validation(&ValidationRecord { step, input, output, pairs, is_best, seconds }))?;
+            if is_best {
+                self.progress.best = Some(Best::new(step, output.psnr));
+                let path = self.folder.best();
+                write_durably(&path, &self.weight_file()?)?;
+                self.tell_written(observer, path, WrittenKind::BestWeights)?;
+            }
+        }
+        if !pictures.is_empty() {
+            self.tell(observer.samples(step, &pictures))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint, then its weights.
+    fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        // First, because it refuses weights that are no numbers: the checkpoint before is worth more.
+        let weights = self.weight_file()?;
+        let [first, second] = self.adam.moments().map(<[Tensor]>::to_vec);
+        let average = self.average.as_ref().map_or_else(Vec::new, |average| average.tensors().to_vec());
+        let tensors = Tensors { parameters: self.model.tensors(), first, second, average };
+        let names = Names { all: &self.model.names, trained: &self.model.trained };
+        checkpoint::write(&self.folder.checkpoint(), &self.progress, &names, &tensors)?;
+        self.saved = Some(self.progress.step);
+        self.tell_written(observer, self.folder.checkpoint(), WrittenKind::Checkpoint)?;
+        write_durably(self.folder.last(), &weights)?;
+        self.tell_written(observer, self.folder.last(), WrittenKind::LastWeights)
+    }
+
+    fn tell_written(&self, observer: &mut dyn Observer, path: PathBuf, kind: WrittenKind) -> Result<()> {
+        self.tell(observer.written(&Written { step: self.progress.step, path: &path, kind }))
+    }
+
+    fn tell(&self, observed: Observed) -> Result<()> {
+        observed.map_err(Error::Observer)
+    }
+}
