@@ -21,6 +21,8 @@
 pub mod batch_norm;
 pub mod buffer;
 pub mod conv2d;
+#[cfg(test)]
+mod cuda;
 mod element;
 mod error;
 #[cfg(test)]

@@ -40,11 +40,15 @@
 //! ```
 
 mod cpu;
+#[cfg(test)]
+mod cuda;
 mod op;
 mod rect;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 
 use candle_core::Tensor;
 

@@ -1,0 +1,210 @@
+//! The text of `kernels.cu`, run on the CPU through the launches of `cuda.rs`, against the reference.
+
+use candle_core::DType;
+
+use super::{cuda, reference};
+use crate::Planes;
+use crate::cuda::Arg;
+use crate::cuda::on_cpu::{Contents, ORDERS, Program, Recorder, rounded};
+use crate::testing::{Noise, assert_close};
+
+/// One pixel, one row, one column; around a strip of 32 lines, a segment of 16 positions and a chunk of 128; several planes.
+const SHAPES: [(usize, usize, usize, usize); 12] = [
+    (1, 1, 1, 1),
+    (2, 3, 1, 5),
+    (1, 2, 7, 1),
+    (2, 2, 3, 4),
+    (1, 1, 15, 17),
+    (1, 1, 17, 31),
+    (2, 1, 32, 33),
+    (1, 3, 33, 16),
+    (1, 1, 128, 5),
+    (1, 1, 3, 129),
+    (1, 1, 129, 127),
+    (2, 1, 40, 300),
+];
+
+/// Tolerances relative to the largest value, forward and for gradients. The 16-bit types round what they store: half of 2^-10 and 2^-7.
+const TOLERANCES: [(DType, f64, f64); 4] =
+    [(DType::F64, 1e-13, 1e-12), (DType::F32, 1e-5, 1e-4), (DType::F16, 1e-3, 1e-3), (DType::BF16, 8e-3, 8e-3)];
+
+struct Case {
+    dtype: DType,
+    planes: Planes,
+    x: Vec<f64>,
+    weights: Vec<f64>,
+    biases: Vec<f64>,
+    maps: Option<Vec<f64>>,
+    grad: Vec<f64>,
+}
+
+/// What a case's launches gave, or the reference did.
+struct Results {
+    out: Vec<f64>,
+    x: Vec<f64>,
+    coefficients: Vec<f64>,
+    maps: Vec<f64>,
+}
+
+impl Case {
+    /// Values that the type can store exactly.
+    fn new(dtype: DType, shape: (usize, usize, usize, usize), weighted: bool, noise: &mut Noise) -> Self {
+        let planes = Planes::from(shape);
+        let mut values = |count, low, high| rounded(dtype, &noise.uniform(count, low, high));
+        Self {
+            dtype,
+            planes,
+            x: values(planes.len(), -1.0, 1.0),
+            weights: values(4 * planes.channels, -0.9, 1.01),
+            biases: values(4 * planes.channels, -0.3, 0.5),
+            maps: weighted.then(|| values(4 * planes.batch * planes.pixels(), 0.0, 1.0)),
+            grad: values(4 * planes.len(), -1.0, 1.0),
+        }
+    }
+
+    fn reference(&self) -> Results {
+        let Self { planes, x, weights, biases, grad, .. } = self;
+        let ones = vec![1.0; 4 * planes.batch * planes.pixels()];
+        let maps = self.maps.as_ref().unwrap_or(&ones);
+        let gradients = reference::backward(*planes, x, weights, biases, maps, grad);
+        Results {
+            out: reference::forward(*planes, x, weights, biases, maps),
+            x: gradients.x,
+            coefficients: [gradients.weights, gradients.biases].concat(),
+            maps: gradients.directions,
+        }
+    }
+
+    /// All launches of a forward and a backward pass. Weights and biases lie in one buffer, at an offset, as `irnn_directional` stacks them.
+    fn record(&self) -> (Recorder, impl Fn(&Contents) -> Results + use<>) {
+        let recorder = Recorder::default();
+        let upload = |values: &[f64]| recorder.upload(self.dtype, values);
+        let stacked = upload(&[&[f64::NAN; 3], &self.weights[..], &self.biases].concat());
+        let (x, grad) = (upload(&self.x), upload(&self.grad));
+        let maps = self.maps.as_deref().map(upload);
+        let inputs = || cuda::Inputs {
+            dtype: self.dtype,
+            planes: self.planes,
+            weights: Arg::At(&stacked, 3),
+            biases: Arg::At(&stacked, 3 + self.weights.len()),
+            maps: maps.as_ref().map_or(Arg::Null, Arg::Buffer),
+        };
+        // The reference's h, rounded: gradients are then compared for the same states.
+        let ones = vec![1.0; 4 * self.planes.batch * self.planes.pixels()];
+        let h = upload(&reference::forward(self.planes, &self.x, &self.weights, &self.biases, &ones));
+        let (h, grad) = (Arg::Buffer(&h), Arg::Buffer(&grad));
+        // SAFETY: launches are only recorded; the process that runs them is apart from this one.
+        let (out, gradients, of_maps) = unsafe {
+            (
+                cuda::forward(&recorder, &inputs(), &Arg::Buffer(&x)).expect("recorded"),
+                cuda::backward(&recorder, &inputs(), &h, &grad).expect("recorded"),
+                cuda::map_gradients(&recorder, self.dtype, self.planes, &h, &grad).expect("recorded"),
+            )
+        };
+        let results = move |contents: &Contents| Results {
+            out: contents.of(&out).to_vec(),
+            x: contents.of(&gradients.x).to_vec(),
+            coefficients: contents.of(&gradients.coefficients).to_vec(),
+            maps: contents.of(&of_maps).to_vec(),
+        };
+        (recorder, results)
+    }
+}
+
+#[test]
+fn kernels_equal_the_reference_in_any_order_of_threads() {
+    for (dtype, forward, gradient) in TOLERANCES {
+        let Some(program) = Program::compile(&cuda::SOURCE, dtype) else { return };
+        let mut noise = Noise::new(21);
+        for (index, shape) in SHAPES.into_iter().enumerate() {
+            let case = Case::new(dtype, shape, index % 2 == 0, &mut noise);
+            let expected = case.reference();
+            let (recorder, results) = case.record();
+            let runs = ORDERS.map(|order| program.run(&recorder, order).unwrap_or_else(|e| panic!("{shape:?}: {e}")));
+            assert!(
+                runs.iter().all(|run| run.has_bits_of(&runs[0])),
+                "{dtype:?} {shape:?}: the order of threads shows"
+            );
+            let got = results(&runs[0]);
+            let what = |part| format!("{dtype:?} {shape:?} {part}");
+            assert_close(&got.out, &expected.out, forward, &what("out"));
+            assert_close(&got.x, &expected.x, gradient, &what("dx"));
+            assert_close(&got.coefficients, &expected.coefficients, gradient, &what("da, db"));
+            assert_close(&got.maps, &expected.maps, gradient, &what("d_maps"));
+        }
+    }
+}
+
+/// Each of these mistakes must show in some order of threads.
+#[test]
+fn mutants_fail() {
+    // (what is changed, its which occurrence, to what)
+    let mutants = [
+        ("__syncthreads();", 0, ";"),
+        ("__syncthreads();", 1, ";"),
+        ("__syncthreads();", 2, ";"),
+        ("__syncthreads();", 3, ";"),
+        ("__syncthreads();", 4, ";"),
+        ("__syncwarp();", 0, ";"),
+        ("__syncwarp();", 2, ";"),
+        ("start + RUN;", 0, "start + RUN - 1;"),
+        ("k == border ? Real(0) : b", 0, "b"),
+        ("if (k != border)", 0, "if (true)"),
+        ("carry = state;", 0, "carry = 0;"),
+        ("if (a < 0) state", 0, "if (false) state"),
+        ("column >= width", 0, "column > width"),
+        ("first_row + row < height && ", 0, ""),
+    ];
+    let mut noise = Noise::new(22);
+    let cases =
+        [(1, 1, 129, 33), (1, 1, 33, 300), (1, 2, 20, 20)].map(|shape| Case::new(DType::F32, shape, false, &mut noise));
+    for (original, nth, changed) in mutants {
+        let Some(program) = Program::compile_mutant(&cuda::SOURCE, DType::F32, original, nth, changed) else { return };
+        let noticed = cases.iter().any(|case| {
+            let expected = case.reference();
+            let (recorder, results) = case.record();
+            ORDERS.into_iter().any(|order| match program.run(&recorder, order).map(|contents| results(&contents)) {
+                Ok(got) => {
+                    far(&got.out, &expected.out, 1e-5)
+                        || far(&got.x, &expected.x, 1e-4)
+                        || far(&got.coefficients, &expected.coefficients, 1e-4)
+                }
+                Err(_) => true,
+            })
+        });
+        assert!(noticed, "{changed:?} for number {nth} of {original:?} went unnoticed");
+    }
+}
+
+fn far(got: &[f64], expected: &[f64], tolerance: f64) -> bool {
+    let largest = expected.iter().fold(1e-3f64, |largest, value| largest.max(value.abs()));
+    let near = |(got, expected): (&f64, &f64)| (got - expected).abs() <= tolerance * largest;
+    !got.iter().zip(expected).all(near)
+}
+
+/// Weights that grow over a segment, states at 0 and NaN behave as on the CPU.
+#[test]
+fn large_weights_and_nan_stay_what_they_are() {
+    let Some(program) = Program::compile(&cuda::SOURCE, DType::F32) else { return };
+    let planes = Planes::from((1, 1, 1, 200));
+    let run = |x: &[f64], a: f64| {
+        let recorder = Recorder::default();
+        let (x, weights) = (recorder.upload(DType::F32, x), recorder.upload(DType::F32, &[a; 4]));
+        let biases = recorder.upload(DType::F32, &[0.0; 4]);
+        let [weights, biases] = [&weights, &biases].map(Arg::Buffer);
+        let inputs = cuda::Inputs { dtype: DType::F32, planes, weights, biases, maps: Arg::Null };
+        // SAFETY: launches are only recorded; the process that runs them is apart from this one.
+        let out = unsafe { cuda::forward(&recorder, &inputs, &Arg::Buffer(&x)) }.expect("recorded");
+        program.run(&recorder, 2).expect("runs").of(&out)[200..400].to_vec()
+    };
+    // 1e3 to the sixteenth is beyond f32, and what it multiplies is 0.
+    let x: Vec<f64> = (0..200).map(|i| if i % 50 == 49 { 0.5 } else { -2000.0 }).collect();
+    let expected: Vec<f64> = x.iter().map(|&x| f64::max(x, 0.0)).collect();
+    for a in [1e3, -1e3] {
+        assert_eq!(run(&x, a), expected, "a = {a}");
+    }
+    let mut x = vec![0.25; 200];
+    x[20] = f64::NAN;
+    let got = run(&x, 0.5);
+    assert!(got[..20].iter().all(|h| h.is_finite()) && got[20..].iter().all(|h| h.is_nan()), "{got:?}");
+}
