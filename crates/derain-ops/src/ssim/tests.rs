@@ -185,7 +185,8 @@ fn equal_pictures_give_exactly_one_and_no_gradient() -> crate::Result<()> {
 fn faint_ripples_on_bright_pictures_survive_in_f32() -> crate::Result<()> {
     let shape = (1, 1, 20, 37);
     let ripple = |amplitude: f32, phase: usize| {
-        let values = (0..20 * 37).map(|i| 0.999 + if (i + phase) % 3 == 0 { amplitude } else { 0.0 }).collect();
+        let values =
+            (0..20 * 37).map(|i| 0.999 + if (i + phase).is_multiple_of(3) { amplitude } else { 0.0 }).collect();
         Var::from_vec(values, shape, &Device::Cpu)
     };
     let [x, y] = [ripple(1e-4, 0)?, ripple(1e-4, 1)?];
