@@ -16,6 +16,7 @@ use anyhow::Result;
 use tracing_subscriber::EnvFilter;
 
 mod arguments;
+mod engine;
 mod paths;
 mod plan;
 mod progress;

@@ -123,7 +123,7 @@ fn refuse_collisions(tasks: &mut [Task]) -> Result<()> {
 fn protect_inputs(tasks: &[Task], arguments: &Arguments) -> Result<()> {
     let mut paths = HashSet::new();
     let mut ids = HashSet::new();
-    for input in tasks.iter().map(|task| &task.input).chain(&arguments.weights) {
+    for input in tasks.iter().map(|task| &task.input).chain(&arguments.engine.weights) {
         paths.insert(resolve(input)?);
         ids.extend(fs::metadata(input).ok().as_ref().and_then(file_id));
     }

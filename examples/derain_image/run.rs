@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use derain::data::{self, Picture};
 use derain::{DerainedPicture, Derainer};
 use image::{DynamicImage, GrayImage};
@@ -21,17 +21,9 @@ enum Outcome {
 
 /// Does what the arguments ask for. An error means that nothing was written; what fails later is in the report.
 pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
-    let weights = arguments.weights()?;
-    let device = arguments.device.open()?;
     // What may not be done is found by all tasks.
     let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
-    let mut derainer = Derainer::from_weights(arguments.model, weights, &device)
-        .with_context(|| format!("cannot use the weights {}", weights.display()))?
-        .with_max_memory(arguments.max_memory.or_else(available_memory));
-    if let Some(folder) = &arguments.spool {
-        ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
-        derainer = derainer.with_spool_folder(folder);
-    }
+    let derainer = arguments.engine.derainer()?;
     for folder in target_folders(&tasks, arguments.json.as_deref()) {
         // What cannot be removed is in nobody's way.
         if let Err(error) = data::remove_orphans(&folder) {
@@ -114,11 +106,4 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     Ok(data::write_durably(path, bytes)?)
-}
-
-/// Memory that the system could give now without swapping, where it says so (Linux).
-fn available_memory() -> Option<u64> {
-    let report = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = report.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

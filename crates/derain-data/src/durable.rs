@@ -20,7 +20,13 @@ const MAX_LINKS: usize = 40;
 /// [`Error::NotAFile`] if `path` is a folder, device or pipe, [`Error::ReadOnly`] if it is a file
 /// marked so, [`Error::Io`] if its folder is missing or the disk refuses.
 pub fn write_durably(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
-    let target = follow_links(path.as_ref())?;
+    let path = path.as_ref();
+    write_durably_with(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))
+}
+
+/// [`write_durably`] with content that `write` puts into the file.
+pub(crate) fn write_durably_with(path: &Path, write: impl FnOnce(&mut File) -> Result<(), Error>) -> Result<(), Error> {
+    let target = follow_links(path)?;
     let folder = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) => Path::new("."),
@@ -28,10 +34,9 @@ pub fn write_durably(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> 
     };
     let replaced = metadata_to_keep(&target)?;
     let temporary = folder.join(temporary::new_name());
-    write_synced(&temporary, bytes, replaced.as_ref())
-        .and_then(|()| fs::rename(&temporary, &target))
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))
-        .map_err(Error::io("write", &target))?;
+    write_synced(&temporary, &target, write, replaced.as_ref())
+        .and_then(|()| fs::rename(&temporary, &target).map_err(Error::io("write", &target)))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
     sync_folder(folder).map_err(Error::io("sync", folder))
 }
 
@@ -47,7 +52,8 @@ impl Staged {
     /// Writes a temporary file beside `target`, which must be a new name or a file that may be replaced; links are not followed.
     pub(crate) fn new(target: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let staged = Self { temporary: target.with_file_name(temporary::new_name()), target: target.to_owned() };
-        write_synced(&staged.temporary, bytes, None).map_err(Error::io("write", target))?;
+        let write = |file: &mut File| file.write_all(bytes).map_err(Error::io("write", target));
+        write_synced(&staged.temporary, target, write, None)?;
         Ok(staged)
     }
 
@@ -92,13 +98,20 @@ fn metadata_to_keep(target: &Path) -> Result<Option<Metadata>, Error> {
     }
 }
 
-fn write_synced(temporary: &Path, bytes: &[u8], replaced: Option<&Metadata>) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
-    file.write_all(bytes)?;
+/// Errors name `target`, for which the temporary file stands.
+fn write_synced(
+    temporary: &Path,
+    target: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), Error>,
+    replaced: Option<&Metadata>,
+) -> Result<(), Error> {
+    let failed = || Error::io("write", target);
+    let mut file = OpenOptions::new().write(true).create_new(true).open(temporary).map_err(failed())?;
+    write(&mut file)?;
     if let Some(replaced) = replaced {
-        file.set_permissions(replaced.permissions())?;
+        file.set_permissions(replaced.permissions()).map_err(failed())?;
     }
-    file.sync_all()
+    file.sync_all().map_err(failed())
 }
 
 /// Makes the new name itself survive a power cut.

@@ -9,6 +9,7 @@
 //! | [`find_pictures`] | lists the pictures below a folder in natural order |
 //! | [`StillnessCheck`], [`Registration`] | notice a camera that moved, undo small movements |
 //! | [`open_frames`] | reads the frames of a folder, a `.y4m` file or, with the feature `video`, a video |
+//! | `transcode` | from a video to a video with other frames, sound and times kept, with the feature `video` |
 //! | [`dataset`] | pairs of pictures: readers, augmentation, prefetching loader, building a set from rain videos |
 //! | [`judge`] | accepting or rejecting clean images, with more frames on demand |
 //! | `review` | a web page on which a person judges, with the feature `review` |
@@ -29,7 +30,9 @@
 //! # Ok(())
 //! # }
 //! ```
-#![forbid(unsafe_code)]
+// Forbidden where FFmpeg is not: `frames/transcode/fields.rs` alone needs it.
+#![cfg_attr(not(feature = "video"), forbid(unsafe_code))]
+#![deny(unsafe_code)]
 
 pub mod clean;
 pub mod dataset;
@@ -39,6 +42,7 @@ mod encode;
 mod error;
 mod find;
 mod frames;
+mod hash;
 mod hex;
 mod jpeg;
 pub mod judge;
@@ -60,6 +64,8 @@ pub use durable::write_durably;
 pub use encode::{check_format, encode_picture, output_format, save_picture};
 pub use error::Error;
 pub use find::{find_pictures, is_picture_name};
+#[cfg(feature = "video")]
+pub use frames::transcode;
 pub use frames::{FrameOptions, FrameSource, Y4mWriter, open_frames};
 pub use load::{LoadOptions, Picture, load_picture, load_picture_with};
 pub use orphans::remove_orphans;

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use derain_data::dataset::Position;
-use derain_data::write_durably;
 use derain_models::Error as ModelError;
 use derain_models::weights::{WeightError, WeightFile};
 use serde::{Deserialize, Serialize};
@@ -135,11 +134,6 @@ pub(crate) fn to_bytes(progress: &Progress, names: &Names<'_>, tensors: &Tensors
     Ok(safetensors::serialize(named, Some(metadata)).map_err(|error| ModelError::from(WeightError::from(error)))?)
 }
 
-/// Replaces the checkpoint.
-pub(crate) fn write(path: &Path, progress: &Progress, names: &Names<'_>, tensors: &Tensors) -> Result<()> {
-    Ok(write_durably(path, &to_bytes(progress, names, tensors)?)?)
-}
-
 /// A checkpoint that has been read, its tensors still by name.
 pub(crate) struct Loaded {
     path: PathBuf,
@@ -151,8 +145,17 @@ impl Loaded {
     /// # Errors
     /// [`Error::Checkpoint`] if it is damaged or of another version.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::read(path, WeightFile::open(path))
+    }
+
+    /// The same from bytes, which are those of the file at `path` or would be.
+    pub(crate) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self> {
+        Self::read(path, WeightFile::from_bytes(bytes))
+    }
+
+    fn read(path: &Path, file: std::result::Result<WeightFile, WeightError>) -> Result<Self> {
         let damaged = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
-        let file = WeightFile::open(path).map_err(|error| damaged(error.to_string()))?;
+        let file = file.map_err(|error| damaged(error.to_string()))?;
         let json = file.metadata.get(KEY).ok_or_else(|| damaged("it holds no training".into()))?;
         let version = serde_json::from_str::<Value>(json).ok().and_then(|json| json.get("version")?.as_u64());
         if version != Some(VERSION.into()) {

@@ -105,6 +105,56 @@ pub enum Error {
         /// Which checkpoint there is.
         kept: String,
     },
+    /// A batch's parts do not go evenly into the ranks.
+    #[error(
+        "`micro_batches` is {micro_batches}, which {ranks} ranks cannot share evenly: it must be a multiple of {ranks}"
+    )]
+    Uneven {
+        /// Parts of a batch.
+        micro_batches: usize,
+        /// Processes of the training.
+        ranks: usize,
+    },
+    /// A rank was started with another configuration or other data than rank 0.
+    #[error("rank {rank} was started otherwise than rank 0: {}; give all ranks the same configuration and data", differences.join("; "))]
+    RanksDiffer {
+        /// This rank.
+        rank: usize,
+        /// What differs: the key, its value at rank 0 and here.
+        differences: Vec<String>,
+    },
+    /// Ranks that were to have the same weights have not.
+    #[error(
+        "after step {step} the weights of rank {rank} are not those of rank 0, so nothing was written; are all machines of one kind, with one \
+         build of this program? Resume from the last checkpoint"
+    )]
+    RanksApart {
+        /// Steps done.
+        step: u64,
+        /// The first rank whose weights differ.
+        rank: usize,
+    },
+    /// Another rank failed, and has the error that says why.
+    #[error("rank {rank} failed")]
+    OtherRank {
+        /// The rank that failed.
+        rank: usize,
+    },
+    /// There is no such rank.
+    #[error("there is no rank {rank} among {ranks}")]
+    NoRank {
+        /// The rank that was asked for.
+        rank: usize,
+        /// How many there are.
+        ranks: usize,
+    },
+    /// MPI cannot be used.
+    #[cfg(feature = "mpi")]
+    #[error("cannot start MPI: {reason}")]
+    Mpi {
+        /// Why.
+        reason: &'static str,
+    },
     /// An observer cannot go on.
     #[error("what watches the training failed")]
     Observer(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -11,8 +11,8 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
-    /// Released when it is closed, by a kill too.
-    _lock: File,
+    /// Released when it is closed, by a kill too. None where another rank writes.
+    _lock: Option<File>,
 }
 
 impl Folder {
@@ -31,7 +31,12 @@ impl Folder {
             Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
         }
         remove_orphans(root)?;
-        Ok(Self { root: root.to_owned(), _lock: lock })
+        Ok(Self { root: root.to_owned(), _lock: Some(lock) })
+    }
+
+    /// The folder of another rank, which alone looks into it.
+    pub(crate) fn elsewhere(root: &Path) -> Self {
+        Self { root: root.to_owned(), _lock: None }
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -10,6 +10,7 @@
 //! | [`attention_loss`] | mean squared difference of attention map and mask | SPANet, section 4.3 |
 //! | [`Schedule`], [`StepSchedule`] | the learning rate over time | both papers |
 //! | [`Adam`], [`MovingAverage`], [`global_norm`] | the optimizer and what belongs to it | |
+//! | [`Ranks`] | processes that share a training; by MPI with the feature `mpi` | |
 //! | [`SynthesizedRain`] | clean photographs in rain as training pairs | |
 //!
 //! ```no_run
@@ -31,6 +32,7 @@ mod model;
 mod observer;
 mod optimizer;
 mod planes;
+mod ranks;
 mod schedule;
 mod trainer;
 mod validation;
@@ -45,5 +47,8 @@ pub use observer::{
     Losses, Observed, Observer, SamplePictures, Started, StepRecord, ValidationRecord, Written, WrittenKind,
 };
 pub use optimizer::{Adam, AdamConfig, MovingAverage, global_norm};
+#[cfg(feature = "mpi")]
+pub use ranks::Mpi;
+pub use ranks::{Alone, Ranks, agree};
 pub use schedule::{Moment, Schedule, StepSchedule};
 pub use trainer::{Outcome, StopHandle, Trainer};

@@ -4,6 +4,8 @@
 //! them in one by one, in order. Where a part was computed makes no difference to the result's bits.
 
 use candle_core::Tensor;
+use derain_models::rranet::BatchStatistics;
+use derain_ops::{SsimOptions, ssim};
 
 use crate::losses::{attention_loss, l1, rain_mask};
 use crate::model::Model;
@@ -11,7 +13,7 @@ use crate::observer::Losses;
 use crate::{LossConfig, Result};
 
 /// What a part of a batch says about the parameters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct MicroBatch {
     /// Pairs in the part: its weight.
     pub samples: usize,
@@ -19,12 +21,14 @@ pub(crate) struct MicroBatch {
     pub losses: Losses,
     /// Gradients of the total loss by the trained parameters, in their order.
     pub gradients: Vec<Tensor>,
+    /// What batch norms saw, in order of use.
+    pub statistics: Vec<BatchStatistics>,
 }
 
 impl MicroBatch {
     /// Runs the network forward and backward over pairs `[B, 3, H, W]`.
     pub(crate) fn compute(model: &Model, loss: &LossConfig, rainy: &Tensor, clean: &Tensor) -> Result<Self> {
-        let output = model.network.forward(rainy)?;
+        let (output, statistics) = model.network.forward_train(rainy)?;
         let mut terms: Vec<Tensor> = Vec::new();
         let mut term = |weight: f64, value: Result<Tensor>| -> Result<Option<f64>> {
             let weighted = (value? * weight)?;
@@ -35,6 +39,10 @@ impl MicroBatch {
         let mut losses = Losses::default();
         if loss.l1 > 0.0 {
             losses.l1 = term(loss.l1, l1(&output.clean, clean))?;
+        }
+        if loss.ssim > 0.0 {
+            let similarity = ssim(&output.clean, clean, &SsimOptions::default())?;
+            losses.ssim = term(loss.ssim, Ok((1.0 - similarity)?))?;
         }
         if let Some(map) = output.attention.as_ref().filter(|_| loss.attention > 0.0) {
             let mask = rain_mask(rainy, clean, loss.mask_threshold)?;
@@ -54,10 +62,10 @@ impl MicroBatch {
                 .remove(variable.as_tensor())
                 .map_or_else(|| variable.zeros_like(), |gradient| gradient.contiguous())?)
         });
-        Ok(Self { samples: rainy.dim(0)?, losses, gradients: gradients.collect::<Result<_>>()? })
+        Ok(Self { samples: rainy.dim(0)?, losses, gradients: gradients.collect::<Result<_>>()?, statistics })
     }
 
-    /// The mean with the part that follows, weighted by pairs.
+    /// The mean with the part that follows, weighted by pairs. Variances are joined as those of large samples are.
     fn and(self, next: Self) -> Result<Self> {
         let samples = self.samples + next.samples;
         let [own, other] = [self.samples, next.samples].map(|part| part as f64 / samples as f64);
@@ -70,7 +78,13 @@ impl MicroBatch {
             attention: term(self.losses.attention, next.losses.attention),
         };
         let gradients = self.gradients.iter().zip(&next.gradients).map(|(a, b)| Ok(((a * own)? + (b * other)?)?));
-        Ok(Self { samples, losses, gradients: gradients.collect::<Result<_>>()? })
+        let statistics = self.statistics.iter().zip(&next.statistics).map(|(a, b)| {
+            let apart = (&a.mean - &b.mean)?.sqr()?;
+            let variance = (((&a.variance * own)? + (&b.variance * other)?)? + (apart * (own * other))?)?;
+            Ok(BatchStatistics { name: a.name.clone(), mean: ((&a.mean * own)? + (&b.mean * other)?)?, variance })
+        });
+        let statistics = statistics.collect::<Result<_>>()?;
+        Ok(Self { samples, losses, gradients: gradients.collect::<Result<_>>()?, statistics })
     }
 }
 
@@ -86,3 +100,6 @@ pub(crate) fn combine(parts: impl IntoIterator<Item = Result<MicroBatch>>) -> Re
     }
     Ok(whole)
 }
+
+#[cfg(test)]
+mod tests;

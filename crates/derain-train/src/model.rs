@@ -5,19 +5,25 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
+use derain_models::rranet::{self, BatchStatistics};
 use derain_models::spanet::{self, ChannelOrder};
 use derain_models::weights::WeightFile;
-use derain_models::{Error as ModelError, Spanet};
+use derain_models::{Error as ModelError, Rranet, Spanet};
 
 use crate::{NetworkConfig, Result};
 
-/// Names of parameters that end like this are batch statistics: they follow the batches instead of a gradient.
-const STATISTICS: [&str; 2] = [".running_mean", ".running_var"];
+/// Parameters whose names end like this are running statistics of batch norms: they follow the batches instead of a gradient.
+const RUNNING_MEAN: &str = ".running_mean";
+const RUNNING_VARIANCE: &str = ".running_var";
+
+/// The share of a batch in running statistics, PyTorch's.
+const MOMENTUM: f64 = 0.1;
 
 /// A network of any kind, built over parameters that others hold.
 #[derive(Clone, Debug)]
 pub(crate) enum Network {
     Spanet(Spanet),
+    Rranet(Rranet),
 }
 
 /// What a network makes of a batch.
@@ -45,6 +51,7 @@ impl Network {
     pub(crate) fn new(config: &NetworkConfig, builder: VarBuilder<'_>) -> Result<Self> {
         Ok(match config {
             NetworkConfig::Spanet(config) => Self::Spanet(Spanet::new(config, builder)?),
+            NetworkConfig::Rranet(config) => Self::Rranet(Rranet::new(config, builder)?),
         })
     }
 
@@ -58,14 +65,33 @@ impl Network {
         Self::new(config, VarBuilder::from_tensors(tensors, DType::F32, device))
     }
 
-    /// Runs the network on `[B, 3, H, W]`, in the network's order of colours.
+    /// Runs the network on `[B, 3, H, W]`, in the network's order of colours, as it will be used.
     pub(crate) fn forward(&self, pictures: &Tensor) -> Result<Output> {
         match self {
             Self::Spanet(network) => {
                 let output = network.forward(pictures)?;
                 Ok(Output { clean: output.clean, attention: output.attention })
             }
+            Self::Rranet(network) => Ok(network.forward(pictures)?.into()),
         }
+    }
+
+    /// The same as training has it, with what batch norms saw, in order of use.
+    pub(crate) fn forward_train(&self, pictures: &Tensor) -> Result<(Output, Vec<BatchStatistics>)> {
+        match self {
+            Self::Spanet(_) => Ok((self.forward(pictures)?, Vec::new())),
+            Self::Rranet(network) => {
+                let training = network.forward_train(pictures)?;
+                Ok((training.output.into(), training.statistics))
+            }
+        }
+    }
+}
+
+impl From<rranet::RranetOutput> for Output {
+    /// The map of full size.
+    fn from(output: rranet::RranetOutput) -> Self {
+        Self { clean: output.clean, attention: output.attention.last().cloned() }
     }
 }
 
@@ -77,7 +103,7 @@ impl Model {
         let variables: Vec<Var> = variables.collect::<Result<_>>()?;
         let tensors = names.iter().zip(variables.iter().map(|variable| variable.as_tensor().clone()));
         let network = Network::over(config, tensors, device)?;
-        let is_trained = |name: &String| !STATISTICS.iter().any(|ending| name.ends_with(ending));
+        let is_trained = |name: &String| !name.ends_with(RUNNING_MEAN) && !name.ends_with(RUNNING_VARIANCE);
         let trained = (0..names.len()).filter(|&index| is_trained(&names[index])).collect();
         Ok(Self { network, names, variables, trained })
     }
@@ -85,6 +111,21 @@ impl Model {
     /// The variables that a gradient changes.
     pub(crate) fn trained(&self) -> Vec<Var> {
         self.trained.iter().map(|&index| self.variables[index].clone()).collect()
+    }
+
+    /// Takes what batch norms saw into their running statistics: running = (1 - momentum) · running + momentum · batch, once for each use.
+    pub(crate) fn follow(&self, statistics: &[BatchStatistics]) -> Result<()> {
+        for BatchStatistics { name, mean, variance } in statistics {
+            for (ending, seen) in [(RUNNING_MEAN, mean), (RUNNING_VARIANCE, variance)] {
+                let name = format!("{name}{ending}");
+                let Ok(place) = self.names.binary_search(&name) else {
+                    return Err(candle_core::Error::Msg(format!("the network has no parameter {name}")).into());
+                };
+                let running = &self.variables[place];
+                running.set(&((running.as_detached_tensor() * (1.0 - MOMENTUM))? + (seen * MOMENTUM)?)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// All parameters as tensors without gradients, which share memory with the variables.
@@ -98,6 +139,7 @@ impl NetworkConfig {
     pub(crate) fn is_bgr(&self) -> bool {
         match self {
             Self::Spanet(config) => config.channel_order == ChannelOrder::Bgr,
+            Self::Rranet(_) => false,
         }
     }
 
@@ -105,6 +147,7 @@ impl NetworkConfig {
     pub(crate) fn initial_weights(&self, seed: u64) -> Result<BTreeMap<String, Tensor>> {
         Ok(match self {
             Self::Spanet(config) => config.initial_weights(seed)?,
+            Self::Rranet(config) => config.initial_weights(seed)?,
         })
     }
 
@@ -114,6 +157,7 @@ impl NetworkConfig {
         match self {
             // Checks names, shapes and values.
             Self::Spanet(config) => drop(Spanet::with_config(config, &file, &Device::Cpu)?),
+            Self::Rranet(config) => drop(Rranet::with_config(config, &file, &Device::Cpu)?),
         }
         let tensors = file.tensors.iter().map(|(name, tensor)| {
             Ok((name.clone(), tensor.to_candle(DType::F32, &Device::Cpu).map_err(ModelError::from)?))
@@ -125,6 +169,7 @@ impl NetworkConfig {
     pub(crate) fn weight_file(&self, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
         Ok(match self {
             Self::Spanet(config) => spanet::weight_file(config, tensors)?,
+            Self::Rranet(config) => rranet::weight_file(config, tensors)?,
         })
     }
 }

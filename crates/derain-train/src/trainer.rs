@@ -7,20 +7,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
-use derain_data::dataset::{Batch, Loader, LoaderOptions, Position, Sample, SampleSource};
+use derain_data::Error as DataError;
+use derain_data::dataset::{Batch, DatasetError, Loader, LoaderOptions, Position, Sample, SampleSource};
 use derain_data::write_durably;
 use derain_metrics::Scores;
 
 use crate::checkpoint::{self, Best, Loaded, Names, Progress, Tensors};
 use crate::data::{Source, training_source, validation_pairs};
 use crate::folder::Folder;
-use crate::micro_batch::{MicroBatch, combine};
+use crate::micro_batch::MicroBatch;
 use crate::model::{Model, Network};
 use crate::observer::{Observed, Observer, Started, StepRecord, ValidationRecord, Written, WrittenKind};
 use crate::optimizer::{Adam, MovingAverage, global_norm};
 use crate::planes::to_tensor;
+use crate::ranks::{Alone, Ranks, agree, combine_in_chain, vote};
 use crate::validation::Examiner;
 use crate::{Error, Moment, Result, TrainConfig};
+
+mod among;
 
 /// A loss of pictures in 0..1 stays below 4 with weights of 1; one so far above has exploded, though it is a number still.
 const EXPLODED_LOSS: f64 = 1e3;
@@ -31,6 +35,7 @@ const EXPLODED_NORM: f64 = 1e6;
 pub struct Trainer {
     config: TrainConfig,
     device: Device,
+    ranks: Arc<dyn Ranks>,
     folder: Folder,
     model: Model,
     trained: Vec<Var>,
@@ -90,11 +95,20 @@ impl Trainer {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn new_on(config: TrainConfig, device: &Device) -> Result<Self> {
-        let trainer = Self::prepare(config, device)?;
-        match trainer.folder.checkpoint().exists() {
+        Self::new_among(config, device, Arc::new(Alone))
+    }
+
+    /// A new training that several processes share; each calls this with the same configuration. Rank 0 alone uses the output folder, the initial
+    /// weights and the validation pairs; the training pictures must be there for all.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), on every rank if on any; [`Error::Uneven`] or [`Error::RanksDiffer`].
+    pub fn new_among(config: TrainConfig, device: &Device, ranks: Arc<dyn Ranks>) -> Result<Self> {
+        let own = Self::prepare(config, device, &ranks).and_then(|trainer| match trainer.has_begun() {
             true => Err(Error::Begun { folder: trainer.folder.root().to_owned() }),
             false => Ok(trainer),
-        }
+        });
+        Self::join(own, &*ranks)
     }
 
     /// Goes on with the training in the configuration's folder, on the CPU, to the same end bit by bit as if it had never been broken off. Where
@@ -112,27 +126,50 @@ impl Trainer {
     /// # Errors
     /// As [`resume`](Self::resume).
     pub fn resume_on(config: TrainConfig, device: &Device) -> Result<Self> {
-        let mut trainer = Self::prepare(config, device)?;
-        if trainer.folder.checkpoint().exists() {
-            trainer.restore()?;
-        }
-        Ok(trainer)
+        Self::resume_among(config, device, Arc::new(Alone))
     }
 
-    fn prepare(config: TrainConfig, device: &Device) -> Result<Self> {
+    /// The same among several processes, as many as before or not.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume) and [`new_among`](Self::new_among).
+    pub fn resume_among(config: TrainConfig, device: &Device, ranks: Arc<dyn Ranks>) -> Result<Self> {
+        let own = Self::prepare(config, device, &ranks).and_then(|mut trainer| {
+            if trainer.has_begun() {
+                trainer.restore()?;
+            }
+            Ok(trainer)
+        });
+        Self::join(own, &*ranks)
+    }
+
+    /// Whether this rank has a checkpoint in its folder.
+    fn has_begun(&self) -> bool {
+        self.leads() && self.folder.checkpoint().exists()
+    }
+
+    fn prepare(config: TrainConfig, device: &Device, ranks: &Arc<dyn Ranks>) -> Result<Self> {
         config.check()?;
-        let folder = Folder::open(&config.output)?;
+        if !config.micro_batches.is_multiple_of(ranks.size()) {
+            return Err(Error::Uneven { micro_batches: config.micro_batches, ranks: ranks.size() });
+        }
+        let leads = ranks.rank() == 0;
+        let folder = if leads { Folder::open(&config.output)? } else { Folder::elsewhere(&config.output) };
         let (source, data) = training_source(&config)?;
         let samples = source.len();
         let steps_per_epoch = samples / config.batch_size;
+        if steps_per_epoch == 0 {
+            // An epoch without steps would pass for a training that is done.
+            return Err(DataError::from(DatasetError::NoBatch { samples, batch_size: config.batch_size }).into());
+        }
         let steps = match (config.steps, config.epochs) {
             (Some(steps), _) => steps,
             (None, epochs) => epochs.unwrap_or_default().saturating_mul(steps_per_epoch as u64),
         };
-        let validation = validation_pairs(&config)?;
+        let validation = if leads { validation_pairs(&config)? } else { Vec::new() };
         let parameters = match &config.init_from {
-            Some(path) => config.network.weights_of(path)?,
-            None => config.network.initial_weights(config.seed)?,
+            Some(path) if leads => config.network.weights_of(path)?,
+            _ => config.network.initial_weights(config.seed)?,
         };
         let model = Model::new(&config.network, &parameters, device)?;
         let average = config.ema.map(|decay| MovingAverage::new(decay, &model.tensors())).transpose()?;
@@ -141,6 +178,7 @@ impl Trainer {
             trained: model.trained(),
             adam: Adam::new(&config.adam, &model.trained())?,
             device: device.clone(),
+            ranks: Arc::clone(ranks),
             folder,
             model,
             average,
@@ -164,6 +202,14 @@ impl Trainer {
         if !differences.is_empty() {
             return Err(Error::BegunDifferently { folder: self.folder.root().to_owned(), differences });
         }
+        self.saved = Some(loaded.progress.step);
+        self.adopt(loaded)?;
+        // A kill between the two leaves the weights a checkpoint behind.
+        self.folder.ensure(&self.folder.last(), &self.weight_file()?)
+    }
+
+    /// Stands where the loaded state stands.
+    fn adopt(&mut self, loaded: Loaded) -> Result<()> {
         let names = Names { all: &self.model.names, trained: &self.model.trained };
         let tensors = loaded.tensors(&names, &self.model.tensors(), self.average.is_some())?;
         for (variable, saved) in self.model.variables.iter().zip(&tensors.parameters) {
@@ -174,10 +220,17 @@ impl Trainer {
             self.average = Some(MovingAverage::new(decay, &tensors.average)?);
         }
         self.judged = self.network_over_judged()?;
-        self.saved = Some(loaded.progress.step);
         self.progress = loaded.progress;
-        // A kill between the two leaves the weights a checkpoint behind.
-        self.folder.ensure(&self.folder.last(), &self.weight_file()?)
+        Ok(())
+    }
+
+    /// All that a checkpoint holds.
+    fn state(&self) -> Result<Vec<u8>> {
+        let [first, second] = self.adam.moments().map(<[Tensor]>::to_vec);
+        let average = self.average.as_ref().map_or_else(Vec::new, |average| average.tensors().to_vec());
+        let tensors = Tensors { parameters: self.model.tensors(), first, second, average };
+        let names = Names { all: &self.model.names, trained: &self.model.trained };
+        checkpoint::to_bytes(&self.progress, &names, &tensors)
     }
 
     /// Ends the training early, from a signal handler say.
@@ -211,7 +264,10 @@ impl Trainer {
     /// [`Error::Diverged`] when loss or gradients are no numbers or explode; what pictures, disk, network or observer say. What the last
     /// checkpoint holds is kept in all cases.
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
-        self.tell(observer.started(&Started {
+        let ranks = Arc::clone(&self.ranks);
+        let mut silence = ();
+        let observer: &mut dyn Observer = if self.leads() { observer } else { &mut silence };
+        let told = self.tell(observer.started(&Started {
             config: &self.config,
             step: self.progress.step,
             steps: self.steps,
@@ -219,40 +275,48 @@ impl Trainer {
             samples: self.samples,
             steps_per_epoch: self.steps_per_epoch,
             validation_pairs: self.validation.len(),
-        }))?;
+        }));
+        agree(&*ranks, told)?;
         if self.progress.step >= self.steps {
             return Ok(Outcome::Finished);
         }
-        let mut loader = self.loader()?;
+        let mut loader = agree(&*ranks, self.loader())?;
         while self.progress.step < self.steps {
             let begun = Instant::now();
-            let batch = loader.next_batch()?;
+            let batch = agree(&*ranks, loader.next_batch().map_err(Error::from))?;
             let waited = begun.elapsed().as_secs_f64();
-            let mut record = self.step(&batch)?;
-            (record.seconds, record.waited) = (begun.elapsed().as_secs_f64(), waited);
-            self.progress.step = record.step;
-            self.progress.position = self.after(batch.position);
-            self.tell(observer.step(&record))?;
-
+            let stepped = self.step(&batch).and_then(|mut record| {
+                (record.seconds, record.waited) = (begun.elapsed().as_secs_f64(), waited);
+                self.stepped(&record, self.after(batch.position), observer)
+            });
+            let ((), asked) = vote(&*ranks, stepped, self.stop.is_stopped())?;
             let is_last = self.progress.step == self.steps;
-            let is_due = |interval: u64| self.progress.step.is_multiple_of(interval);
-            let (scored, shown) = (
-                is_due(self.config.validation.interval) || is_last,
-                is_due(self.config.validation.sample_interval) || is_last,
-            );
-            let saves = is_due(self.config.checkpoint_interval) || is_last;
-            if scored || shown {
-                self.validate(scored, shown, observer)?;
-            }
-            let stopped = self.stop.is_stopped() && !is_last;
-            if saves || stopped {
-                self.save(observer)?;
+            let stopped = asked && !is_last;
+            if self.progress.step.is_multiple_of(self.config.checkpoint_interval) || is_last || stopped {
+                self.compare_weights()?;
+                let saved = if self.leads() { self.save(observer) } else { Ok(()) };
+                agree(&*ranks, saved)?;
             }
             if stopped {
                 return Ok(Outcome::Stopped { step: self.progress.step });
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    /// Moves on after a step; rank 0 tells of it and validates where that is due.
+    fn stepped(&mut self, record: &StepRecord, position: Position, observer: &mut dyn Observer) -> Result<()> {
+        (self.progress.step, self.progress.position) = (record.step, position);
+        if !self.leads() {
+            return Ok(());
+        }
+        self.tell(observer.step(record))?;
+        let is_due = |interval: u64| record.step.is_multiple_of(interval) || record.step == self.steps;
+        let (scored, shown) = (is_due(self.config.validation.interval), is_due(self.config.validation.sample_interval));
+        if scored || shown {
+            self.validate(scored, shown, observer)?;
+        }
+        Ok(())
     }
 
     /// Batches from where training stands.
@@ -262,8 +326,13 @@ impl Trainer {
             // A run before this one has used it up.
             None => training_source(&self.config)?.0,
         };
-        let options =
-            LoaderOptions { batch_size: self.config.batch_size, seed: self.config.seed, ..LoaderOptions::default() };
+        let own = self.own_parts();
+        let options = LoaderOptions {
+            batch_size: self.config.batch_size,
+            seed: self.config.seed,
+            part: Some(self.first_pair(own.start)..self.first_pair(own.end)),
+            ..LoaderOptions::default()
+        };
         Ok(Loader::start(source, &options, self.progress.position)?)
     }
 
@@ -275,13 +344,15 @@ impl Trainer {
         }
     }
 
-    /// Gradients of a batch, and a step of the optimizer. Its times are left to the caller.
+    /// Gradients of a batch, of which this rank has its part, and a step of the optimizer. Its times are left to the caller.
     fn step(&mut self, batch: &Batch) -> Result<StepRecord> {
         let step = self.progress.step + 1;
-        let whole = combine(self.micro_batches(batch)).and_then(|whole| {
-            // The loader's batches are never empty.
-            whole.ok_or_else(|| candle_core::Error::Msg("a batch without pairs".into()).into())
-        })?;
+        let moment = Moment { step: self.progress.step, epoch: batch.position.epoch, steps: self.steps };
+        // Rank 0's: cosines may differ in their last bit between machines' mathematical libraries.
+        let mut learning_rate = self.config.schedule.rate(&moment)?.to_le_bytes();
+        self.ranks.broadcast(0, &mut learning_rate)?;
+        let learning_rate = f64::from_le_bytes(learning_rate);
+        let whole = combine_in_chain(&*self.ranks, self.micro_batches(batch))?;
         let gradient_norm = global_norm(&whole.gradients)?;
         for (quantity, value, most) in
             [("loss", whole.losses.total, EXPLODED_LOSS), ("gradient's norm", gradient_norm, EXPLODED_NORM)]
@@ -295,11 +366,10 @@ impl Trainer {
                 return Err(Error::Diverged { step, quantity, value, kept });
             }
         }
-        let moment = Moment { step: self.progress.step, epoch: batch.position.epoch, steps: self.steps };
-        let learning_rate = self.config.schedule.rate(&moment)?;
         let scale =
             self.config.clip_norm.map_or(1.0, |most| if gradient_norm > most { most / gradient_norm } else { 1.0 });
         self.adam.step(&self.trained, &whole.gradients, step, learning_rate, scale)?;
+        self.model.follow(&whole.statistics)?;
         if let Some(average) = &mut self.average {
             average.update(&self.model.tensors(), step)?;
         }
@@ -307,13 +377,17 @@ impl Trainer {
         Ok(StepRecord { step, epoch, losses: whole.losses, learning_rate, gradient_norm, seconds: 0.0, waited: 0.0 })
     }
 
-    /// The parts of a batch, computed when they are asked for.
+    /// This rank's parts of a batch, computed when they are asked for.
     fn micro_batches<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = Result<MicroBatch>> + 'a {
         let size = [batch.height, batch.width];
-        let part = batch.indices.len().div_ceil(self.config.micro_batches) * 3 * batch.height * batch.width;
+        let own = self.own_parts();
+        let first = self.first_pair(own.start);
+        let pair = 3 * batch.height * batch.width;
         let bgr = self.config.network.is_bgr();
-        batch.rainy.chunks(part).zip(batch.clean.chunks(part)).map(move |(rainy, clean)| {
-            let [rainy, clean] = [rainy, clean].map(|planes| to_tensor(planes, size, bgr, &self.device));
+        own.map(move |part| {
+            let place = (self.first_pair(part) - first) * pair..(self.first_pair(part + 1) - first) * pair;
+            let [rainy, clean] =
+                [&batch.rainy, &batch.clean].map(|all| to_tensor(&all[place.clone()], size, bgr, &self.device));
             MicroBatch::compute(&self.model, &self.config.loss, &rainy?, &clean?)
         })
     }
@@ -360,11 +434,7 @@ impl Trainer {
     fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
         // First, because it refuses weights that are no numbers: the checkpoint before is worth more.
         let weights = self.weight_file()?;
-        let [first, second] = self.adam.moments().map(<[Tensor]>::to_vec);
-        let average = self.average.as_ref().map_or_else(Vec::new, |average| average.tensors().to_vec());
-        let tensors = Tensors { parameters: self.model.tensors(), first, second, average };
-        let names = Names { all: &self.model.names, trained: &self.model.trained };
-        checkpoint::write(&self.folder.checkpoint(), &self.progress, &names, &tensors)?;
+        write_durably(self.folder.checkpoint(), &self.state()?)?;
         self.saved = Some(self.progress.step);
         self.tell_written(observer, self.folder.checkpoint(), WrittenKind::Checkpoint)?;
         write_durably(self.folder.last(), &weights)?;

@@ -8,7 +8,7 @@
 //! | [`models`] | `derain-models` | SPANet, weight import, [`Derainer`] |
 //! | [`data`] | `derain-data` | pictures and frames, clean images of rain videos, rain synthesis, data sets |
 //! | [`metrics`] | `derain-metrics` | PSNR, SSIM, evaluation protocols |
-//! | [`train`] | `derain-train` | losses and learning-rate schedules of the papers |
+//! | [`train`] | `derain-train` | training: losses, Adam, schedules, checkpoints, exact resume |
 //!
 //! ```no_run
 //! use derain::{Derainer, Device, Network};

@@ -41,6 +41,8 @@ mod colour;
 mod folder;
 mod options;
 #[cfg(feature = "video")]
+pub mod transcode;
+#[cfg(feature = "video")]
 mod video;
 mod y4m;
 mod y4m_header;

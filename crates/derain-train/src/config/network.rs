@@ -1,5 +1,5 @@
-use derain_models::SpanetConfig;
 use derain_models::spanet::Attention;
+use derain_models::{RranetConfig, SpanetConfig};
 use serde::{Deserialize, Serialize};
 
 /// Which network is trained.
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum NetworkConfig {
     /// SPANet, any variant.
     Spanet(SpanetConfig),
+    /// RRANet, of any widths and stages.
+    Rranet(RranetConfig),
 }
 
 impl Default for NetworkConfig {
@@ -23,6 +25,7 @@ impl NetworkConfig {
     pub(crate) fn has_trained_attention(&self) -> bool {
         match self {
             Self::Spanet(config) => config.attention != Attention::None,
+            Self::Rranet(_) => false,
         }
     }
 }

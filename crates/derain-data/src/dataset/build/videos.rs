@@ -1,8 +1,7 @@
 //! Videos in a folder: names and hashes.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -10,15 +9,13 @@ use sha2::{Digest, Sha256};
 use super::BuildEvent;
 use crate::dataset::DatasetError;
 use crate::find::natural_order;
+use crate::hash::hash_file;
 use crate::hex::hex;
 use crate::{Error, is_picture_name};
 
 /// What files of video end in; with other endings they are passed over, like any other file.
 const EXTENSIONS: [&str; 16] =
     ["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "ts", "webm", "wmv", "y4m"];
-
-/// Read at once when hashing.
-const BLOCK: usize = 1 << 20;
 
 /// A video to build from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,20 +120,6 @@ fn hash(path: &Path) -> Result<String, Error> {
         hash_file(path, &mut hash)?;
     }
     Ok(hex(&hash.finalize()))
-}
-
-fn hash_file(path: &Path, hash: &mut Sha256) -> Result<(), Error> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
-    if !file.metadata().map_err(Error::io("read", path))?.is_file() {
-        return Err(Error::NotAFile { path: path.to_owned() });
-    }
-    let mut block = vec![0; BLOCK];
-    loop {
-        match file.read(&mut block).map_err(Error::io("read", path))? {
-            0 => return Ok(()),
-            read => hash.update(&block[..read]),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@
 mod order;
 mod shared;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -57,6 +58,9 @@ pub struct LoaderOptions {
     pub order: Order,
     /// Chooses the order of each epoch.
     pub seed: u64,
+    /// Which places of each batch are made, where several processes share batches; `None` for all. Not with [`Remainder::Keep`], whose last
+    /// batch may lack them.
+    pub part: Option<Range<usize>>,
 }
 
 /// What becomes of the samples that fill no batch at the end of an epoch.
@@ -87,6 +91,7 @@ impl Default for LoaderOptions {
             remainder: Remainder::Drop,
             order: Order::Shuffled,
             seed: 0,
+            part: None,
         }
     }
 }
@@ -103,7 +108,7 @@ impl<S: SampleSource + 'static> Loader<S> {
     /// Starts making batches, `start` first.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if a number is 0 that must not be, or there is no batch `start` in an epoch;
+    /// [`Error::InvalidOption`] if a number is 0 that must not be, `part` is not one, or there is no batch `start` in an epoch;
     /// [`DatasetError::NoBatch`] if the source has too few samples for one; [`DatasetError::Threads`] if the system refuses threads.
     pub fn start(source: S, options: &LoaderOptions, start: Position) -> Result<Self, Error> {
         let threads = options.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
@@ -111,6 +116,11 @@ impl<S: SampleSource + 'static> Loader<S> {
             if value == 0 {
                 return Err(Error::option(option, 0, "1 or more"));
             }
+        }
+        if let Some(part) = &options.part
+            && (part.is_empty() || part.end > options.batch_size || options.remainder == Remainder::Keep)
+        {
+            return Err(Error::option("part", format!("{part:?}"), "places of a whole batch"));
         }
         let plan = Plan::new(source.len(), options);
         let batches = plan.batches();

@@ -1,5 +1,7 @@
 //! Which samples make which batch.
 
+use std::ops::Range;
+
 use super::{LoaderOptions, Order, Remainder};
 use crate::dataset::random::{generator, shuffle};
 use crate::dataset::sample::Position;
@@ -12,12 +14,14 @@ pub(super) struct Plan {
     remainder: Remainder,
     order: Order,
     seed: u64,
+    part: Range<usize>,
 }
 
 impl Plan {
     pub(super) fn new(samples: usize, options: &LoaderOptions) -> Self {
         let LoaderOptions { batch_size, remainder, order, seed, .. } = *options;
-        Self { samples, batch_size, remainder, order, seed }
+        let part = options.part.clone().unwrap_or(0..batch_size);
+        Self { samples, batch_size, remainder, order, seed, part }
     }
 
     pub(super) fn batches(&self) -> usize {
@@ -36,10 +40,10 @@ impl Plan {
         order
     }
 
-    /// The part of an epoch's order that is a batch.
-    pub(super) fn range(&self, batch: usize) -> std::ops::Range<usize> {
+    /// The part of an epoch's order that is made of a batch.
+    pub(super) fn range(&self, batch: usize) -> Range<usize> {
         let start = batch * self.batch_size;
-        start..(start + self.batch_size).min(self.samples)
+        start + self.part.start..(start + self.part.end).min(self.samples)
     }
 
     pub(super) fn after(&self, position: Position) -> Position {

@@ -117,6 +117,26 @@ fn errors_surface_in_their_batch_and_the_rest_goes_on() {
     assert_eq!(loader.next_batch().unwrap().indices, [12, 13, 14, 15]);
 }
 
+#[test]
+fn parts_make_their_samples_and_no_others() {
+    let whole = batches(7, &options(2), Position::default());
+    for part in [0..1, 1..3, 0..4] {
+        let source = Told::new(23);
+        let made = Arc::clone(&source.made);
+        let options = LoaderOptions { part: Some(part.clone()), ahead: 1, ..options(2) };
+        let mut loader = Loader::start(source, &options, Position::default()).unwrap();
+        for batch in &whole {
+            let own = loader.next_batch().unwrap();
+            assert_eq!((own.position, &own.indices[..]), (batch.position, &batch.indices[part.clone()]));
+            assert_eq!(own.rainy, batch.rainy[3 * part.start..3 * part.end]);
+        }
+        drop(loader);
+        // The batch ahead may have been begun.
+        let made = made.load(Ordering::SeqCst);
+        assert!((7 * part.len()..=8 * part.len()).contains(&made), "{made} samples made for {part:?}");
+    }
+}
+
 /// Takes its time until the test lets it go.
 struct Slow(Arc<AtomicBool>, Arc<AtomicUsize>);
 
@@ -159,4 +179,9 @@ fn what_cannot_be_is_refused() {
     assert!(refused(3, &options(1), 0).contains("3 samples make no batch of 4"));
     assert!(refused(0, &LoaderOptions { remainder: Remainder::Keep, ..options(1) }, 0).contains("0 samples"));
     assert!(refused(23, &options(1), 5).contains("less than the batches"));
+    for part in [2..2, 3..5] {
+        assert!(refused(23, &LoaderOptions { part: Some(part), ..options(1) }, 0).contains("places of a whole batch"));
+    }
+    let keep = LoaderOptions { part: Some(0..2), remainder: Remainder::Keep, ..options(1) };
+    assert!(refused(23, &keep, 0).contains("`part` is 0..2"));
 }

@@ -10,8 +10,9 @@
 //! own messages on standard error are switched off, for the whole process.
 
 mod orientation;
-mod pixels;
+pub(super) mod pixels;
 mod promise;
+mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,8 @@ use super::{FrameOptions, FrameSource, MAX_FRAME_BYTES};
 use crate::Error;
 
 use promise::Promise;
+
+pub use reader::{FrameTime, TimedFrame, VideoFormat, VideoReader};
 
 pub(super) struct VideoFrames {
     path: PathBuf,
@@ -44,22 +47,15 @@ pub(super) struct VideoFrames {
 
 impl VideoFrames {
     pub(super) fn open(path: &Path, options: &FrameOptions) -> Result<Self, Error> {
-        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
-        let broken = |error: ffmpeg::Error| broken(path, 0, format!("FFmpeg cannot open it: {error}"));
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        let io = ffmpeg::format::context::StreamIo::from_read_seek(file).map_err(broken)?;
-        let mut limits = ffmpeg::Dictionary::new();
-        limits.set("protocol_whitelist", "none");
-        let input = ffmpeg::format::input_from_stream(io, None, Some(limits)).map_err(broken)?;
-        let no_video = || Error::NotFrames { path: path.to_owned(), hint: "FFmpeg finds no video in it" };
-        let stream = input.streams().best(ffmpeg::media::Type::Video).ok_or_else(no_video)?;
+        let input = open_input(path)?;
+        let stream = best_stream(&input, path)?;
         let orientation = orientation::of(&stream).map_err(|reason| Error::BrokenStream {
             path: path.to_owned(),
             frame: 0,
             reason,
         })?;
         let promise = Promise::of(&stream, &input);
-        let decoder = open_decoder(&stream).map_err(broken)?;
+        let decoder = open_decoder(&stream).map_err(cannot_open(path))?;
         let index = stream.index();
         let (width, height) = (decoder.width(), decoder.height());
         if width == 0 || height == 0 {
@@ -105,13 +101,27 @@ impl VideoFrames {
             let mut packet = ffmpeg::Packet::empty();
             let sent = match packet.read(&mut self.input) {
                 // An empty packet stands for a frame that was left out; to the decoder it would mean the end.
-                Ok(()) if packet.stream() != self.stream || packet.size() == 0 => continue,
+                Ok(()) if packet.stream() != self.stream || packet.size() == 0 => {
+                    self.note_packet(&packet);
+                    continue;
+                }
                 Ok(()) if packet.is_corrupt() => return Err(self.broken("its data is damaged or cut short".into())),
-                Ok(()) => self.decoder.send_packet(&packet),
+                Ok(()) => {
+                    self.note_packet(&packet);
+                    self.decoder.send_packet(&packet)
+                }
                 Err(ffmpeg::Error::Eof) => self.decoder.send_eof(),
                 Err(error) => return Err(self.broken(format!("its data cannot be read: {error}"))),
             };
             return sent.map_err(|error| self.broken(format!("it cannot be decoded: {error}")));
+        }
+    }
+
+    /// Takes down how far any stream has come.
+    fn note_packet(&mut self, packet: &ffmpeg::Packet) {
+        let unit = self.input.stream(packet.stream()).map(|stream| f64::from(stream.time_base()));
+        if let (Some(unit), Some(time)) = (unit, packet.pts().or(packet.dts())) {
+            self.promise.note_end(time.saturating_add(packet.duration()) as f64 * unit);
         }
     }
 
@@ -165,6 +175,30 @@ impl FrameSource for VideoFrames {
     fn expected(&self) -> Option<usize> {
         self.promise.frames().map(|frames| self.options.count(frames))
     }
+}
+
+/// The file, opened so that nothing but its own bytes can be read.
+pub(super) fn open_input(path: &Path) -> Result<ffmpeg::format::context::Input, Error> {
+    ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let io = ffmpeg::format::context::StreamIo::from_read_seek(file).map_err(cannot_open(path))?;
+    let mut limits = ffmpeg::Dictionary::new();
+    limits.set("protocol_whitelist", "none");
+    ffmpeg::format::input_from_stream(io, None, Some(limits)).map_err(cannot_open(path))
+}
+
+/// The stream whose frames are read.
+pub(super) fn best_stream<'a>(
+    input: &'a ffmpeg::format::context::Input,
+    path: &Path,
+) -> Result<ffmpeg::Stream<'a>, Error> {
+    let no_video = || Error::NotFrames { path: path.to_owned(), hint: "FFmpeg finds no video in it" };
+    input.streams().best(ffmpeg::media::Type::Video).ok_or_else(no_video)
+}
+
+fn cannot_open(path: &Path) -> impl FnOnce(ffmpeg::Error) -> Error {
+    let path = path.to_owned();
+    move |error| broken(&path, 0, format!("FFmpeg cannot open it: {error}"))
 }
 
 fn broken(path: &Path, frame: usize, reason: String) -> Error {

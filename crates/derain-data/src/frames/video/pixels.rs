@@ -129,6 +129,39 @@ fn is_jpeg(format: Pixel) -> bool {
     matches!(format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P | Pixel::YUVJ411P)
 }
 
+/// The matrix with which frames like this one are to be written again: that with which it is read, BT.601 or BT.709 for RGB.
+pub(super) fn space_to_write(frame: &ffmpeg::frame::Video) -> Space {
+    match frame.color_space() {
+        space @ (Space::BT709
+        | Space::BT470BG
+        | Space::SMPTE170M
+        | Space::FCC
+        | Space::SMPTE240M
+        | Space::BT2020NCL) => space,
+        _ if frame.height() < HD_LINES || is_jpeg(frame.format()) => Space::SMPTE170M,
+        _ => Space::BT709,
+    }
+}
+
+/// The range with which frames like this one are to be written again.
+pub(super) fn range_to_write(frame: &ffmpeg::frame::Video) -> Range {
+    let format = frame.format();
+    let name = format.descriptor().map_or("", |descriptor| descriptor.name());
+    // RGB's full range is that of its own samples.
+    if RGB_NAMES.iter().any(|kind| name.starts_with(kind)) { Range::Limited } else { range_of(frame, format) }
+}
+
+/// The weights of a matrix that [`space_to_write`] names.
+pub(in crate::frames) fn matrix(space: Space) -> Matrix {
+    match space {
+        Space::BT709 => Matrix::BT709,
+        Space::FCC => Matrix::FCC,
+        Space::SMPTE240M => Matrix::SMPTE240,
+        Space::BT2020NCL => Matrix::BT2020,
+        _ => Matrix::BT601,
+    }
+}
+
 fn range_of(frame: &ffmpeg::frame::Video, format: Pixel) -> Range {
     let grey = matches!(format, Pixel::GRAY8 | Pixel::GRAY10LE | Pixel::GRAY12LE);
     match frame.color_range() {

@@ -6,6 +6,10 @@ use ffmpeg_next as ffmpeg;
 /// own and, for what rounding does to times, another. A single frame has no step: it may last a second.
 const LAST_STEPS: i64 = 2;
 
+/// How much earlier than its container says a file of several streams may end, in seconds: packets of sound and subtitles do not all
+/// state their length.
+const LONGEST_SLACK: f64 = 0.1;
+
 /// Containers that write down a duration. Of others FFmpeg guesses it, say from the size of the file.
 const WITH_DURATION: [&str; 2] = ["matroska", "mov"];
 
@@ -16,6 +20,8 @@ pub(super) struct Promise {
     stamped: usize,
     /// The longest time from one frame to the next.
     largest_step: i64,
+    /// The latest end of a packet of any stream, in seconds.
+    reached: f64,
 }
 
 /// Times are in the stream's unit.
@@ -24,6 +30,11 @@ enum Kind {
     Frames(usize),
     /// So many slots of one unit, some of which may hold no frame (AVI).
     Slots(i64),
+    /// The end of the longest of several streams, and what a second is in this one's unit.
+    Longest {
+        seconds: f64,
+        second: f64,
+    },
     /// An end, and what a second is.
     End {
         time: f64,
@@ -41,7 +52,7 @@ impl Promise {
             Some(count) if shows_all(stream, count) => Kind::Frames(count),
             _ => end(stream, input),
         };
-        Self { kind, times: None, stamped: 0, largest_step: 1 }
+        Self { kind, times: None, stamped: 0, largest_step: 1, reached: 0.0 }
     }
 
     /// The number of frames, where it is known beforehand.
@@ -58,6 +69,11 @@ impl Promise {
         }
         self.times = Some((first, last.max(time)));
         self.stamped += 1;
+    }
+
+    /// Takes down when a packet of any stream ends, in seconds.
+    pub(super) fn note_end(&mut self, seconds: f64) {
+        self.reached = self.reached.max(seconds);
     }
 
     /// After the last frame: how many frames there should have been (an estimate where only times are
@@ -81,6 +97,14 @@ impl Promise {
                 }
                 let step = last.saturating_sub(first) as f64 / self.stamped.saturating_sub(1).max(1) as f64;
                 if step > 0.0 { left / step - 1.0 } else { 1.0 }
+            }
+            Kind::Longest { seconds, second } => {
+                let step = self.largest_step as f64 / second;
+                let left = seconds - self.reached;
+                if left <= (LAST_STEPS as f64 * step).max(LONGEST_SLACK) {
+                    return None;
+                }
+                left / step
             }
             Kind::Nothing => return None,
         };
@@ -107,14 +131,17 @@ fn end(stream: &ffmpeg::Stream, input: &ffmpeg::format::context::Input) -> Kind 
     if !WITH_DURATION.iter().any(|name| input.format().name().starts_with(name)) {
         return Kind::Nothing;
     }
+    let second = 1.0 / f64::from(stream.time_base());
     // The container's duration is that of its longest stream, and there may be sound.
     let alone = input.nb_streams() == 1;
     let file_seconds = input.duration() as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
-    let file_seconds = Some(file_seconds).filter(|seconds| alone && *seconds > 0.0);
-    let Some(seconds) = seconds_of(stream).or(file_seconds) else {
-        return Kind::Nothing;
+    let file_seconds = Some(file_seconds).filter(|seconds| *seconds > 0.0);
+    let seconds = match (seconds_of(stream), file_seconds) {
+        (Some(seconds), _) => seconds,
+        (None, Some(seconds)) if alone => seconds,
+        (None, Some(seconds)) => return Kind::Longest { seconds, second },
+        (None, None) => return Kind::Nothing,
     };
     let start = if stream.start_time() == ffmpeg::ffi::AV_NOPTS_VALUE { 0 } else { stream.start_time() };
-    let second = 1.0 / f64::from(stream.time_base());
     Kind::End { time: start as f64 + seconds * second, second }
 }

@@ -1,0 +1,219 @@
+//! Finished groups in a folder, so that a killed run can be gone on with.
+//!
+//! The folder holds `manifest.json`, which says what the groups were made from, groups by number, and a file that is locked while a run
+//! works there. Everything is written beside its name, synced and renamed.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{EncodedGroup, FrameTime, VideoEncoder};
+use crate::durable::{sync, write_durably};
+use crate::hash::hash_file;
+use crate::hex::hex;
+use crate::{Error, temporary};
+
+const MANIFEST: &str = "manifest.json";
+const LOCK: &str = "lock";
+const ENDING: &str = ".group";
+
+/// All that a video's groups depend on, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin(BTreeMap<String, String>);
+
+impl Origin {
+    /// The input's content, which is hashed, and the encoder's settings.
+    ///
+    /// # Errors
+    /// When the input cannot be read.
+    pub fn of(input: &Path, encoder: &VideoEncoder) -> Result<Self, Error> {
+        let mut hash = Sha256::new();
+        hash_file(input, &mut hash)?;
+        let origin = Self(BTreeMap::from([("encoder".into(), encoder.settings())]));
+        Ok(origin.with("input", &hex(&hash.finalize())))
+    }
+
+    /// Adds something else on which the frames depend, the hash of a network's weights say.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// How this differs from an earlier one, in words.
+    fn changes_since(&self, earlier: &Self) -> Option<String> {
+        let names = self.0.keys().chain(earlier.0.keys().filter(|name| !self.0.contains_key(*name)));
+        let changes = names.filter(|name| self.0.get(*name) != earlier.0.get(*name));
+        let value = |origin: &Self, name: &String| origin.0.get(name).map_or("nothing".to_owned(), Clone::clone);
+        let words: Vec<String> =
+            changes.map(|name| format!("{name} was {} and is {}", value(earlier, name), value(self, name))).collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+}
+
+/// The folder with a video's finished groups, locked against other runs.
+pub struct Parts {
+    folder: PathBuf,
+    lock: File,
+    /// Frames of each finished group.
+    groups: Vec<Vec<FrameTime>>,
+}
+
+impl Parts {
+    /// Where the parts of an output are: beside it, with `.parts` after its name.
+    pub fn folder_of(output: &Path) -> PathBuf {
+        let mut name = output.file_name().unwrap_or_default().to_owned();
+        name.push(".parts");
+        output.with_file_name(name)
+    }
+
+    /// Makes the folder, or removes the groups that are in it.
+    ///
+    /// # Errors
+    /// When another run uses the folder, it holds other files, or the disk refuses.
+    pub fn begin(folder: &Path, origin: &Origin) -> Result<Self, Error> {
+        let parts = Self::lock(folder)?;
+        parts.clear()?;
+        let path = folder.join(MANIFEST);
+        let json = serde_json::to_vec_pretty(origin).map_err(|source| Error::Json { path: path.clone(), source })?;
+        write_durably(&path, &json)?;
+        Ok(parts)
+    }
+
+    /// Goes on with the groups that are in the folder, if they were made from the same. If not, they are removed, and what has changed is
+    /// told.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn resume(folder: &Path, origin: &Origin) -> Result<(Self, Option<String>), Error> {
+        let mut parts = Self::lock(folder)?;
+        let earlier = match fs::read(folder.join(MANIFEST)) {
+            Ok(bytes) => serde_json::from_slice::<Origin>(&bytes).ok(),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io("read", &folder.join(MANIFEST))(error)),
+        };
+        let change = match &earlier {
+            Some(earlier) => origin.changes_since(earlier),
+            None if parts.names()?.iter().any(|name| is_group(name)) => {
+                Some("the manifest is missing or damaged".into())
+            }
+            None => None,
+        };
+        if earlier.is_none() || change.is_some() {
+            drop(parts);
+            return Ok((Self::begin(folder, origin)?, change));
+        }
+        while let Some(group) = EncodedGroup::read(&parts.path(parts.groups.len()))? {
+            parts.groups.push(group.times().collect());
+        }
+        // After a damaged one, which is made again.
+        for name in parts.names()? {
+            let kept = (0..parts.groups.len()).any(|index| *name == *group_name(index));
+            if (is_group(&name) && !kept) || temporary::is_ours(Path::new(&name)) {
+                parts.remove_file(&name)?;
+            }
+        }
+        Ok((parts, None))
+    }
+
+    /// When the frames of the finished groups are shown.
+    pub fn times(&self) -> impl Iterator<Item = FrameTime> {
+        self.groups.iter().flatten().copied()
+    }
+
+    /// Writes the next group; it survives a kill once this returns.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn save(&mut self, group: &EncodedGroup) -> Result<(), Error> {
+        write_durably(self.path(self.groups.len()), &group.to_bytes())?;
+        self.groups.push(group.times().collect());
+        Ok(())
+    }
+
+    /// Removes the folder.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove(self) -> Result<(), Error> {
+        // Without its manifest, what a kill leaves now is of no use to a later run.
+        self.clear()?;
+        self.remove_file(OsStr::new(LOCK))?;
+        let Self { folder, lock, .. } = self;
+        drop(lock);
+        fs::remove_dir(&folder).map_err(Error::io("remove", &folder))
+    }
+
+    pub(super) fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    pub(super) fn load(&self, index: usize) -> Result<EncodedGroup, Error> {
+        let path = self.path(index);
+        EncodedGroup::read(&path)?.ok_or(Error::PartLost { path })
+    }
+
+    fn lock(folder: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
+        let path = folder.join(LOCK);
+        for name in names_in(folder)? {
+            let ours = name == MANIFEST || name == LOCK || is_group(&name) || temporary::is_ours(Path::new(&name));
+            if !ours {
+                return Err(Error::NotParts { folder: folder.to_owned(), name });
+            }
+        }
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let lock = lock.map_err(Error::io("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new() }),
+            Err(TryLockError::WouldBlock) => Err(Error::PartsInUse { folder: folder.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+        }
+    }
+
+    /// Removes all but the lock, the manifest first.
+    fn clear(&self) -> Result<(), Error> {
+        let mut names = self.names()?;
+        names.retain(|name| name != LOCK);
+        names.sort_by_key(|name| name != MANIFEST);
+        for name in names {
+            self.remove_file(&name)?;
+            if name == MANIFEST {
+                sync(&self.folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_file(&self, name: &OsStr) -> Result<(), Error> {
+        let path = self.folder.join(name);
+        fs::remove_file(&path).map_err(Error::io("remove", &path))
+    }
+
+    fn names(&self) -> Result<Vec<OsString>, Error> {
+        names_in(&self.folder)
+    }
+
+    fn path(&self, index: usize) -> PathBuf {
+        self.folder.join(group_name(index))
+    }
+}
+
+fn names_in(folder: &Path) -> Result<Vec<OsString>, Error> {
+    let names = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+    names.map_err(Error::io("list", folder))
+}
+
+fn group_name(index: usize) -> String {
+    format!("{index:06}{ENDING}")
+}
+
+fn is_group(name: &OsStr) -> bool {
+    let digits = name.to_str().and_then(|name| name.strip_suffix(ENDING));
+    digits.is_some_and(|digits| digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}

@@ -1,0 +1,117 @@
+//! Parts of a film in their folder.
+
+use std::fs;
+use std::path::Path;
+
+use super::film::Film;
+use super::{EncodeOptions, Origin, Parts, VideoEncoder, VideoReader, write_video};
+use crate::Error;
+
+/// Does what is missing, at most so many groups of it.
+fn work(input: &Path, parts: &mut Parts, encoder: &VideoEncoder, most: usize) -> Vec<image::RgbImage> {
+    let mut seen = Vec::new();
+    let mut reader = VideoReader::open(input).expect("opened");
+    for time in parts.times().collect::<Vec<_>>() {
+        assert_eq!(reader.skip_frame().expect("skipped"), Some(time));
+    }
+    let mut group = encoder.begin().expect("group");
+    let mut made = 0;
+    while let Some(frame) = reader.next_frame().expect("read") {
+        group.push(&frame).expect("pushed");
+        seen.push(frame.image);
+        if group.is_full() {
+            if made == most {
+                return seen;
+            }
+            made += 1;
+            let full = std::mem::replace(&mut group, encoder.begin().expect("group"));
+            parts.save(&full.finish().expect("finished")).expect("saved");
+        }
+    }
+    if !group.is_empty() && made < most {
+        parts.save(&group.finish().expect("finished")).expect("saved");
+    }
+    seen
+}
+
+#[test]
+fn resumed_films_equal_unbroken_ones() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name);
+    let input = path("a.mp4");
+    Film { times: (0..100).map(|index| 4 * index).collect(), ..Film::default() }.write(&input);
+    let encoder = VideoEncoder::new(VideoReader::open(&input).expect("opened").format(), &EncodeOptions::default());
+    let encoder = encoder.expect("encoder");
+    let origin = Origin::of(&input, &encoder).expect("origin").with("weights", "abc");
+    let mut unbroken = Parts::begin(&path("b.parts"), &origin).expect("parts");
+    let seen = work(&input, &mut unbroken, &encoder, usize::MAX);
+    write_video(&input, &path("b.mp4"), &encoder, &unbroken).expect("written");
+
+    let parts_folder = path("c.parts");
+    let mut parts = Parts::begin(&parts_folder, &origin).expect("parts");
+    let again = work(&input, &mut parts, &encoder, 2);
+    let differ: Vec<usize> = (0..again.len()).filter(|at| seen[*at] != again[*at]).collect();
+    assert!(differ.is_empty(), "decoded frames {differ:?}");
+    assert!(matches!(Parts::resume(&parts_folder, &origin), Err(Error::PartsInUse { .. })));
+    drop(parts);
+    // A kill while the third is written leaves a temporary at most; a disk may do worse.
+    fs::write(parts_folder.join("000002.group"), "no group").expect("written");
+    let (mut parts, change) = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!((change, parts.times().count()), (None, 64));
+    assert!(!parts_folder.join("000002.group").exists());
+    work(&input, &mut parts, &encoder, 1);
+    drop(parts);
+    let (mut parts, _) = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!(parts.times().count(), 96);
+    work(&input, &mut parts, &encoder, usize::MAX);
+    write_video(&input, &path("c.mp4"), &encoder, &parts).expect("written");
+    for index in 0..4 {
+        let (a, b) = (unbroken.load(index).expect("group"), parts.load(index).expect("group"));
+        let differ: Vec<usize> = (0..a.frames.len()).filter(|at| a.frames[*at] != b.frames[*at]).collect();
+        assert!(differ.is_empty(), "group {index}: frames {differ:?}");
+    }
+    assert!(fs::read(path("b.mp4")).expect("read") == fs::read(path("c.mp4")).expect("read"));
+
+    // What has changed is told, and nothing of the old is used.
+    drop(parts);
+    let (parts, change) = Parts::resume(&parts_folder, &origin.clone().with("weights", "xyz")).expect("parts");
+    assert_eq!((change.as_deref(), parts.times().count()), (Some("weights was abc and is xyz"), 0));
+    drop(parts);
+    fs::write(parts_folder.join("manifest.json"), "{").expect("written");
+    fs::write(parts_folder.join("000000.group"), "no group").expect("written");
+    let (parts, change) = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!((change.as_deref(), parts.times().count()), (Some("the manifest is missing or damaged"), 0));
+    parts.remove().expect("removed");
+    assert!(!parts_folder.exists());
+}
+
+#[test]
+fn folders_of_others_are_left_alone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (input, parts) = (folder.path().join("a.mp4"), folder.path().join("b.parts"));
+    Film::default().write(&input);
+    let reader = VideoReader::open(&input).expect("opened");
+    let encoder = VideoEncoder::new(reader.format(), &EncodeOptions::default()).expect("encoder");
+    let origin = Origin::of(&input, &encoder).expect("origin");
+    fs::create_dir(&parts).expect("made");
+    fs::write(parts.join("diary.txt"), "dear").expect("written");
+    assert!(matches!(Parts::begin(&parts, &origin), Err(Error::NotParts { .. })));
+    assert!(matches!(Parts::resume(&parts, &origin), Err(Error::NotParts { .. })));
+    assert_eq!(fs::read_dir(&parts).expect("list").count(), 1);
+}
+
+#[test]
+fn frames_of_another_size_and_options_out_of_range_are_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    let input = folder.path().join("a.mp4");
+    Film::default().write(&input);
+    let mut reader = VideoReader::open(&input).expect("opened");
+    let options = EncodeOptions { rate_factor: 52, encoder: None };
+    assert!(matches!(VideoEncoder::new(reader.format(), &options), Err(Error::InvalidOption { .. })));
+    let encoder = VideoEncoder::new(reader.format(), &EncodeOptions::default()).expect("encoder");
+    let mut group = encoder.begin().expect("group");
+    let mut frame = reader.next_frame().expect("read").expect("a frame");
+    frame.image = image::RgbImage::new(48, 64);
+    assert!(matches!(group.push(&frame), Err(Error::SizesDiffer { .. })));
+    assert!(encoder.begin().expect("group").finish().is_err());
+}

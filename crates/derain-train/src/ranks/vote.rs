@@ -1,0 +1,43 @@
+use super::Ranks;
+use crate::{Error, Result};
+
+/// Bits of a vote.
+const FAILED: u8 = 1;
+const ASKED: u8 = 2;
+
+/// What this rank made, if all ranks have made theirs. Every rank must call it at the same place.
+///
+/// # Errors
+/// If any rank failed: the first that did keeps its error, the others get [`Error::OtherRank`].
+pub fn agree<T>(ranks: &dyn Ranks, own: Result<T>) -> Result<T> {
+    Ok(vote(ranks, own, false)?.0)
+}
+
+/// The same, and whether any rank asks for something.
+pub(crate) fn vote<T>(ranks: &dyn Ranks, own: Result<T>, asks: bool) -> Result<(T, bool)> {
+    if ranks.size() == 1 {
+        return Ok((own?, asks));
+    }
+    // Who ends because another failed does not speak for the failure.
+    let speaks = own.as_ref().is_err_and(|error| !matches!(error, Error::OtherRank { .. }));
+    let ballot = if speaks { FAILED } else { 0 } | if asks { ASKED } else { 0 };
+    let ballots = match ranks.gather(&[ballot]) {
+        Ok(ballots) => ballots,
+        Err(error) => return Err(own.err().unwrap_or(error)),
+    };
+    match ballots.iter().position(|ballot| ballot & FAILED != 0) {
+        Some(rank) if rank != ranks.rank() => Err(Error::OtherRank { rank }),
+        // Without a failure elsewhere there is only its own.
+        _ => Ok((own?, ballots.iter().any(|ballot| ballot & ASKED != 0))),
+    }
+}
+
+/// Rank 0's bytes, of which the others need not know the number.
+pub(crate) fn broadcast(ranks: &dyn Ranks, own: Vec<u8>) -> Result<Vec<u8>> {
+    let mut length = (own.len() as u64).to_le_bytes();
+    ranks.broadcast(0, &mut length)?;
+    let mut bytes = own;
+    bytes.resize(u64::from_le_bytes(length) as usize, 0);
+    ranks.broadcast(0, &mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,159 @@
+//! Whole trainings: that they learn, that threads change nothing, and what becomes of those that fail.
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
+
+mod common;
+
+use std::fs;
+
+use common::{Bench, NETWORKS, Watch, train};
+use derain_models::{Derainer, Network};
+use derain_train::{Error, LossConfig, Schedule, TrainConfig, Trainer};
+
+#[test]
+fn thread_counts_give_the_same_bits() {
+    const STEPS: u64 = 20;
+    let bench = Bench::new();
+    for network in NETWORKS {
+        let run = |threads: usize| {
+            let output = format!("{}-{threads}", network.0);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let losses = pool.install(|| train(bench.config(&output, STEPS, network)));
+            (losses, bench.files(&output))
+        };
+        let one = run(1);
+        assert_eq!(one.0.len(), STEPS as usize);
+        for threads in [2, 3] {
+            assert!(one == run(threads), "{}: {threads} threads", network.0);
+        }
+    }
+}
+
+#[test]
+fn both_networks_learn_and_derainer_runs_what_they_learned() {
+    let bench = Bench::new();
+    for (network, kind) in NETWORKS.into_iter().zip([Network::SpaNet, Network::Rranet]) {
+        let config = TrainConfig { ema: None, ..bench.config(network.0, 60, network) };
+        let losses = train(config);
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        let (first, last) = (mean(&losses[..6]), mean(&losses[54..]));
+        assert!(last < 0.7 * first, "{}: {first} to {last}", network.0);
+        let weights = bench.path().join(network.0).join("best.safetensors");
+        let derainer = Derainer::from_weights(kind, weights, &candle_core::Device::Cpu).unwrap();
+        let photo = image::open(bench.path().join("photos/0.png")).unwrap().into_rgb8();
+        assert_eq!(derainer.derain(&photo).unwrap().image.dimensions(), photo.dimensions());
+    }
+}
+
+#[test]
+fn weights_of_another_training_are_a_start() {
+    let bench = Bench::new();
+    let losses = train(TrainConfig { ema: None, ..bench.config("first", 40, NETWORKS[0]) });
+    let begun = TrainConfig {
+        init_from: Some(bench.path().join("first/last.safetensors")),
+        ..bench.config("second", 1, NETWORKS[0])
+    };
+    assert!(train(begun)[0] < 0.7 * losses[0]);
+    let other = TrainConfig {
+        init_from: Some(bench.path().join("first/last.safetensors")),
+        ..bench.config("third", 1, NETWORKS[1])
+    };
+    assert!(matches!(Trainer::new(other), Err(Error::Models(_))), "weights of another network");
+}
+
+#[test]
+fn a_diverged_training_ends_and_keeps_its_checkpoint() {
+    let bench = Bench::new();
+    let config = TrainConfig {
+        checkpoint_interval: 1,
+        ema: None,
+        schedule: Schedule::Steps { rate: 1e8, divisor: 10.0, at: Vec::new() },
+        ..bench.config("run", 20, NETWORKS[0])
+    };
+    let mut watch = Watch::default();
+    let error = Trainer::new(config).unwrap().run(&mut watch).unwrap_err();
+    let Error::Diverged { step, .. } = error else { panic!("{error}") };
+    assert!(error.to_string().contains(&format!("the checkpoint of step {} is kept", step - 1)), "{error}");
+    assert!(error.to_string().contains("schedule.rate"), "{error}");
+    assert_eq!(watch.losses.len() as u64, step - 1, "the step that diverged is not taken");
+    // It is a whole one.
+    let file = derain_models::weights::WeightFile::open(&bench.path().join("run/checkpoint.safetensors")).unwrap();
+    assert!(!file.tensors.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_written_leaves_the_checkpoint_before() {
+    let bench = Bench::new();
+    let config = || TrainConfig { checkpoint_interval: 2, ..bench.config("run", 6, NETWORKS[0]) };
+    let run = bench.path().join("run");
+    // As a disk that fills up after the first checkpoint: the name that the next one is to get cannot be replaced.
+    struct Block<'a>(&'a std::path::Path, Vec<u8>);
+    impl derain_train::Observer for Block<'_> {
+        fn step(&mut self, step: &derain_train::StepRecord) -> derain_train::Observed {
+            if step.step == 3 {
+                self.1 = fs::read(self.0.join("checkpoint.safetensors"))?;
+                fs::rename(self.0, self.0.with_extension("gone"))?;
+            }
+            Ok(())
+        }
+    }
+    let mut block = Block(&run, Vec::new());
+    let error = Trainer::new(config()).unwrap().run(&mut block).unwrap_err();
+    assert!(matches!(error, Error::Data(_)), "{error}");
+    fs::rename(run.with_extension("gone"), &run).unwrap();
+    assert!(!block.1.is_empty() && fs::read(run.join("checkpoint.safetensors")).unwrap() == block.1);
+    Trainer::resume(config()).unwrap().run(&mut ()).unwrap();
+    train(TrainConfig { checkpoint_interval: 2, ..bench.config("whole", 6, NETWORKS[0]) });
+    assert!(bench.files("run") == bench.files("whole"));
+}
+
+#[test]
+fn two_processes_do_not_train_into_one_folder() {
+    let bench = Bench::new();
+    let held = Trainer::new(bench.config("run", 2, NETWORKS[0])).unwrap();
+    assert!(matches!(Trainer::new(bench.config("run", 2, NETWORKS[0])), Err(Error::Busy { .. })));
+    drop(held);
+    assert!(Trainer::new(bench.config("run", 2, NETWORKS[0])).is_ok());
+}
+
+#[test]
+fn configurations_that_make_no_sense_are_refused() {
+    let bench = Bench::new();
+    let good = bench.config("run", 2, NETWORKS[0]);
+    let wrong = [
+        ("steps", TrainConfig { steps: None, ..good.clone() }),
+        ("batch_size", TrainConfig { batch_size: 0, ..good.clone() }),
+        ("micro_batches", TrainConfig { micro_batches: 0, ..good.clone() }),
+        ("checkpoint_interval", TrainConfig { checkpoint_interval: 0, ..good.clone() }),
+        ("ema", TrainConfig { ema: Some(1.0), ..good.clone() }),
+        ("clip_norm", TrainConfig { clip_norm: Some(0.0), ..good.clone() }),
+        ("loss", TrainConfig { loss: LossConfig { l1: f64::NAN, ..LossConfig::default() }, ..good.clone() }),
+    ];
+    for (key, config) in wrong {
+        let refused = Trainer::new(config).err().unwrap();
+        assert!(matches!(refused, Error::Config { .. }) && refused.to_string().contains(key), "{key}: {refused}");
+    }
+    let few = TrainConfig { steps: None, epochs: Some(2), batch_size: 6, ..good };
+    let refused = Trainer::new(few).err().unwrap().to_string();
+    assert!(refused.contains("5 samples make no batch of 6"), "{refused}");
+    let rain = "[data]\nkind = \"synthesized\"\n[data.rain]\nwet = 1";
+    for text in ["stepps = 1", "[network]\nkind = \"spanet\"\nchanels = 4", "[loss]\nl2 = 1.0", rain, "steps = \"two\""]
+    {
+        assert!(matches!(TrainConfig::from_toml(text), Err(Error::ConfigFile { .. })), "{text}");
+    }
+}
+
+#[test]
+fn the_configurations_that_come_with_the_examples_are_read() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/configs");
+    // The package alone has no examples beside it.
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut read = 0;
+    for path in
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "toml"))
+    {
+        TrainConfig::load(&path).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+        read += 1;
+    }
+    assert!(read >= 5, "{read}");
+}

@@ -1,0 +1,95 @@
+//! The part of a command line that says what computes, and the derainer that it asks for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use derain::{Derainer, Device, Network};
+
+use crate::size;
+
+#[derive(Args, Debug)]
+pub(crate) struct EngineArguments {
+    /// Network to run.
+    #[arg(long, default_value = "spanet", value_name = "NAME")]
+    pub(crate) model: Network,
+
+    /// Weights of the network. Required: this release ships none.
+    #[arg(long, value_name = "FILE.safetensors|FILE.pth")]
+    pub(crate) weights: Option<PathBuf>,
+
+    /// Where to compute.
+    #[arg(long, default_value = "cpu", value_name = "cpu|cuda:N")]
+    pub(crate) device: DeviceName,
+
+    /// Memory that inference may take, such as 2GiB, 500MB or 1073741824: pictures that need more run from temporary files, with the same
+    /// result, and those too large even for that are refused. Without it, what is free at the start (Linux; elsewhere there is no limit).
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) max_memory: Option<u64>,
+
+    /// Folder for those temporary files instead of the system's. A picture of 24 megapixels takes 6 GB there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
+}
+
+impl EngineArguments {
+    /// Loads the weights.
+    pub(crate) fn derainer(&self) -> Result<Derainer> {
+        let weights = self.weights()?;
+        let device = self.device.open()?;
+        let mut derainer = Derainer::from_weights(self.model, weights, &device)
+            .with_context(|| format!("cannot use the weights {}", weights.display()))?
+            .with_max_memory(self.max_memory.or_else(available_memory));
+        if let Some(folder) = &self.spool {
+            ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
+            derainer = derainer.with_spool_folder(folder);
+        }
+        Ok(derainer)
+    }
+
+    /// The weight file.
+    fn weights(&self) -> Result<&Path> {
+        self.weights.as_deref().context(
+            "no weights are shipped with this release: give a file with --weights, such as the checkpoint \
+             that the authors of SPANet published (.pth), or one converted to .safetensors",
+        )
+    }
+}
+
+/// A device as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeviceName {
+    Cpu,
+    Cuda(usize),
+}
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name.split_once(':') {
+            None if name == "cpu" => Ok(Self::Cpu),
+            None if name == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", ordinal)) => ordinal.parse().map(Self::Cuda).map_err(|_| format!("`{ordinal}` is no number")),
+            _ => Err("expected cpu or cuda:N".to_owned()),
+        }
+    }
+}
+
+impl DeviceName {
+    fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(ordinal) => bail!("this build has no CUDA support, so cuda:{ordinal} cannot be used: try cpu"),
+        }
+    }
+}
+
+/// Memory that the system could give now without swapping, where it says so (Linux).
+fn available_memory() -> Option<u64> {
+    let report = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = report.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}

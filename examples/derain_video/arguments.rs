@@ -1,0 +1,47 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use derain::data::transcode::{EncodeOptions, EncoderName};
+
+use crate::engine::EngineArguments;
+
+/// Takes the rain out of a video. Sound, subtitles and times are kept.
+#[derive(Parser, Debug)]
+#[command(name = "derain_video")]
+pub(crate) struct Arguments {
+    /// Video with rain, of any kind that FFmpeg decodes.
+    #[arg(short, long, value_name = "VIDEO")]
+    pub(crate) input: PathBuf,
+
+    /// Where the video without rain goes: a name that ends in .mp4, .m4v, .mov or .mkv. Missing folders are made.
+    #[arg(short, long, value_name = "VIDEO")]
+    pub(crate) output: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArguments,
+
+    /// Quality of the encoding, as x264's rate factor: 0 is the best and largest, 51 the worst.
+    #[arg(long, default_value_t = EncodeOptions::default().rate_factor, value_name = "0..51")]
+    pub(crate) quality: u8,
+
+    /// Encoder, by FFmpeg's name: libx264 (H.264), or mpeg4 where FFmpeg has no libx264. Without it, the first that is there.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<EncoderName>,
+
+    /// Writes what was done, how long it took and what failed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Goes on after a kill, from the finished parts in the folder OUTPUT.parts, if input, weights and options are the same. A video that is
+    /// finished is left alone.
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+impl Arguments {
+    pub(crate) fn encode_options(&self) -> EncodeOptions {
+        EncodeOptions { rate_factor: self.quality, encoder: self.encoder }
+    }
+}

@@ -1,0 +1,60 @@
+//! Takes the rain out of a video, frame by frame.
+//!
+//! ```text
+//! cargo run --release --features video --example derain_video -- -i VIDEO -o VIDEO --weights FILE
+//! ```
+//!
+//! Sound, subtitles, the number of frames and the time of each stay what they were. Decoding, inference and encoding run side by side.
+//! Finished groups of frames are kept in a folder beside the output, `OUTPUT.parts`, until the output is whole: `--resume` goes on from
+//! there, and ends with the video that an unbroken run makes. The exit status is 0 only if everything asked for was done.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+mod arguments;
+#[path = "../derain_image/engine.rs"]
+mod engine;
+#[path = "../derain_image/paths.rs"]
+mod paths;
+mod pipeline;
+mod plan;
+mod progress;
+mod report;
+mod run;
+#[path = "../derain_image/size.rs"]
+mod size;
+
+use arguments::Arguments;
+use report::Report;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+    match derain(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not by the log, which a filter may silence. If standard error is gone, the status still tells.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error that is found before any work leaves no report.
+fn derain(arguments: &Arguments) -> Result<()> {
+    plan::check(arguments)?;
+    let derainer = arguments.engine.derainer()?;
+    let outcome = run::run(arguments, &derainer);
+    let reported = match &arguments.json {
+        Some(path) => Report::new(arguments, &derainer, &outcome).write(path),
+        None => Ok(()),
+    };
+    // Whatever comes of the report, the video's failure is said.
+    outcome?;
+    reported
+}

@@ -1,0 +1,102 @@
+//! From arguments to the video.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use derain::Derainer;
+use derain::data::remove_orphans;
+use derain::data::transcode::{EncoderName, Origin, Parts, VideoEncoder, VideoReader, write_video};
+
+use crate::arguments::Arguments;
+use crate::pipeline::{self, Times};
+use crate::plan;
+use crate::progress::Progress;
+
+pub(crate) enum Outcome {
+    Done(Done),
+    Skipped,
+}
+
+pub(crate) struct Done {
+    pub(crate) frames: usize,
+    /// Frames of an earlier run.
+    pub(crate) resumed: usize,
+    pub(crate) times: Times,
+    pub(crate) encoder: EncoderName,
+}
+
+/// Makes the output. After an error, an output that was there is as it was, and finished parts are kept for `--resume`.
+pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome> {
+    let (input, output) = (&arguments.input, &arguments.output);
+    let folder = Parts::folder_of(output);
+    // The folder goes last, so an output without it is finished.
+    if arguments.resume && output.is_file() && !folder.exists() {
+        tracing::info!("{} is there already: skipped", output.display());
+        return Ok(Outcome::Skipped);
+    }
+    let reader = VideoReader::open(input)?;
+    let encoder = VideoEncoder::new(reader.format(), &arguments.encode_options())?;
+    if encoder.name() == EncoderName::Mpeg4 && arguments.encoder.is_none() {
+        tracing::warn!("this FFmpeg has no libx264: the video is encoded as MPEG-4 part 2, which makes larger files");
+    }
+    if reader.format().is_deep() {
+        tracing::warn!("{} has more than 8 bits a sample, the output has 8", input.display());
+    }
+    let place = plan::folder(output);
+    fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
+    // What cannot be removed is in nobody's way.
+    if let Err(error) = remove_orphans(place) {
+        tracing::warn!("{:#}", anyhow::Error::from(error));
+    }
+    let origin = Origin::of(input, &encoder)?
+        .with("network", &derainer.network().to_string())
+        .with("weights", derainer.weights_sha256())
+        .with("device", &format!("{:?}", arguments.engine.device));
+    let mut parts = begin(arguments, &origin)?;
+    let resumed = parts.times().count();
+    if resumed > 0 {
+        tracing::info!("{resumed} frames are done already");
+    }
+    let progress = Progress::new(reader.expected(), resumed);
+    let times = pipeline::run(reader, derainer, &encoder, &mut parts, &progress)?;
+    drop(progress);
+    let written = write_video(input, output, &encoder, &parts)?;
+    parts.remove()?;
+    for stream in &written.left_out {
+        tracing::warn!("left out: {stream}");
+    }
+    if written.rounded {
+        tracing::warn!("times of frames are rounded to milliseconds, which is all that .mkv holds: .mp4 keeps them");
+    }
+    let done = Done { frames: written.frames, resumed, times, encoder: encoder.name() };
+    say(arguments, &done);
+    Ok(Outcome::Done(done))
+}
+
+fn begin(arguments: &Arguments, origin: &Origin) -> Result<Parts> {
+    let folder = Parts::folder_of(&arguments.output);
+    if !arguments.resume {
+        return Ok(Parts::begin(&folder, origin)?);
+    }
+    let (parts, change) = Parts::resume(&folder, origin)?;
+    if let Some(change) = change {
+        tracing::warn!("the parts in {} cannot be used, starting anew: {change}", folder.display());
+    }
+    Ok(parts)
+}
+
+fn say(arguments: &Arguments, done: &Done) {
+    let Done { frames, resumed, times: Times { inference, decoder, encoder }, .. } = done;
+    let new = frames - resumed;
+    let seconds = inference.as_secs_f64();
+    let all = seconds + decoder.as_secs_f64() + encoder.as_secs_f64();
+    let share = |part: f64| if all > 0.0 { 100.0 * part / all } else { 0.0 };
+    tracing::info!(
+        "{}: {frames} frames, {new} of them derained in {all:.2} s, {:.2} a second; \
+         waiting took {:.1} % for decoding and {:.1} % for encoding",
+        arguments.output.display(),
+        if all > 0.0 { new as f64 / all } else { 0.0 },
+        share(decoder.as_secs_f64()),
+        share(encoder.as_secs_f64()),
+    );
+}

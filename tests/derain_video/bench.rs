@@ -1,0 +1,103 @@
+//! A folder to run the example in, and what it must have said.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use derain::models::{SpanetConfig, spanet};
+use derain::{Derainer, Device, Network};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with `weights.safetensors` in it, gone after the test.
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SpanetConfig { channels: 4, ..SpanetConfig::release() };
+        let weights = spanet::initial_weight_file(&config, 7).unwrap();
+        fs::write(folder.path().join("weights.safetensors"), weights).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs the example in the folder with `--weights` and these arguments, separated by spaces.
+    pub(crate) fn run(&self, arguments: &str) -> Output {
+        self.run_bare(&format!("{arguments} --weights weights.safetensors"))
+    }
+
+    pub(crate) fn run_bare(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The same as [`run`](Self::run), still running and silent.
+    pub(crate) fn start(&self, arguments: &str) -> Child {
+        let mut command = self.command(&format!("{arguments} --weights weights.safetensors"));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(example());
+        command.args(arguments.split_whitespace()).current_dir(self.folder.path()).env_remove("RUST_LOG");
+        command
+    }
+
+    pub(crate) fn derainer(&self) -> Derainer {
+        Derainer::from_weights(Network::SpaNet, self.path("weights.safetensors"), &Device::Cpu).unwrap()
+    }
+
+    pub(crate) fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    /// Every file below a folder, relative to it and sorted.
+    pub(crate) fn tree(&self, name: &str) -> Vec<String> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.path(name)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => {
+                        files.push(path.strip_prefix(self.path(name)).unwrap().to_str().unwrap().replace('\\', "/"))
+                    }
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+fn example() -> PathBuf {
+    // .../target/PROFILE/deps/derain_video-HASH
+    let test = std::env::current_exe().unwrap();
+    let name = format!("derain_video{}", std::env::consts::EXE_SUFFIX);
+    let path = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is missing: cargo build --features video --example derain_video", path.display());
+    path
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+pub(crate) fn assert_done(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+    assert!(output.stdout.is_empty());
+}
+
+/// The run failed, and said so with these words.
+#[track_caller]
+pub(crate) fn assert_failed(output: &Output, words: &str) {
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(output));
+    assert!(stderr(output).contains(words), "`{words}` is not in:\n{}", stderr(output));
+}
