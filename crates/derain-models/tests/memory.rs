@@ -1,4 +1,5 @@
 //! What inference takes, measured, against what it says beforehand.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is how a test reports; the figures are for the documents
 
 use candle_core::Device;
 use derain_models::weights::WeightFile;
