@@ -256,7 +256,7 @@ fn both_forms_equal_the_reference_from_several_sources() {
                         convolution.run(sources, &Epilogue::activation(Activation::None), out, &mut Aligned::default());
                         (0..rows).flat_map(|row| result.rect().row(row).to_vec()).collect::<Vec<E>>()
                     });
-                    assert_eq!(got, expected, "{form:?} {sources:?} without its last source");
+                    assert!(got == expected, "{form:?} {sources:?} without its last source");
                 }
             }
         }
