@@ -40,13 +40,10 @@ fn takes_what_it_says(network: Network, weights: &[u8]) {
     }
 }
 
+/// One after the other: what a test allocates while another one is measured would count.
 #[test]
-fn spanet_takes_what_it_says() {
+fn inference_takes_what_it_says() {
     takes_what_it_says(Network::SpaNet, &spanet::initial_weight_file(&SpanetConfig::paper(), 3).unwrap());
-}
-
-#[test]
-fn rranet_takes_what_it_says() {
     let config = RranetConfig { widths: [32, 64, 64, 64], stages: 2, ..RranetConfig::default() };
     takes_what_it_says(Network::Rranet, &rranet::initial_weight_file(&config, 3).unwrap());
 }
