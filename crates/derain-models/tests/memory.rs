@@ -33,7 +33,8 @@ fn takes_what_it_says(network: Network, weights: &[u8]) {
                         format!("{network} {width}x{height}, {threads} threads, limit {limit:?}: {peak} of {said}");
                     println!("{what}");
                     assert!(peak <= said, "{what}");
-                    assert!(network == Network::SpaNet || limit.is_some() || width < 400 || 2 * peak >= said, "{what}");
+                    // Weights and what earlier runs have left are said, but not taken again.
+                    assert!(network == Network::SpaNet || limit.is_some() || width < 400 || 3 * peak >= said, "{what}");
                 }
             }
         });
