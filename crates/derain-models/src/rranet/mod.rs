@@ -1,6 +1,6 @@
 //! RRANet (Li, Monno, Okutomi, "Recurrent RLCN-Guided Attention Network for Single Image Deraining", MVA 2021).
 //!
-//! With the picture I and its rectified local contrast L ([`derain_ops::rlcn`]), the background B is estimated in N stages that share all
+//! With the picture I and its rectified local contrast L ([`derain_ops::rlcn()`]), the background B is estimated in N stages that share all
 //! weights, B_0 = I:
 //!
 //! ```text
