@@ -13,14 +13,13 @@ mod support;
 
 use std::hint::black_box;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use criterion::{Criterion, criterion_group, criterion_main};
 use derain::models::rranet::initial_weight_file;
 use derain::models::weights::WeightFile;
 use derain::models::{Rranet, RranetConfig};
 use derain::{Derainer, Network};
-use image::{DynamicImage, Rgb32FImage};
-use support::{Contender, Work, pattern, side_by_side};
+use support::{Contender, Work, picture, side_by_side};
 
 /// Multiplications and additions a pixel of every convolution in every stage, counted from the weights' shapes.
 fn flops(config: &RranetConfig, file: &WeightFile) -> f64 {
@@ -46,11 +45,7 @@ fn benches(criterion: &mut Criterion) {
         let derainer = Derainer::from_weight_file(Network::Rranet, &file, &Device::Cpu).expect("a network");
         let tensors = Rranet::from_file(&file, &Device::Cpu).expect("a network");
         for side in [256u32, 512] {
-            let values = pattern(3 * (side * side) as usize);
-            let picture = Rgb32FImage::from_raw(side, side, values.clone()).expect("as many values");
-            let picture = DynamicImage::ImageRgb32F(picture);
-            let shape = (1, 3, side as usize, side as usize);
-            let pixels = Tensor::from_vec(values, shape, &Device::Cpu).expect("a picture");
+            let (picture, pixels) = picture(side);
             let work = f64::from(side * side) * flops(&config, &file);
             group.throughput(criterion::Throughput::Elements(work as u64));
             group.bench_function(format!("{name} {side}x{side}"), |b| b.iter(|| derainer.derain_dynamic(&picture)));

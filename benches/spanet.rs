@@ -20,8 +20,7 @@ use derain::models::spanet::initial_weight_file;
 use derain::models::weights::WeightFile;
 use derain::models::{Spanet, SpanetConfig};
 use derain::{Derainer, Network};
-use image::{DynamicImage, Rgb32FImage};
-use support::{Contender, Work, pattern, side_by_side};
+use support::{Contender, Work, pattern, picture, side_by_side};
 
 /// Multiplications and additions a pixel of every convolution that runs, counted from the weights' shapes.
 fn flops(file: &WeightFile, directional: bool) -> f64 {
@@ -47,11 +46,7 @@ fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("spanet");
     group.sample_size(10);
     for side in [256u32, 512] {
-        let values = pattern(3 * (side * side) as usize);
-        let picture = Rgb32FImage::from_raw(side, side, values.clone()).expect("as many values");
-        let picture = DynamicImage::ImageRgb32F(picture);
-        let shape = (1, 3, side as usize, side as usize);
-        let pixels = Tensor::from_vec(values, shape, &Device::Cpu).expect("a picture");
+        let (picture, pixels) = picture(side);
         let work = f64::from(side * side);
         group.throughput(criterion::Throughput::Elements((work * flops(&release, false)) as u64));
         group.bench_function(format!("release form {side}x{side}"), |b| {

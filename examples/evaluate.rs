@@ -87,16 +87,11 @@ fn number_or_inf<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::
     }
 }
 
+#[path = "support/mod.rs"]
+mod support;
+
 fn main() -> ExitCode {
-    match evaluate(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // If standard error is gone, the status still tells.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    support::exit_code(evaluate(&Arguments::parse()))
 }
 
 /// Whether everything was scored.

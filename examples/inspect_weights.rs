@@ -28,15 +28,11 @@ struct Arguments {
     output: Option<PathBuf>,
 }
 
+#[path = "support/mod.rs"]
+mod support;
+
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If standard error is gone, the status still tells.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    support::exit_code(run().map(|()| true))
 }
 
 fn run() -> anyhow::Result<()> {

@@ -13,6 +13,8 @@ use image::{DynamicImage, Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
 
+mod support;
+
 /// Frames 1.png to 12.png of a still scene in a folder: a drop falls through a gradient.
 struct Bench {
     folder: TempDir,
@@ -46,12 +48,11 @@ impl Bench {
 
     /// Runs the example in the folder.
     fn run(&self, arguments: &str) -> Output {
-        let mut example = std::env::current_exe().unwrap();
-        example.pop();
-        example.pop();
-        let example = example.join("examples").join("clean_image").with_extension(std::env::consts::EXE_EXTENSION);
-        assert!(example.is_file(), "build the example first: cargo build --example clean_image");
-        Command::new(example).args(arguments.split(' ')).current_dir(self.folder.path()).output().unwrap()
+        Command::new(support::example("clean_image"))
+            .args(arguments.split(' '))
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap()
     }
 
     fn run_to_success(&self, arguments: &str) -> String {

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -168,30 +169,47 @@ def show(table, markdown):
     sys.stdout.flush()
 
 
-def main():
+def parser(what, weights, sizes):
+    """The options that every comparison has."""
     threads = int(os.environ.get("RAYON_NUM_THREADS") or os.cpu_count())
-    parser = argparse.ArgumentParser(description="Times this project beside PyTorch on the CPU; see README.md.")
+    parser = argparse.ArgumentParser(description=f"Times {what} beside PyTorch on the CPU; see README.md.")
     option = parser.add_argument
-    option("--weights", type=Path, help="a safetensors file (inspect_weights converts .pth); default: initial values")
-    option("--sizes", type=int, nargs="*", default=[256, 512], help="sides of the pictures for inference")
-    option("--forms", nargs="*", default=["paper", "release"], choices=["paper", "release"])
+    option("--weights", type=Path, help=f"{weights}; default: initial values")
+    option("--sizes", type=int, nargs="*", default=[256, 512], help=sizes)
     option("--rounds", type=int, default=7, help="timed rounds after one warm-up")
     option("--threads", type=int, default=threads, help="of each side")
-    option("--no-training", action="store_true", help="inference only")
     option("--markdown", action="store_true", help="print tables for documents")
-    option("--keep-freed-memory", action="store_true", help="let neither process give freed memory back to the system")
-    arguments = parser.parse_args()
+    return parser
 
+
+@contextmanager
+def setting(arguments, initial):
+    """A race, a folder for what both sides read, and the weights: their file and their tensors; `initial` is the request for initial values."""
     torch.set_num_threads(arguments.threads)
     race = Race(Peer(arguments.threads), arguments.rounds)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         path = (arguments.weights or folder / "initial.safetensors").resolve()
         if arguments.weights is None:
-            race.peer.ask("initial_weights", path=path, seed=SEED)
-        weights = load_file(path)
+            race.peer.ask(initial, path=path, seed=SEED)
         origin = arguments.weights.name if arguments.weights else f"initial, seed {SEED}"
         print(f"{machine(arguments.threads)}; weights: {origin}; {arguments.rounds} rounds", flush=True)
+        yield race, folder, path, load_file(path)
+    idle = 100 * race.idle_cpu / max(race.measured, 1e-9)
+    note(f"\nwhile one side was timed, the other used {idle:.2f} % of one core")
+
+
+def main():
+    options = parser(
+        "this project", "a safetensors file (inspect_weights converts .pth)", "sides of the pictures for inference"
+    )
+    option = options.add_argument
+    option("--forms", nargs="*", default=["paper", "release"], choices=["paper", "release"])
+    option("--no-training", action="store_true", help="inference only")
+    option("--keep-freed-memory", action="store_true", help="let neither process give freed memory back to the system")
+    arguments = options.parse_args()
+
+    with setting(arguments, "initial_weights") as (race, folder, path, weights):
         for form in arguments.forms:
             config = race.peer.ask("load", weights=path, form=form)["config"]
             if config["attention"] != "shared":
@@ -201,8 +219,6 @@ def main():
                 show(compare_inference(race, folder, weights, form, side, bgr), arguments.markdown)
             if not arguments.no_training:
                 show(compare_training(race, folder, weights, form), arguments.markdown)
-    idle = 100 * race.idle_cpu / max(race.measured, 1e-9)
-    note(f"\nwhile one side was timed, the other used {idle:.2f} % of one core")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,7 @@
 README.md says what is compared, how, and what is not. Tables go to stdout, progress to stderr.
 """
 
-import argparse
-import os
 import sys
-import tempfile
-from pathlib import Path
 
 sys.dont_write_bytecode = True
 
@@ -18,11 +14,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from compare import OUTPUT_TOLERANCE, Agreement, infer, machine, picture, show
-from race import Peer, Race, note
+from compare import OUTPUT_TOLERANCE, Agreement, infer, parser, picture, setting, show
 from rranet import Rranet
-
-SEED = 5
 
 
 def compare(race, folder, weights, side, compiled):
@@ -51,32 +44,14 @@ def compare(race, folder, weights, side, compiled):
 
 
 def main():
-    threads = int(os.environ.get("RAYON_NUM_THREADS") or os.cpu_count())
-    parser = argparse.ArgumentParser(description="Times RRANet beside PyTorch on the CPU; see README.md.")
-    option = parser.add_argument
-    option("--weights", type=Path, help="a safetensors file of the default configuration; default: initial values")
-    option("--sizes", type=int, nargs="*", default=[256, 512], help="sides of the pictures, multiples of 8")
-    option("--rounds", type=int, default=7, help="timed rounds after one warm-up")
-    option("--threads", type=int, default=threads, help="of each side")
-    option("--compile", action="store_true", help="also torch.compile, which needs a C++ compiler")
-    option("--markdown", action="store_true", help="print tables for documents")
-    arguments = parser.parse_args()
+    options = parser("RRANet", "a safetensors file of the default configuration", "sides of the pictures, multiples of 8")
+    options.add_argument("--compile", action="store_true", help="also torch.compile, which needs a C++ compiler")
+    arguments = options.parse_args()
 
-    torch.set_num_threads(arguments.threads)
-    race = Race(Peer(arguments.threads), arguments.rounds)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        path = (arguments.weights or folder / "initial.safetensors").resolve()
-        if arguments.weights is None:
-            race.peer.ask("initial_rranet", path=path, seed=SEED)
-        weights = load_file(path)
-        origin = arguments.weights.name if arguments.weights else f"initial, seed {SEED}"
-        print(f"{machine(arguments.threads)}; weights: {origin}; {arguments.rounds} rounds", flush=True)
+    with setting(arguments, "initial_rranet") as (race, folder, path, weights):
         race.peer.ask("load_rranet", weights=path)
         for side in arguments.sizes:
             show(compare(race, folder, weights, side, arguments.compile), arguments.markdown)
-    idle = 100 * race.idle_cpu / max(race.measured, 1e-9)
-    note(f"\nwhile one side was timed, the other used {idle:.2f} % of one core")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use candle_core::{Device, Tensor};
+use image::{DynamicImage, Rgb32FImage};
+
 /// Something to time: a label and what to run.
 pub(crate) type Contender<'a> = (&'a str, Box<dyn FnMut() + 'a>);
 
@@ -57,6 +60,14 @@ pub(crate) fn copy(source: &[f32], target: &mut [f32]) {
 /// A fixed pattern in 0..1, without a generator: what matters is that it is neither flat nor all zero.
 pub(crate) fn pattern(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i.wrapping_mul(2_654_435_761) >> 8 & 0xffff) as f32 / 65535.0).collect()
+}
+
+/// The same as a square picture, for inference, and as a tensor `[1, 3, side, side]`.
+pub(crate) fn picture(side: u32) -> (DynamicImage, Tensor) {
+    let values = pattern(3 * (side * side) as usize);
+    let shape = (1, 3, side as usize, side as usize);
+    let tensor = Tensor::from_slice(&values, shape, &Device::Cpu).expect("a picture");
+    (DynamicImage::ImageRgb32F(Rgb32FImage::from_raw(side, side, values).expect("as many values")), tensor)
 }
 
 fn seconds(time: &Duration) -> f64 {

@@ -8,14 +8,14 @@
 //! batches. `DIR/table.md` and `DIR/table.json` hold the scores of the last validations. `--resume` goes on after a kill. The exit status is 0
 //! only if all variants are done.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 mod run;
+#[path = "../support/mod.rs"]
+mod support;
 mod table;
 mod variants;
 
@@ -40,16 +40,6 @@ pub(crate) struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
-    match run::run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // Not by the log, which a filter may silence. If standard error is gone, the status still tells.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    support::start_log();
+    support::exit_code(run::run(&Arguments::parse()))
 }

@@ -18,29 +18,27 @@ use derain::data;
 use derain::data::dataset::{BuildReport, RecordedVerdict, Split, build_dataset};
 use derain::data::judge::{AcceptAll, AutoJudge, Judge, TerminalJudge};
 use indicatif::ProgressBar;
-use tracing_subscriber::EnvFilter;
 
 mod arguments;
 #[path = "../clean_image/choices.rs"]
 mod choices;
 mod progress;
+#[path = "../support/mod.rs"]
+mod support;
 
 use arguments::{Arguments, JudgeName};
 use progress::Progress;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
-    match build(&arguments).and_then(|report| Ok((summarize(&report, &mut io::stderr().lock())?, report))) {
-        Ok(((), report)) if report.failed.is_empty() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            // Not by the log, which a filter may silence. If standard error is gone, the status still tells.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    support::start_log();
+    support::exit_code(run(&Arguments::parse()))
+}
+
+/// Whether every video was done.
+fn run(arguments: &Arguments) -> Result<bool> {
+    let report = build(arguments)?;
+    summarize(&report, &mut io::stderr().lock())?;
+    Ok(report.failed.is_empty())
 }
 
 fn build(arguments: &Arguments) -> Result<BuildReport> {

@@ -21,6 +21,8 @@ use rayon::prelude::*;
 
 mod clips;
 mod fit;
+#[path = "../support/mod.rs"]
+mod support;
 
 use clips::Clip;
 use fit::Score;
@@ -50,13 +52,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    support::exit_code(run(&Arguments::parse()).map(|()| true))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {

@@ -9,11 +9,10 @@
 //! had. A picture that fails is reported and the others are done. With `--shard I/N`, N machines do a folder. The exit status is 0 only if
 //! everything asked for was done.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use tracing_subscriber::EnvFilter;
 
 mod arguments;
 mod engine;
@@ -23,22 +22,14 @@ mod progress;
 mod report;
 mod run;
 mod size;
+#[path = "../support/mod.rs"]
+mod support;
 
 use arguments::Arguments;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::read();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
-    match derain(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // Not by the log, which a filter may silence. If standard error is gone, the status still tells.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    support::start_log();
+    support::exit_code(derain(Arguments::read()))
 }
 
 /// Whether everything asked for was done.

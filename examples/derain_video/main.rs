@@ -8,12 +8,10 @@
 //! Finished groups of frames are kept in a folder beside the output, `OUTPUT.parts`, until the output is whole: `--resume` goes on from
 //! there, and ends with the video that an unbroken run makes. The exit status is 0 only if everything asked for was done.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 mod arguments;
 #[path = "../derain_image/engine.rs"]
@@ -27,22 +25,15 @@ mod report;
 mod run;
 #[path = "../derain_image/size.rs"]
 mod size;
+#[path = "../support/mod.rs"]
+mod support;
 
 use arguments::Arguments;
 use report::Report;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
-    match derain(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Not by the log, which a filter may silence. If standard error is gone, the status still tells.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    support::start_log();
+    support::exit_code(derain(&Arguments::parse()).map(|()| true))
 }
 
 /// An error that is found before any work leaves no report.

@@ -10,10 +10,7 @@
 //! machines do a folder. The exit status is 0 only if
 //! everything asked for was done.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
-
-use tracing_subscriber::EnvFilter;
 
 mod arguments;
 mod film;
@@ -22,21 +19,13 @@ mod plan;
 mod rain;
 mod report;
 mod run;
+#[path = "../support/mod.rs"]
+mod support;
 mod y4m;
 
 use arguments::Arguments;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::read();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
-    match run::run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // Not by the log, which a filter may silence. If standard error is gone, the status still tells.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    support::start_log();
+    support::exit_code(run::run(&Arguments::read()))
 }

@@ -10,42 +10,32 @@
 //!
 //! Built with `--features mpi`, `mpirun -n N` trains on several processes or machines: docs/training-on-several-machines.md.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use derain::train::Ranks;
-use tracing_subscriber::EnvFilter;
 
 mod arguments;
 mod progress;
 mod run;
+#[path = "../support/mod.rs"]
+mod support;
 
 use arguments::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+    support::start_log();
     // Dropped last, as MPI's end waits for the other ranks.
     let ranks = match start_ranks() {
         Ok(ranks) => ranks,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return support::exit_code(Err(error.into())),
     };
-    match run::run(&arguments, &ranks) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) if run::is_told_elsewhere(&error) => ExitCode::FAILURE,
-        Err(error) => {
-            // Not by the log, which a filter may silence. If standard error is gone, the status still tells.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    support::exit_code(match run::run(&arguments, &ranks) {
+        Err(error) if run::is_told_elsewhere(&error) => Ok(false),
+        done => done,
+    })
 }
 
 /// The processes that `mpirun` or a scheduler started; this one alone if nothing did.

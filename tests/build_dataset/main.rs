@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +21,11 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde_json::Value;
 use tempfile::TempDir;
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::{assert_done, assert_failed, stderr};
 
 /// Kills in a run of the test suite.
 const KILLS: usize = 5;
@@ -60,7 +65,7 @@ impl Bench {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(example());
+        let mut command = Command::new(support::example("build_dataset"));
         command.args(arguments.split_whitespace()).current_dir(self.0.path()).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -84,46 +89,9 @@ impl Bench {
 
     /// Every file below a folder, with its content.
     fn tree(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
-        let mut files = BTreeMap::new();
-        let mut folders = vec![self.path(name)];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    let name = path.strip_prefix(self.path(name)).unwrap().to_str().unwrap().replace('\\', "/");
-                    files.insert(name, fs::read(path).unwrap());
-                }
-            }
-        }
-        files
+        let read = |file: String| (file.clone(), fs::read(self.path(name).join(file)).unwrap());
+        support::tree(&self.path(name)).into_iter().map(read).collect()
     }
-}
-
-fn example() -> PathBuf {
-    // .../target/PROFILE/deps/build_dataset-HASH
-    let test = std::env::current_exe().unwrap();
-    let name = format!("build_dataset{}", std::env::consts::EXE_SUFFIX);
-    let path = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is missing: cargo build --example build_dataset", path.display());
-    path
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[track_caller]
-fn assert_done(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
-    assert!(output.stdout.is_empty());
-}
-
-#[track_caller]
-fn assert_failed(output: &Output, words: &str) {
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(output));
-    assert!(stderr(output).contains(words), "`{words}` is not in:\n{}", stderr(output));
 }
 
 const ARGUMENTS: &str = "-i in --patch 16 --pairs 60 --density sparse --test-fraction 0.34";

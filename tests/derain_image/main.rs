@@ -14,8 +14,11 @@ use serde_json::Value;
 mod bench;
 #[path = "../../examples/derain_image/size.rs"]
 mod size;
+#[path = "../support/mod.rs"]
+mod support;
 
-use bench::{Bench, assert_done, assert_failed, pattern, stderr};
+use bench::{Bench, pattern};
+use support::{assert_done, assert_failed, stderr};
 
 #[test]
 fn one_picture_keeps_its_kind() {

@@ -1,13 +1,15 @@
 //! A folder to run the example in, and what it must have said.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use derain::models::{SpanetConfig, spanet};
 use derain::{Derainer, Device, Network};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::support;
 
 /// A folder with `weights.safetensors` in it, gone after the test.
 pub(crate) struct Bench {
@@ -43,7 +45,7 @@ impl Bench {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(example());
+        let mut command = Command::new(support::example("derain_video"));
         command.args(arguments.split_whitespace()).current_dir(self.folder.path()).env_remove("RUST_LOG");
         command
     }
@@ -58,46 +60,6 @@ impl Bench {
 
     /// Every file below a folder, relative to it and sorted.
     pub(crate) fn tree(&self, name: &str) -> Vec<String> {
-        let mut files = Vec::new();
-        let mut folders = vec![self.path(name)];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                match path.is_dir() {
-                    true => folders.push(path),
-                    false => {
-                        files.push(path.strip_prefix(self.path(name)).unwrap().to_str().unwrap().replace('\\', "/"))
-                    }
-                }
-            }
-        }
-        files.sort();
-        files
+        support::tree(&self.path(name))
     }
-}
-
-fn example() -> PathBuf {
-    // .../target/PROFILE/deps/derain_video-HASH
-    let test = std::env::current_exe().unwrap();
-    let name = format!("derain_video{}", std::env::consts::EXE_SUFFIX);
-    let path = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is missing: cargo build --features video --example derain_video", path.display());
-    path
-}
-
-pub(crate) fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[track_caller]
-pub(crate) fn assert_done(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
-    assert!(output.stdout.is_empty());
-}
-
-/// The run failed, and said so with these words.
-#[track_caller]
-pub(crate) fn assert_failed(output: &Output, words: &str) {
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(output));
-    assert!(stderr(output).contains(words), "`{words}` is not in:\n{}", stderr(output));
 }

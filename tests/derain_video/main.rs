@@ -14,8 +14,11 @@ use image::{DynamicImage, Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 
 mod bench;
+#[path = "../support/mod.rs"]
+mod support;
 
-use bench::{Bench, assert_done, assert_failed, stderr};
+use bench::Bench;
+use support::{assert_done, assert_failed, stderr};
 
 /// A gradient that moves.
 fn frame((width, height): (u32, u32), index: u32) -> RgbImage {
@@ -118,7 +121,7 @@ fn same(bench: &Bench, a: &str, b: &str) -> bool {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_leaves_no_output_and_work_to_resume() {
+fn a_signal_leaves_no_output_and_work_to_resume() {
     let bench = Bench::new();
     film(&bench, "rain.y4m", (96, 64), 150);
     let mut child = bench.start("-i rain.y4m -o clean.mkv");
@@ -126,7 +129,8 @@ fn an_interrupt_leaves_no_output_and_work_to_resume() {
         assert!(child.try_wait().unwrap().is_none(), "it ended too early");
         thread::sleep(Duration::from_millis(2));
     }
-    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    // Not SIGINT, which is ignored below a shell that runs this in the background.
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success() && !child.wait().unwrap().success());
     assert!(!bench.path("clean.mkv").exists());
     let resumed = bench.run("-i rain.y4m -o clean.mkv --resume");

@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use derain::data::{load_picture, save_picture};
 use image::{DynamicImage, Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
+
+#[path = "../support/mod.rs"]
+mod support;
 
 struct Bench(TempDir);
 
@@ -32,7 +35,7 @@ impl Bench {
     }
 
     fn run(&self, arguments: &str) -> Output {
-        let mut command = Command::new(example());
+        let mut command = Command::new(support::example("synthesize_rain"));
         command.args(arguments.split_whitespace()).current_dir(self.0.path()).env_remove("RUST_LOG");
         command.output().unwrap()
     }
@@ -55,15 +58,6 @@ impl Bench {
     fn json(&self, name: &str) -> Value {
         serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
     }
-}
-
-/// Beside this test's own folder, where cargo puts examples.
-fn example() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let name = format!("synthesize_rain{}", std::env::consts::EXE_SUFFIX);
-    let example = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
-    assert!(example.is_file(), "{} is missing: build the example first", example.display());
-    example
 }
 
 #[test]

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +21,11 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde_json::Value;
 use tempfile::TempDir;
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::stderr;
 
 /// Kills in a run of the test suite.
 const KILLS: usize = 4;
@@ -51,7 +56,7 @@ impl Bench {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(example());
+        let mut command = Command::new(support::example("train"));
         command.args(["--config", "train.toml"]).args(arguments.split_whitespace());
         command.current_dir(self.0.path()).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -86,19 +91,6 @@ impl Bench {
     fn samples(&self, output: &str) -> BTreeSet<OsString> {
         fs::read_dir(self.path(output).join("samples")).unwrap().map(|entry| entry.unwrap().file_name()).collect()
     }
-}
-
-fn example() -> PathBuf {
-    // .../target/PROFILE/deps/train-HASH
-    let test = std::env::current_exe().unwrap();
-    let name = format!("train{}", std::env::consts::EXE_SUFFIX);
-    let path = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is missing: cargo build --example train", path.display());
-    path
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]

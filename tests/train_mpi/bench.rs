@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
+use crate::support;
+
 pub(crate) const SPANET: &str = "kind = \"spanet\"\nchannels = 4";
 
 const RRANET: &str = "kind = \"rranet\"\nwidths = [4, 4, 8, 8]\nstages = 2";
@@ -91,7 +93,7 @@ impl Bench {
         if ranks > 1 {
             // Its process number is kept for signals.
             let script = r#"echo $$ >"rank.${OMPI_COMM_WORLD_RANK:-$PMI_RANK}"; exec "$0" "$@""#;
-            command.args(["-n", &ranks.to_string(), "sh", "-c", script]).arg(example());
+            command.args(["-n", &ranks.to_string(), "sh", "-c", script]).arg(support::example("train"));
             // For OpenMPI in containers of few cores; other MPIs do not look at it.
             for (name, value) in [
                 ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
@@ -102,7 +104,7 @@ impl Bench {
                 command.env(name, value);
             }
         } else {
-            command = Command::new(example());
+            command = Command::new(support::example("train"));
         }
         let log = self.path(&format!("{}.log", arguments.replace(' ', "_")));
         command.args(["--config", config]).args(arguments.split_whitespace()).current_dir(self.folder.path());
@@ -155,12 +157,4 @@ pub(crate) fn ended(mut started: Started, patience: Duration) -> Ended {
         }
         thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// The example beside this test's executable.
-fn example() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let example = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples/train");
-    assert!(example.exists(), "build it first: cargo build --example train --features mpi");
-    example
 }

@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod bench;
+#[path = "../support/mod.rs"]
+mod support;
 
 use bench::{Bench, SPANET, ended};
 

@@ -1,7 +1,6 @@
 //! The crate's error type.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,8 @@ use std::path::{Path, PathBuf};
 use image::{ColorType, ImageError, ImageFormat};
 
 use crate::dataset::DatasetError;
+#[cfg(feature = "video")]
+use crate::transcode::TranscodeError;
 
 /// Why pictures, frames or data sets could not be read, found, made or written.
 ///
@@ -161,54 +162,10 @@ pub enum Error {
         /// Frames that came.
         decoded: usize,
     },
-    /// The file name ends in no container that keeps the times of a video's frames.
-    #[error("{}: the name must end in .mp4, .m4v, .mov or .mkv", path.display())]
-    UnknownContainer {
-        /// The file name.
-        path: PathBuf,
-    },
-    /// FFmpeg was built without the encoder.
-    #[error("this FFmpeg cannot encode with {wanted}: install one that can, or choose another encoder")]
-    NoVideoEncoder {
-        /// The encoders that would do.
-        wanted: &'static str,
-    },
-    /// FFmpeg's encoder failed.
-    #[error("the video encoder {encoder} failed: {reason}")]
-    VideoEncoder {
-        /// FFmpeg's name of it.
-        encoder: &'static str,
-        /// What it said or did.
-        reason: String,
-    },
-    /// FFmpeg could not put streams into a file.
-    #[error("cannot write the video {}: {reason}", path.display())]
-    VideoWrite {
-        /// The file.
-        path: PathBuf,
-        /// What went wrong.
-        reason: String,
-    },
-    /// The folder for a video's parts holds something else.
-    #[error("{} holds {name:?}, which is no part of a video: move it away, or choose another output", folder.display())]
-    NotParts {
-        /// The folder.
-        folder: PathBuf,
-        /// What was found.
-        name: OsString,
-    },
-    /// Another program makes the same video.
-    #[error("another run is using {}: end it, or choose another output", folder.display())]
-    PartsInUse {
-        /// The folder for the video's parts.
-        folder: PathBuf,
-    },
-    /// A part of a video was there and is not, or is damaged.
-    #[error("{} is damaged or missing: start again", path.display())]
-    PartLost {
-        /// The part.
-        path: PathBuf,
-    },
+    /// A video could not be made from another.
+    #[cfg(feature = "video")]
+    #[error(transparent)]
+    Transcode(#[from] TranscodeError),
     /// Frames of one sequence differ in size.
     #[error(
         "frame {frame} is {}x{} but the first is {}x{}: give frames of one size, or clips apart from each other",

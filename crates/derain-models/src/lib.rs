@@ -28,6 +28,8 @@ mod parameters;
 mod pixels;
 pub mod rranet;
 pub mod spanet;
+#[cfg(test)]
+mod testing;
 mod weight_file;
 pub mod weights;
 

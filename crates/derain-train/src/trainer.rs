@@ -1,30 +1,27 @@
 //! The loop: batches in, steps of the optimizer, checkpoints out.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::{Device, Tensor, Var};
-use derain_data::Error as DataError;
-use derain_data::dataset::{Batch, DatasetError, Loader, LoaderOptions, Position, Sample, SampleSource};
-use derain_data::write_durably;
-use derain_metrics::Scores;
+use candle_core::{Device, Var};
+use derain_data::dataset::{Batch, Loader, LoaderOptions, Position, Sample};
 
-use crate::checkpoint::{self, Best, Loaded, Names, Progress, Tensors};
-use crate::data::{Source, training_source, validation_pairs};
+use crate::checkpoint::Progress;
+use crate::data::{Source, training_source};
 use crate::folder::Folder;
 use crate::micro_batch::MicroBatch;
 use crate::model::{Model, Network};
-use crate::observer::{Observed, Observer, Started, StepRecord, ValidationRecord, Written, WrittenKind};
+use crate::observer::{Observed, Observer, Started, StepRecord, Written, WrittenKind};
 use crate::optimizer::{Adam, MovingAverage, global_norm};
 use crate::planes::to_tensor;
 use crate::ranks::{Alone, Ranks, agree, combine_in_chain, vote};
-use crate::validation::Examiner;
 use crate::{Error, Moment, Result, TrainConfig};
 
 mod among;
+mod state;
+mod validate;
 
 /// A loss of pictures in 0..1 stays below 4 with weights of 1; one so far above has exploded, though it is a number still.
 const EXPLODED_LOSS: f64 = 1e3;
@@ -148,91 +145,6 @@ impl Trainer {
         self.leads() && self.folder.checkpoint().exists()
     }
 
-    fn prepare(config: TrainConfig, device: &Device, ranks: &Arc<dyn Ranks>) -> Result<Self> {
-        config.check()?;
-        if !config.micro_batches.is_multiple_of(ranks.size()) {
-            return Err(Error::Uneven { micro_batches: config.micro_batches, ranks: ranks.size() });
-        }
-        let leads = ranks.rank() == 0;
-        let folder = if leads { Folder::open(&config.output)? } else { Folder::elsewhere(&config.output) };
-        let (source, data) = training_source(&config)?;
-        let samples = source.len();
-        let steps_per_epoch = samples / config.batch_size;
-        if steps_per_epoch == 0 {
-            // An epoch without steps would pass for a training that is done.
-            return Err(DataError::from(DatasetError::NoBatch { samples, batch_size: config.batch_size }).into());
-        }
-        let steps = match (config.steps, config.epochs) {
-            (Some(steps), _) => steps,
-            (None, epochs) => epochs.unwrap_or_default().saturating_mul(steps_per_epoch as u64),
-        };
-        let validation = if leads { validation_pairs(&config)? } else { Vec::new() };
-        let parameters = match &config.init_from {
-            Some(path) if leads => config.network.weights_of(path)?,
-            _ => config.network.initial_weights(config.seed)?,
-        };
-        let model = Model::new(&config.network, &parameters, device)?;
-        let average = config.ema.map(|decay| MovingAverage::new(decay, &model.tensors())).transpose()?;
-        let mut trainer = Self {
-            judged: model.network.clone(),
-            trained: model.trained(),
-            adam: Adam::new(&config.adam, &model.trained())?,
-            device: device.clone(),
-            ranks: Arc::clone(ranks),
-            folder,
-            model,
-            average,
-            source: Some(source),
-            samples,
-            steps,
-            steps_per_epoch,
-            validation,
-            progress: Progress::new(config.decisive(), data),
-            saved: None,
-            stop: StopHandle::default(),
-            config,
-        };
-        trainer.judged = trainer.network_over_judged()?;
-        Ok(trainer)
-    }
-
-    fn restore(&mut self) -> Result<()> {
-        let loaded = Loaded::open(&self.folder.checkpoint())?;
-        let differences = loaded.progress.differences(&self.progress.config, &self.progress.data);
-        if !differences.is_empty() {
-            return Err(Error::BegunDifferently { folder: self.folder.root().to_owned(), differences });
-        }
-        self.saved = Some(loaded.progress.step);
-        self.adopt(loaded)?;
-        // A kill between the two leaves the weights a checkpoint behind.
-        self.folder.ensure(&self.folder.last(), &self.weight_file()?)
-    }
-
-    /// Stands where the loaded state stands.
-    fn adopt(&mut self, loaded: Loaded) -> Result<()> {
-        let names = Names { all: &self.model.names, trained: &self.model.trained };
-        let tensors = loaded.tensors(&names, &self.model.tensors(), self.average.is_some())?;
-        for (variable, saved) in self.model.variables.iter().zip(&tensors.parameters) {
-            variable.set(saved)?;
-        }
-        self.adam.restore(tensors.first, tensors.second)?;
-        if let Some(decay) = self.config.ema {
-            self.average = Some(MovingAverage::new(decay, &tensors.average)?);
-        }
-        self.judged = self.network_over_judged()?;
-        self.progress = loaded.progress;
-        Ok(())
-    }
-
-    /// All that a checkpoint holds.
-    fn state(&self) -> Result<Vec<u8>> {
-        let [first, second] = self.adam.moments().map(<[Tensor]>::to_vec);
-        let average = self.average.as_ref().map_or_else(Vec::new, |average| average.tensors().to_vec());
-        let tensors = Tensors { parameters: self.model.tensors(), first, second, average };
-        let names = Names { all: &self.model.names, trained: &self.model.trained };
-        checkpoint::to_bytes(&self.progress, &names, &tensors)
-    }
-
     /// Ends the training early, from a signal handler say.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
@@ -241,21 +153,6 @@ impl Trainer {
     /// What is trained, and how.
     pub fn config(&self) -> &TrainConfig {
         &self.config
-    }
-
-    /// Weights that are validated and written: the average, if there is one.
-    fn judged_tensors(&self) -> Vec<Tensor> {
-        self.average.as_ref().map_or_else(|| self.model.tensors(), |average| average.tensors().to_vec())
-    }
-
-    fn network_over_judged(&self) -> Result<Network> {
-        Network::over(&self.config.network, self.model.names.iter().zip(self.judged_tensors()), &self.device)
-    }
-
-    fn weight_file(&self) -> Result<Vec<u8>> {
-        let tensors = self.model.names.iter().zip(self.judged_tensors());
-        let tensors = tensors.map(|(name, tensor)| Ok((name.clone(), tensor.to_device(&Device::Cpu)?)));
-        self.config.network.weight_file(&tensors.collect::<Result<HashMap<_, _>>>()?)
     }
 
     /// Trains until all steps are done or somebody asks to stop. A second run goes on where the first was stopped.
@@ -390,55 +287,6 @@ impl Trainer {
                 [&batch.rainy, &batch.clean].map(|all| to_tensor(&all[place.clone()], size, bgr, &self.device));
             MicroBatch::compute(&self.model, &self.config.loss, &rainy?, &clean?)
         })
-    }
-
-    /// Scores the weights on all validation pairs, or only shows some of them.
-    fn validate(&mut self, scored: bool, shown: bool, observer: &mut dyn Observer) -> Result<()> {
-        let begun = Instant::now();
-        let wanted = if shown { self.config.validation.samples } else { 0 };
-        let pairs = if scored { self.validation.len() } else { wanted.min(self.validation.len()) };
-        let examiner = Examiner {
-            network: &self.judged,
-            device: &self.device,
-            bgr: self.config.network.is_bgr(),
-            protocol: self.config.validation.protocol,
-            mask_threshold: self.config.loss.mask_threshold,
-        };
-        let (mut input, mut output, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, sample) in self.validation[..pairs].iter().enumerate() {
-            let examined = examiner.examine(index, sample, index < wanted)?;
-            input.push(examined.input);
-            output.push(examined.output);
-            pictures.extend(examined.pictures);
-            self.tell(observer.validating(index + 1, pairs))?;
-        }
-        let step = self.progress.step;
-        if let (true, Some(input), Some(output)) = (scored, Scores::mean(&input), Scores::mean(&output)) {
-            let is_best = self.progress.best.is_none_or(|best| output.psnr > best.psnr());
-            let seconds = begun.elapsed().as_secs_f64();
-            self.tell(observer.validation(&ValidationRecord { step, input, output, pairs, is_best, seconds }))?;
-            if is_best {
-                self.progress.best = Some(Best::new(step, output.psnr));
-                let path = self.folder.best();
-                write_durably(&path, &self.weight_file()?)?;
-                self.tell_written(observer, path, WrittenKind::BestWeights)?;
-            }
-        }
-        if !pictures.is_empty() {
-            self.tell(observer.samples(step, &pictures))?;
-        }
-        Ok(())
-    }
-
-    /// Writes the checkpoint, then its weights.
-    fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        // First, because it refuses weights that are no numbers: the checkpoint before is worth more.
-        let weights = self.weight_file()?;
-        write_durably(self.folder.checkpoint(), &self.state()?)?;
-        self.saved = Some(self.progress.step);
-        self.tell_written(observer, self.folder.checkpoint(), WrittenKind::Checkpoint)?;
-        write_durably(self.folder.last(), &weights)?;
-        self.tell_written(observer, self.folder.last(), WrittenKind::LastWeights)
     }
 
     fn tell_written(&self, observer: &mut dyn Observer, path: PathBuf, kind: WrittenKind) -> Result<()> {

@@ -1,6 +1,6 @@
 //! CUDA: what every operation's `cuda.rs` launches its kernels through.
 //!
-//! An operation's `kernels.cu` is text, compiled for the type of its elements.
+//! An operation's kernels are text, compiled for the type of its elements.
 //! `cuda.rs` beside it decides on grids and arguments against the [`Launcher`] trait alone. [`on_cpu`] compiles the text for the processor and
 //! runs it under several orders of threads, so that kernels, grids, arguments and scratch sizes are tested on machines without a GPU.
 //!
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Types of elements and their conversions, put before every operation's text.
 const ELEMENTS: &str = include_str!("element.cu");
 
-/// A file of kernels.
+/// An operation's kernels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     /// The operation's name.

@@ -1,4 +1,4 @@
-//! The scans on CUDA: grids, arguments and scratch of `kernels.cu`.
+//! The scans on CUDA: grids, arguments and scratch of `kernels/`.
 
 use candle_core::DType;
 
@@ -6,7 +6,14 @@ use super::Direction;
 use crate::cuda::{Arg, Grid, Launcher, Source, arithmetic, int};
 use crate::{Planes, Result};
 
-pub(crate) const SOURCE: Source = Source { name: "irnn", text: include_str!("kernels.cu") };
+pub(crate) const SOURCE: Source = Source {
+    name: "irnn",
+    text: concat!(
+        include_str!("kernels/lines.cu"),
+        include_str!("kernels/forward.cu"),
+        include_str!("kernels/backward.cu")
+    ),
+};
 
 /// Lines of a block's strip, and segments that it divides chunks of a line into: LANES and SEGMENTS of the kernels.
 const LANES: usize = 32;

@@ -1,4 +1,4 @@
-//! The text of `kernels.cu`, run on the CPU through the launches of `cuda.rs`, against the reference.
+//! The text of `kernels/`, run on the CPU through the launches of `cuda.rs`, against the reference.
 
 use candle_core::DType;
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::TranscodeError;
 use crate::Error;
 
 /// FFmpeg's writer for the name.
@@ -11,14 +12,14 @@ pub(super) fn of(path: &Path) -> Result<&'static str, Error> {
         Some("mp4" | "m4v") => Ok("mp4"),
         Some("mov") => Ok("mov"),
         Some("mkv") => Ok("matroska"),
-        _ => Err(Error::UnknownContainer { path: path.to_owned() }),
+        _ => Err(TranscodeError::UnknownContainer { path: path.to_owned() }.into()),
     }
 }
 
 /// Whether [`write_video`](super::write_video) writes files of this name: `.mp4`, `.m4v`, `.mov` and `.mkv`. Other containers lose times.
 ///
 /// # Errors
-/// [`Error::UnknownContainer`] if not.
+/// [`TranscodeError::UnknownContainer`] if not.
 pub fn check_container(path: &Path) -> Result<(), Error> {
     of(path).map(|_| ())
 }

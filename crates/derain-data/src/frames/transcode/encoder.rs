@@ -10,7 +10,7 @@ use image::RgbImage;
 
 use super::group::{EncodedFrame, EncodedGroup};
 use super::planes::{Levels, PlaneMut, chroma_full, chroma_quarter, luma};
-use super::{TimedFrame, VideoFormat};
+use super::{TimedFrame, TranscodeError, VideoFormat};
 use crate::Error;
 use crate::frames::colour::Range;
 use crate::frames::video::pixels;
@@ -102,9 +102,8 @@ impl VideoEncoder {
         let found = EncoderName::ALL.into_iter().filter(|name| options.encoder.is_none_or(|wanted| wanted == *name));
         let found = found.map(|name| (name, ffmpeg::encoder::find_by_name(name.name())));
         let Some((name, codec)) = found.into_iter().find_map(|(name, codec)| Some((name, codec?))) else {
-            return Err(Error::NoVideoEncoder {
-                wanted: options.encoder.map_or("libx264 or mpeg4", EncoderName::name),
-            });
+            let wanted = options.encoder.map_or("libx264 or mpeg4", EncoderName::name);
+            return Err(TranscodeError::NoVideoEncoder { wanted }.into());
         };
         let odd = format.size.0 % 2 == 1 || format.size.1 % 2 == 1;
         // H.264 cannot cut half a chroma sample off.
@@ -201,7 +200,7 @@ fn failed(encoder: EncoderName) -> impl Fn(ffmpeg::Error) -> Error {
 }
 
 fn refused(encoder: EncoderName, reason: String) -> Error {
-    Error::VideoEncoder { encoder: encoder.name(), reason }
+    TranscodeError::VideoEncoder { encoder: encoder.name(), reason }.into()
 }
 
 /// A group in the making.

@@ -46,6 +46,7 @@
 
 mod container;
 mod encoder;
+mod error;
 mod fields;
 mod group;
 mod mux;
@@ -57,6 +58,7 @@ mod tests;
 pub use super::video::{FrameTime, TimedFrame, VideoFormat, VideoReader};
 pub use container::check_container;
 pub use encoder::{EncodeOptions, EncoderName, GroupEncoder, VideoEncoder};
+pub use error::TranscodeError;
 pub use group::EncodedGroup;
 pub use mux::{WrittenVideo, write_video};
 pub use parts::{Origin, Parts};

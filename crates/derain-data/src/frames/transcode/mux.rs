@@ -12,7 +12,7 @@ use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::media::Type;
 
 use super::group::EncodedFrame;
-use super::{Parts, VideoEncoder, container, fields};
+use super::{Parts, TranscodeError, VideoEncoder, container, fields};
 use crate::Error;
 use crate::durable::write_durably_with;
 use crate::frames::video::{best_stream, open_input};
@@ -163,7 +163,7 @@ fn is_later((a, a_unit): (i64, Rational), (b, b_unit): (i64, Rational)) -> bool 
 }
 
 fn refused(path: &Path, reason: String) -> Error {
-    Error::VideoWrite { path: path.to_owned(), reason }
+    TranscodeError::VideoWrite { path: path.to_owned(), reason }.into()
 }
 
 /// Encoded frames, one group in memory at a time.

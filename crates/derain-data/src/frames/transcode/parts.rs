@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{EncodedGroup, FrameTime, VideoEncoder};
+use super::{EncodedGroup, FrameTime, TranscodeError, VideoEncoder};
 use crate::durable::{sync, write_durably};
 use crate::hash::hash_file;
 use crate::hex::hex;
@@ -155,7 +155,7 @@ impl Parts {
 
     pub(super) fn load(&self, index: usize) -> Result<EncodedGroup, Error> {
         let path = self.path(index);
-        EncodedGroup::read(&path)?.ok_or(Error::PartLost { path })
+        EncodedGroup::read(&path)?.ok_or_else(|| TranscodeError::PartLost { path }.into())
     }
 
     fn lock(folder: &Path) -> Result<Self, Error> {
@@ -164,14 +164,14 @@ impl Parts {
         for name in names_in(folder)? {
             let ours = name == MANIFEST || name == LOCK || is_group(&name) || temporary::is_ours(Path::new(&name));
             if !ours {
-                return Err(Error::NotParts { folder: folder.to_owned(), name });
+                return Err(TranscodeError::NotParts { folder: folder.to_owned(), name }.into());
             }
         }
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(Error::io("open", &path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new() }),
-            Err(TryLockError::WouldBlock) => Err(Error::PartsInUse { folder: folder.to_owned() }),
+            Err(TryLockError::WouldBlock) => Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into()),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
         }
     }

@@ -1,7 +1,4 @@
-use std::sync::Mutex;
-
 use candle_core::{DType, Device, Tensor};
-use image::DynamicImage;
 
 use super::super::tests::{Expected, colourful, derainer, largest_difference, picture, tiny};
 use super::super::{RlcnPooling, Rranet, RranetConfig, RranetOutput};
@@ -9,6 +6,7 @@ use super::Planned;
 use crate::Result;
 use crate::engine::Progress;
 use crate::parameters::{Parameters, builder};
+use crate::testing::assert_progress_rises;
 
 /// The planned executor on what the other one takes.
 pub(crate) fn run(network: &Rranet, pictures: &Tensor) -> Result<RranetOutput> {
@@ -108,14 +106,7 @@ fn used_buffers_change_no_bit() -> Result<()> {
 
 #[test]
 fn progress_rises_to_one() -> Result<()> {
-    let seen = Mutex::new(Vec::new());
-    let note = |share: f64| seen.lock().expect("no thread panics").push(share);
-    derainer()?.derain_dynamic_with_progress(&DynamicImage::new_rgb8(100, 70), &note)?;
-    let mut seen = seen.into_inner().expect("no thread panics");
-    assert!(seen.len() > 20 && seen.iter().all(|share| (0.0..=1.0).contains(share)), "{seen:?}");
-    seen.sort_by(f64::total_cmp);
-    assert_eq!(seen.last(), Some(&1.0));
-    Ok(())
+    assert_progress_rises(&derainer()?)
 }
 
 /// Bits would depend on bands if these did not lie on every form's grid.

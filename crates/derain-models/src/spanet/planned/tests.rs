@@ -1,5 +1,3 @@
-use std::sync::Mutex;
-
 use candle_core::{DType, Device, Tensor};
 use image::{DynamicImage, RgbImage};
 use rayon::prelude::*;
@@ -9,6 +7,7 @@ use super::super::{Spanet, SpanetConfig, SpanetOutput, initial_weight_file};
 use super::Planned;
 use crate::engine::{Place, Progress};
 use crate::parameters::builder;
+use crate::testing::assert_progress_rises;
 use crate::weights::WeightFile;
 use crate::{Derainer, Error, Network, Result};
 
@@ -125,14 +124,7 @@ fn limited() -> Result<()> {
 
 #[test]
 fn progress_rises_to_one() -> Result<()> {
-    let seen = Mutex::new(Vec::new());
-    let note = |share: f64| seen.lock().expect("no thread panics").push(share);
-    derainer()?.derain_dynamic_with_progress(&DynamicImage::new_rgb8(100, 70), &note)?;
-    let mut seen = seen.into_inner().expect("no thread panics");
-    assert!(seen.len() > 20 && seen.iter().all(|share| (0.0..=1.0).contains(share)), "{seen:?}");
-    seen.sort_by(f64::total_cmp);
-    assert_eq!(seen.last(), Some(&1.0));
-    Ok(())
+    assert_progress_rises(&derainer()?)
 }
 
 /// Bits would depend on bands if these did not lie on every form's grid.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::film::Film;
-use super::{EncodeOptions, Origin, Parts, VideoEncoder, VideoReader, write_video};
+use super::{EncodeOptions, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, write_video};
 use crate::Error;
 
 /// Does what is missing, at most so many groups of it.
@@ -52,7 +52,7 @@ fn resumed_films_equal_unbroken_ones() {
     let again = work(&input, &mut parts, &encoder, 2);
     let differ: Vec<usize> = (0..again.len()).filter(|at| seen[*at] != again[*at]).collect();
     assert!(differ.is_empty(), "decoded frames {differ:?}");
-    assert!(matches!(Parts::resume(&parts_folder, &origin), Err(Error::PartsInUse { .. })));
+    assert!(matches!(Parts::resume(&parts_folder, &origin), Err(Error::Transcode(TranscodeError::PartsInUse { .. }))));
     drop(parts);
     // A kill while the third is written leaves a temporary at most; a disk may do worse.
     fs::write(parts_folder.join("000002.group"), "no group").expect("written");
@@ -95,8 +95,8 @@ fn folders_of_others_are_left_alone() {
     let origin = Origin::of(&input, &encoder).expect("origin");
     fs::create_dir(&parts).expect("made");
     fs::write(parts.join("diary.txt"), "dear").expect("written");
-    assert!(matches!(Parts::begin(&parts, &origin), Err(Error::NotParts { .. })));
-    assert!(matches!(Parts::resume(&parts, &origin), Err(Error::NotParts { .. })));
+    assert!(matches!(Parts::begin(&parts, &origin), Err(Error::Transcode(TranscodeError::NotParts { .. }))));
+    assert!(matches!(Parts::resume(&parts, &origin), Err(Error::Transcode(TranscodeError::NotParts { .. }))));
     assert_eq!(fs::read_dir(&parts).expect("list").count(), 1);
 }
 

@@ -1,0 +1,126 @@
+// The scans: needs lines.cu.
+
+// Steps h -> max(a h + c, 0) are closed under composition in the form h -> min(max(factor h + offset, low), high). The upper bound
+// matters for a < 0 alone. Bounds keep a factor from becoming infinite, which times h = 0 would be NaN.
+struct Maps {
+  Real factor[SEGMENTS][LANES], offset[SEGMENTS][LANES], low[SEGMENTS][LANES], high[SEGMENTS][LANES];
+};
+
+// Scans one chunk of every line of the strip. `carry` is the state before the chunk, and after it on return, in all segments' threads
+// of a line. `emit(k, h)` receives the state at each of this thread's positions.
+template <bool ASCENDING, class Emit>
+__device__ __forceinline__ void scan(const Real (&x)[RUN], int chunk, int length, Recurrence recurrence, Maps& maps, Real& carry,
+                                     Emit emit) {
+  const int lane = threadIdx.x, segment = threadIdx.y;
+  const int start = chunk * CHUNK + segment * RUN, count = inside(start, length);
+  const Real a = recurrence.a, b = recurrence.b;
+  // At the border neither a nor b is applied.
+  const int border = ASCENDING ? -start : length - 1 - start;
+
+  Real factor = 1, offset = 0, low = 0, high = LARGEST;
+#pragma unroll
+  for (int i = 0; i < RUN; i++) {
+    const int k = ASCENDING ? i : RUN - 1 - i;
+    if (k < count) {
+      // Nothing comes in at the border, so there a has nothing to multiply.
+      const Real c = x[k] + (k == border ? Real(0) : b);
+      factor = bounded(a * factor);
+      offset = bounded(a * offset + c);
+      const Real p = at_least(0, a * low + c), q = at_least(0, a * high + c);
+      low = a < 0 ? q : p;
+      high = a < 0 ? p : q;
+    }
+  }
+  maps.factor[segment][lane] = factor;
+  maps.offset[segment][lane] = offset;
+  maps.low[segment][lane] = low;
+  maps.high[segment][lane] = high;
+  __syncthreads();
+  Real state = carry, h = carry;
+#pragma unroll
+  for (int i = 0; i < SEGMENTS; i++) {
+    const int s = ASCENDING ? i : SEGMENTS - 1 - i;
+    if (s == segment) h = state;
+    if (chunk * CHUNK + s * RUN < length) {
+      state = at_least(maps.low[s][lane], maps.factor[s][lane] * state + maps.offset[s][lane]);
+      if (a < 0) state = at_most(maps.high[s][lane], state);
+    }
+  }
+  carry = state;
+  // The next chunk writes its maps over these.
+  __syncthreads();
+
+#pragma unroll
+  for (int i = 0; i < RUN; i++) {
+    const int k = ASCENDING ? i : RUN - 1 - i;
+    if (k < count) {
+      h = at_least(0, k == border ? x[k] : a * h + b + x[k]);
+      emit(k, h);
+    }
+  }
+}
+
+// The four scans of x [B, C, H, W], packed [B, 4C, H, W]; each times its direction's map [B, 4, H, W] unless `maps` is null. One block for
+// each strip of columns, then of rows, of each plane.
+extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, BLOCKS_AT_ONCE)
+    irnn_forward(const Stored* x, const Stored* weights, const Stored* biases, const Stored* maps, Stored* out, int channels,
+                 int height, int width) {
+  __shared__ Maps shared;
+  __shared__ Tile tiles[SEGMENTS];
+  const int column_strips = (width + LANES - 1) / LANES, row_strips = (height + LANES - 1) / LANES;
+  const long long pixels = (long long)height * width;
+  const Strip strip = strip_of(column_strips + row_strips, channels, pixels);
+  x += strip.input;
+  out += strip.output;
+  const long long direction_stride = channels * pixels;
+  Real line[RUN], carry = 0;
+
+  if (strip.index < column_strips) {
+    const int column = strip.index * LANES + threadIdx.x, chunks = chunks_of(height);
+    for (int pass = 0; pass < 2; pass++) {
+      const int direction = pass == 0 ? DOWN : UP;
+      const Recurrence recurrence = recurrence_of(weights, biases, direction, channels, strip.channel);
+      const Stored* map = maps ? maps + strip.maps + direction * pixels : 0;
+      Stored* to = out + direction * direction_stride;
+      carry = 0;
+      for (int step = 0; step < chunks; step++) {
+        const int chunk = pass == 0 ? step : chunks - 1 - step;
+        // Where the scan turns, the last chunk is still here.
+        if (pass == 0 || step > 0) load_columns(x, 0, height, width, column, chunk, line);
+        const int start = chunk * CHUNK + threadIdx.y * RUN;
+        const auto emit = [&](int k, Real h) {
+          if (column >= width) return;
+          const int at = (start + k) * width + column;
+          store(to + at, map ? h * load(map + at) : h);
+        };
+        if (pass == 0) {
+          scan<true>(line, chunk, height, recurrence, shared, carry, emit);
+        } else {
+          scan<false>(line, chunk, height, recurrence, shared, carry, emit);
+        }
+      }
+    }
+  } else {
+    const int first_row = (strip.index - column_strips) * LANES, chunks = chunks_of(width);
+    Tile& tile = tiles[threadIdx.y];
+    for (int pass = 0; pass < 2; pass++) {
+      const int direction = pass == 0 ? RIGHT : LEFT;
+      const Recurrence recurrence = recurrence_of(weights, biases, direction, channels, strip.channel);
+      const Stored* map = maps ? maps + strip.maps + direction * pixels : 0;
+      Stored* to = out + direction * direction_stride;
+      carry = 0;
+      for (int step = 0; step < chunks; step++) {
+        const int chunk = pass == 0 ? step : chunks - 1 - step;
+        if (pass == 0 || step > 0) load_rows(x, 0, height, width, first_row, chunk, tile, line);
+        const auto emit = [&](int k, Real h) { tile[threadIdx.x][k] = h; };
+        if (pass == 0) {
+          scan<true>(line, chunk, width, recurrence, shared, carry, emit);
+        } else {
+          scan<false>(line, chunk, width, recurrence, shared, carry, emit);
+        }
+        for_rows(tile, height, width, first_row, chunk,
+                 [&](int at, Real h) { store(to + at, map ? h * load(map + at) : h); });
+      }
+    }
+  }
+}

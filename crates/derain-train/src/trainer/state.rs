@@ -1,0 +1,132 @@
+//! What a training stands at: made ready, taken from a checkpoint, written to one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use derain_data::Error as DataError;
+use derain_data::dataset::{DatasetError, SampleSource};
+use derain_data::write_durably;
+
+use super::{StopHandle, Trainer};
+use crate::checkpoint::{self, Loaded, Names, Progress, Tensors};
+use crate::data::{training_source, validation_pairs};
+use crate::folder::Folder;
+use crate::model::{Model, Network};
+use crate::observer::{Observer, WrittenKind};
+use crate::optimizer::{Adam, MovingAverage};
+use crate::ranks::Ranks;
+use crate::{Error, Result, TrainConfig};
+
+impl Trainer {
+    pub(super) fn prepare(config: TrainConfig, device: &Device, ranks: &Arc<dyn Ranks>) -> Result<Self> {
+        config.check()?;
+        if !config.micro_batches.is_multiple_of(ranks.size()) {
+            return Err(Error::Uneven { micro_batches: config.micro_batches, ranks: ranks.size() });
+        }
+        let leads = ranks.rank() == 0;
+        let folder = if leads { Folder::open(&config.output)? } else { Folder::elsewhere(&config.output) };
+        let (source, data) = training_source(&config)?;
+        let samples = source.len();
+        let steps_per_epoch = samples / config.batch_size;
+        if steps_per_epoch == 0 {
+            // An epoch without steps would pass for a training that is done.
+            return Err(DataError::from(DatasetError::NoBatch { samples, batch_size: config.batch_size }).into());
+        }
+        let steps = match (config.steps, config.epochs) {
+            (Some(steps), _) => steps,
+            (None, epochs) => epochs.unwrap_or_default().saturating_mul(steps_per_epoch as u64),
+        };
+        let validation = if leads { validation_pairs(&config)? } else { Vec::new() };
+        let parameters = match &config.init_from {
+            Some(path) if leads => config.network.weights_of(path)?,
+            _ => config.network.initial_weights(config.seed)?,
+        };
+        let model = Model::new(&config.network, &parameters, device)?;
+        let average = config.ema.map(|decay| MovingAverage::new(decay, &model.tensors())).transpose()?;
+        let mut trainer = Self {
+            judged: model.network.clone(),
+            trained: model.trained(),
+            adam: Adam::new(&config.adam, &model.trained())?,
+            device: device.clone(),
+            ranks: Arc::clone(ranks),
+            folder,
+            model,
+            average,
+            source: Some(source),
+            samples,
+            steps,
+            steps_per_epoch,
+            validation,
+            progress: Progress::new(config.decisive(), data),
+            saved: None,
+            stop: StopHandle::default(),
+            config,
+        };
+        trainer.judged = trainer.network_over_judged()?;
+        Ok(trainer)
+    }
+
+    pub(super) fn restore(&mut self) -> Result<()> {
+        let loaded = Loaded::open(&self.folder.checkpoint())?;
+        let differences = loaded.progress.differences(&self.progress.config, &self.progress.data);
+        if !differences.is_empty() {
+            return Err(Error::BegunDifferently { folder: self.folder.root().to_owned(), differences });
+        }
+        self.saved = Some(loaded.progress.step);
+        self.adopt(loaded)?;
+        // A kill between the two leaves the weights a checkpoint behind.
+        self.folder.ensure(&self.folder.last(), &self.weight_file()?)
+    }
+
+    /// Stands where the loaded state stands.
+    pub(super) fn adopt(&mut self, loaded: Loaded) -> Result<()> {
+        let names = Names { all: &self.model.names, trained: &self.model.trained };
+        let tensors = loaded.tensors(&names, &self.model.tensors(), self.average.is_some())?;
+        for (variable, saved) in self.model.variables.iter().zip(&tensors.parameters) {
+            variable.set(saved)?;
+        }
+        self.adam.restore(tensors.first, tensors.second)?;
+        if let Some(decay) = self.config.ema {
+            self.average = Some(MovingAverage::new(decay, &tensors.average)?);
+        }
+        self.judged = self.network_over_judged()?;
+        self.progress = loaded.progress;
+        Ok(())
+    }
+
+    /// All that a checkpoint holds.
+    pub(super) fn state(&self) -> Result<Vec<u8>> {
+        let [first, second] = self.adam.moments().map(<[Tensor]>::to_vec);
+        let average = self.average.as_ref().map_or_else(Vec::new, |average| average.tensors().to_vec());
+        let tensors = Tensors { parameters: self.model.tensors(), first, second, average };
+        let names = Names { all: &self.model.names, trained: &self.model.trained };
+        checkpoint::to_bytes(&self.progress, &names, &tensors)
+    }
+
+    /// Weights that are validated and written: the average, if there is one.
+    fn judged_tensors(&self) -> Vec<Tensor> {
+        self.average.as_ref().map_or_else(|| self.model.tensors(), |average| average.tensors().to_vec())
+    }
+
+    fn network_over_judged(&self) -> Result<Network> {
+        Network::over(&self.config.network, self.model.names.iter().zip(self.judged_tensors()), &self.device)
+    }
+
+    pub(super) fn weight_file(&self) -> Result<Vec<u8>> {
+        let tensors = self.model.names.iter().zip(self.judged_tensors());
+        let tensors = tensors.map(|(name, tensor)| Ok((name.clone(), tensor.to_device(&Device::Cpu)?)));
+        self.config.network.weight_file(&tensors.collect::<Result<HashMap<_, _>>>()?)
+    }
+
+    /// Writes the checkpoint, then its weights.
+    pub(super) fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        // First, because it refuses weights that are no numbers: the checkpoint before is worth more.
+        let weights = self.weight_file()?;
+        write_durably(self.folder.checkpoint(), &self.state()?)?;
+        self.saved = Some(self.progress.step);
+        self.tell_written(observer, self.folder.checkpoint(), WrittenKind::Checkpoint)?;
+        write_durably(self.folder.last(), &weights)?;
+        self.tell_written(observer, self.folder.last(), WrittenKind::LastWeights)
+    }
+}

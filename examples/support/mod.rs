@@ -1,0 +1,27 @@
+//! How examples end, and where they log.
+#![allow(dead_code, reason = "examples of one file have no log")]
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use tracing_subscriber::EnvFilter;
+
+/// Logs to standard error; `RUST_LOG` filters.
+pub(crate) fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+}
+
+/// Success if all that was asked for was done; an error is said with its causes.
+pub(crate) fn exit_code(done: Result<bool>) -> ExitCode {
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // Not by the log, which a filter may silence. If standard error is gone, the status still tells.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
