@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example inspect_weights -- spanet.pth
 //! cargo run --release --example inspect_weights -- spanet.pth -o spanet.safetensors
+//! cargo run --release --example inspect_weights -- big.safetensors -o small.safetensors --f16
 //! ```
 //!
 //! The file may come from anywhere: nothing in it is run.
@@ -23,9 +24,12 @@ use derain::models::{Rranet, Spanet};
 struct Arguments {
     /// The weight file; its format is told from its content.
     file: PathBuf,
-    /// Write the tensors, unchanged, to this safetensors file.
+    /// Write the tensors, unchanged unless --f16 says so, to this safetensors file.
     #[arg(short, long, value_name = "OUT.safetensors")]
     output: Option<PathBuf>,
+    /// Store floats in 16 bits: half the size.
+    #[arg(long, requires = "output")]
+    f16: bool,
 }
 
 #[path = "support/mod.rs"]
@@ -41,7 +45,7 @@ fn run() -> anyhow::Result<()> {
         WeightFile::open(&arguments.file).with_context(|| format!("{} was not read", arguments.file.display()))?;
     // Before the table, whose reader may go away.
     if let Some(output) = &arguments.output {
-        convert(&weights, &arguments.file, output)?;
+        convert(&weights, &arguments, output)?;
     }
     match print(&weights, &mut io::stdout().lock()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -49,8 +53,9 @@ fn run() -> anyhow::Result<()> {
     }
 }
 
-fn convert(weights: &WeightFile, input: &Path, output: &Path) -> anyhow::Result<()> {
+fn convert(weights: &WeightFile, arguments: &Arguments, output: &Path) -> anyhow::Result<()> {
     // The output need not exist yet.
+    let input = &arguments.file;
     let same = output.canonicalize().is_ok_and(|output| input.canonicalize().is_ok_and(|input| input == output));
     if same {
         bail!("{} is the input; give another name to -o", output.display());
@@ -58,7 +63,8 @@ fn convert(weights: &WeightFile, input: &Path, output: &Path) -> anyhow::Result<
     if output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("safetensors")) {
         bail!("what is written is safetensors, so the name of {} must end in .safetensors", output.display());
     }
-    let bytes = weights.to_safetensors().context("the tensors were not converted")?;
+    let bytes = if arguments.f16 { weights.to_safetensors_f16() } else { weights.to_safetensors() };
+    let bytes = bytes.context("the tensors were not converted")?;
     if let Some(folder) = output.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }

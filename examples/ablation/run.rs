@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,11 +27,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         bail!("{} does not train SPANet", arguments.config.display());
     };
     ensure!(base.loss.attention > 0.0, "`loss.attention` is 0: the variant without it would be no other");
-    // Which training a signal stops.
+    // Which training a signal stops, and that one came: it may fall between two.
     let current = Arc::new(Mutex::new(StopHandle::default()));
-    let asked = Arc::clone(&current);
-    ctrlc::set_handler(move || asked.lock().unwrap_or_else(PoisonError::into_inner).stop())
-        .context("cannot listen for Ctrl-C")?;
+    let asked = Arc::new(AtomicBool::new(false));
+    let (handle, flag) = (Arc::clone(&current), Arc::clone(&asked));
+    let stop = move || {
+        flag.store(true, Ordering::Relaxed);
+        handle.lock().unwrap_or_else(PoisonError::into_inner).stop();
+    };
+    ctrlc::set_handler(stop).context("cannot listen for Ctrl-C")?;
     let mut rows = Vec::new();
     for variant in &VARIANTS {
         let name = variant.name;
@@ -39,6 +44,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         let trainer = if arguments.resume { Trainer::resume(config) } else { Trainer::new(config) };
         let mut trainer = trainer.with_context(|| format!("variant {name}"))?;
         *current.lock().unwrap_or_else(PoisonError::into_inner) = trainer.stop_handle();
+        if asked.load(Ordering::Relaxed) {
+            tracing::warn!("stopped before variant {name}; --resume goes on");
+            return Ok(false);
+        }
         let mut watch = Watch::new(name, validation.clone());
         let outcome = trainer.run(&mut watch).with_context(|| format!("variant {name}"))?;
         watch.bar.finish_and_clear();
@@ -100,6 +109,11 @@ impl Watch {
 
 impl Observer for Watch {
     fn started(&mut self, started: &Started<'_>) -> Observed {
+        if started.validation_pairs == 0 {
+            return Err(
+                "there is nothing to compare by: the configuration needs `validation.pairs` or `data.held_out`".into(),
+            );
+        }
         self.parameters = started.parameters;
         self.bar.set_length(started.steps);
         self.bar.set_position(started.step);

@@ -1,7 +1,7 @@
 //! The part of a command line that says what computes, and the derainer that it asks for.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,7 +16,7 @@ pub(crate) struct EngineArguments {
     #[arg(long, default_value = "spanet", value_name = "NAME")]
     pub(crate) model: Network,
 
-    /// Weights of the network. Required: this release ships none.
+    /// Weights of the network instead of those that are shipped.
     #[arg(long, value_name = "FILE.safetensors|FILE.pth")]
     pub(crate) weights: Option<PathBuf>,
 
@@ -37,25 +37,29 @@ pub(crate) struct EngineArguments {
 impl EngineArguments {
     /// Loads the weights.
     pub(crate) fn derainer(&self) -> Result<Derainer> {
-        let weights = self.weights()?;
         let device = self.device.open()?;
-        let mut derainer = Derainer::from_weights(self.model, weights, &device)
-            .with_context(|| format!("cannot use the weights {}", weights.display()))?
-            .with_max_memory(self.max_memory.or_else(available_memory));
+        let derainer = match &self.weights {
+            Some(weights) => Derainer::from_weights(self.model, weights, &device)
+                .with_context(|| format!("cannot use the weights {}", weights.display()))?,
+            None => shipped(self.model, &device)?,
+        };
+        let mut derainer = derainer.with_max_memory(self.max_memory.or_else(available_memory));
         if let Some(folder) = &self.spool {
             ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
             derainer = derainer.with_spool_folder(folder);
         }
         Ok(derainer)
     }
+}
 
-    /// The weight file.
-    fn weights(&self) -> Result<&Path> {
-        self.weights.as_deref().context(
-            "no weights are shipped with this release: give a file with --weights, such as the checkpoint \
-             that the authors of SPANet published (.pth), or one converted to .safetensors",
-        )
-    }
+#[cfg(feature = "pretrained")]
+fn shipped(network: Network, device: &Device) -> Result<Derainer> {
+    Ok(Derainer::pretrained(network, device)?)
+}
+
+#[cfg(not(feature = "pretrained"))]
+fn shipped(network: Network, _: &Device) -> Result<Derainer> {
+    bail!("this build has no weights of {network} (feature `pretrained`): give a file with --weights")
 }
 
 /// A device as the command line names it.

@@ -1,7 +1,7 @@
 //! Takes the rain out of a picture, or of every picture in a folder and below.
 //!
 //! ```text
-//! cargo run --release --example derain_image -- -i FILE|DIR -o FILE|DIR --weights FILE
+//! cargo run --release --example derain_image -- -i FILE|DIR -o FILE|DIR
 //! ```
 //!
 //! A folder's tree is kept and its outputs are PNG; a single output has the format that its name

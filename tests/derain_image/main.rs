@@ -267,6 +267,18 @@ fn rranet_runs_with_its_own_weights_only() {
 }
 
 #[test]
+#[cfg(feature = "pretrained")]
+fn without_weights_the_shipped_ones_run() {
+    let bench = Bench::new();
+    let rainy = bench.picture("rainy.png", ColorType::Rgb8);
+    for network in Network::ALL {
+        assert_done(&bench.run_bare(&format!("-i rainy.png -o clean.png --model {network}")));
+        let derainer = Derainer::pretrained(network, &Device::Cpu).unwrap();
+        assert_eq!(load_picture(bench.path("clean.png")).unwrap().image, derainer.derain_dynamic(&rainy).unwrap());
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_said_before_anything_is_written() {
     let bench = Bench::new();
     bench.picture("rainy.png", ColorType::Rgb8);
@@ -274,7 +286,6 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     fs::write(bench.path("broken.pth"), "no weights").unwrap();
     let weights = "--weights weights.safetensors";
     for (arguments, words) in [
-        ("-i rainy.png -o c.png", "no weights are shipped with this release: give a file with --weights"),
         ("-i rainy.png -o c.png --weights broken.pth", "cannot use the weights broken.pth"),
         ("-i rainy.png -o c.png --weights none.pth", "cannot use the weights none.pth"),
         (&format!("-i rainy.png -o c.png --device cuda:0 {weights}"), "this build has no CUDA support"),

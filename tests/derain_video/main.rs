@@ -208,7 +208,6 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     fs::create_dir(bench.path("folder")).unwrap();
     let weights = "--weights weights.safetensors";
     for (arguments, words) in [
-        ("-i rain.y4m -o c.mp4", "no weights are shipped with this release: give a file with --weights"),
         (&format!("-i rain.y4m -o c.avi {weights}"), "must end in .mp4, .m4v, .mov or .mkv"),
         (&format!("-i rain.y4m -o folder {weights}"), "is a folder"),
         (&format!("-i none.mp4 -o c.mp4 {weights}"), "cannot read none.mp4"),

@@ -8,9 +8,10 @@
 //!
 //! This crate reads and writes bytes and pixel buffers; picture files are `derain-data`'s.
 //!
-//! ```no_run
+#![cfg_attr(feature = "pretrained", doc = "```")]
+#![cfg_attr(not(feature = "pretrained"), doc = "```ignore")]
 //! use derain_models::{Derainer, Network};
-//! let derainer = Derainer::from_weights(Network::SpaNet, "spanet.pth", &candle_core::Device::Cpu)?;
+//! let derainer = Derainer::pretrained(Network::SpaNet, &candle_core::Device::Cpu)?;   // or from_weights, with a file
 //! let rainy = image::RgbImage::new(640, 480);
 //! let out = derainer.derain(&rainy)?;
 //! assert_eq!(out.image.dimensions(), rainy.dimensions());
@@ -26,6 +27,8 @@ mod model;
 mod network;
 mod parameters;
 mod pixels;
+#[cfg(feature = "pretrained")]
+mod pretrained;
 pub mod rranet;
 pub mod spanet;
 #[cfg(test)]

@@ -31,8 +31,14 @@ pub(crate) struct Progress {
     pub step: u64,
     /// Where the next batch stands.
     pub position: Position,
+    /// Whether the validation after the last step is still to be done, as the training was stopped first.
+    #[serde(default)]
+    pub validation_due: bool,
     /// The best validation so far.
     pub best: Option<Best>,
+    /// Hash of the pairs and the protocol that it was scored by.
+    #[serde(default)]
+    pub best_on: String,
     /// What of the configuration decides the weights.
     pub config: Value,
     /// Hash of the training data's names and sizes.
@@ -61,7 +67,17 @@ impl Best {
 
 impl Progress {
     pub(crate) fn new(config: Value, data: String) -> Self {
-        Self { version: VERSION, step: 0, position: Position::default(), best: None, config, data }
+        let position = Position::default();
+        Self {
+            version: VERSION,
+            step: 0,
+            position,
+            validation_due: false,
+            best: None,
+            best_on: String::new(),
+            config,
+            data,
+        }
     }
 
     /// What was different when the training was begun, by key.

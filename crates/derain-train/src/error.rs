@@ -102,8 +102,9 @@ pub enum Error {
     },
     /// The loss or its gradient is no number or has exploded.
     #[error(
-        "training diverged: at step {step} the {quantity} is {value}; {kept}. Try a lower learning rate (`schedule.rate`), \
-         a limit of the gradient's norm (`clip_norm`), a warm-up, or look for damaged pictures"
+        "training diverged: at step {step} the {quantity} is {value}; {kept}. Begin another training, in a \
+         folder of its own, from the best weights so far (`init_from`), with a lower learning rate (`schedule.rate`), a limit of the gradient's norm \
+         (`clip_norm`) or a warm-up; or look for damaged pictures"
     )]
     Diverged {
         /// The step that was not taken, counted from 1.

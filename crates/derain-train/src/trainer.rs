@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::{Device, Var};
-use derain_data::dataset::{Batch, Loader, LoaderOptions, Position, Sample};
+use derain_data::dataset::{Batch, Loader, LoaderOptions, Position};
 
 use crate::checkpoint::Progress;
-use crate::data::{Source, training_source};
+use crate::data::{Source, ValidationPairs, training_source};
 use crate::folder::Folder;
 use crate::micro_batch::MicroBatch;
 use crate::model::{Model, Network};
@@ -23,7 +23,9 @@ mod among;
 mod state;
 mod validate;
 
-/// A loss of pictures in 0..1 stays below 4 with weights of 1; one so far above has exploded, though it is a number still.
+use validate::DueValidation;
+
+/// A loss of pictures in 0..1 stays below 4 with weights of 1, to which larger ones are compared; one so far above has exploded, though it is a number still.
 const EXPLODED_LOSS: f64 = 1e3;
 /// Gradients of such losses have norms around 1.
 const EXPLODED_NORM: f64 = 1e6;
@@ -44,8 +46,10 @@ pub struct Trainer {
     samples: usize,
     steps: u64,
     steps_per_epoch: usize,
-    validation: Vec<Sample>,
+    validation: ValidationPairs,
     progress: Progress,
+    /// What whoever watches should read when training starts.
+    notice: Option<String>,
     /// The step of the checkpoint on disk.
     saved: Option<u64>,
     stop: StopHandle,
@@ -71,6 +75,11 @@ impl StopHandle {
     /// The training writes a checkpoint and ends.
     pub fn stop(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// A training that has ended may go on.
+    fn clear(&self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 
     fn is_stopped(&self) -> bool {
@@ -173,7 +182,17 @@ impl Trainer {
             steps_per_epoch: self.steps_per_epoch,
             validation_pairs: self.validation.len(),
         }));
-        agree(&*ranks, told)?;
+        agree(
+            &*ranks,
+            told.and_then(|()| self.notice.take().map_or(Ok(()), |text| self.tell(observer.message(&text)))),
+        )?;
+        if self.progress.validation_due {
+            let caught_up = if self.leads() { self.catch_up(observer) } else { Ok(()) };
+            if vote(&*ranks, caught_up, self.progress.validation_due && self.leads())?.1 {
+                return Ok(self.stopped());
+            }
+            self.progress.validation_due = false;
+        }
         if self.progress.step >= self.steps {
             return Ok(Outcome::Finished);
         }
@@ -184,36 +203,42 @@ impl Trainer {
             let waited = begun.elapsed().as_secs_f64();
             let stepped = self.step(&batch).and_then(|mut record| {
                 (record.seconds, record.waited) = (begun.elapsed().as_secs_f64(), waited);
-                self.stepped(&record, self.after(batch.position), observer)
+                self.stepped(&record, &batch, observer)
             });
-            let ((), asked) = vote(&*ranks, stepped, self.stop.is_stopped())?;
             let is_last = self.progress.step == self.steps;
-            let stopped = asked && !is_last;
+            // Nothing is left to stop after the last step, unless its validation was broken off.
+            let asks = self.stop.is_stopped() && (!is_last || self.progress.validation_due);
+            let ((), stopped) = vote(&*ranks, stepped, asks)?;
             if self.progress.step.is_multiple_of(self.config.checkpoint_interval) || is_last || stopped {
                 self.compare_weights()?;
+                agree(&*ranks, self.look_ahead(&batch))?;
                 let saved = if self.leads() { self.save(observer) } else { Ok(()) };
                 agree(&*ranks, saved)?;
             }
             if stopped {
-                return Ok(Outcome::Stopped { step: self.progress.step });
+                return Ok(self.stopped());
             }
         }
         Ok(Outcome::Finished)
     }
 
+    fn stopped(&self) -> Outcome {
+        self.stop.clear();
+        Outcome::Stopped { step: self.progress.step }
+    }
+
     /// Moves on after a step; rank 0 tells of it and validates where that is due.
-    fn stepped(&mut self, record: &StepRecord, position: Position, observer: &mut dyn Observer) -> Result<()> {
-        (self.progress.step, self.progress.position) = (record.step, position);
+    fn stepped(&mut self, record: &StepRecord, batch: &Batch, observer: &mut dyn Observer) -> Result<()> {
+        (self.progress.step, self.progress.position) = (record.step, self.after(batch.position));
         if !self.leads() {
             return Ok(());
         }
         self.tell(observer.step(record))?;
-        let is_due = |interval: u64| record.step.is_multiple_of(interval) || record.step == self.steps;
-        let (scored, shown) = (is_due(self.config.validation.interval), is_due(self.config.validation.sample_interval));
-        if scored || shown {
-            self.validate(scored, shown, observer)?;
+        if self.due_validation() == DueValidation::default() {
+            return Ok(());
         }
-        Ok(())
+        self.look_ahead(batch)?;
+        self.validate(observer)
     }
 
     /// Batches from where training stands.
@@ -221,7 +246,16 @@ impl Trainer {
         let source = match self.source.take() {
             Some(source) => source,
             // A run before this one has used it up.
-            None => training_source(&self.config)?.0,
+            None => {
+                let (source, data) = training_source(&self.config)?;
+                let differences = self.progress.differences(&self.progress.config, &data);
+                match differences.is_empty() {
+                    true => source,
+                    false => {
+                        return Err(Error::BegunDifferently { folder: self.folder.root().to_owned(), differences });
+                    }
+                }
+            }
         };
         let own = self.own_parts();
         let options = LoaderOptions {
@@ -250,19 +284,7 @@ impl Trainer {
         self.ranks.broadcast(0, &mut learning_rate)?;
         let learning_rate = f64::from_le_bytes(learning_rate);
         let whole = combine_in_chain(&*self.ranks, self.micro_batches(batch))?;
-        let gradient_norm = global_norm(&whole.gradients)?;
-        for (quantity, value, most) in
-            [("loss", whole.losses.total, EXPLODED_LOSS), ("gradient's norm", gradient_norm, EXPLODED_NORM)]
-        {
-            // ReLU turns NaN features into 0, so weights alone would not show NaN.
-            if value.is_nan() || value.abs() > most {
-                let kept = match self.saved {
-                    Some(saved) => format!("the checkpoint of step {saved} is kept"),
-                    None => "no checkpoint was written yet".into(),
-                };
-                return Err(Error::Diverged { step, quantity, value, kept });
-            }
-        }
+        let gradient_norm = self.check_soundness(&whole)?;
         let scale =
             self.config.clip_norm.map_or(1.0, |most| if gradient_norm > most { most / gradient_norm } else { 1.0 });
         self.adam.step(&self.trained, &whole.gradients, step, learning_rate, scale)?;
@@ -272,6 +294,35 @@ impl Trainer {
         }
         let epoch = batch.position.epoch;
         Ok(StepRecord { step, epoch, losses: whole.losses, learning_rate, gradient_norm, seconds: 0.0, waited: 0.0 })
+    }
+
+    /// Computes a part of the batch again, with the weights after the step: what has just been ruined must not replace the checkpoint before.
+    fn look_ahead(&self, batch: &Batch) -> Result<()> {
+        match self.micro_batches(batch).next() {
+            Some(part) => self.check_soundness(&part?).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The norm of all gradients together, which is a number of common size, as the loss is.
+    fn check_soundness(&self, computed: &MicroBatch) -> Result<f64> {
+        let norm = global_norm(&computed.gradients)?;
+        // ReLU turns NaN features into 0, so neither of the two alone would show every NaN.
+        let most = self.config.loss.sum_of_weights().max(1.0);
+        let quantities =
+            [("loss", computed.losses.total, most * EXPLODED_LOSS), ("gradient's norm", norm, most * EXPLODED_NORM)];
+        match quantities.into_iter().find(|&(_, value, most)| value.is_nan() || value.abs() > most) {
+            Some((quantity, value, _)) => Err(self.diverged(self.progress.step + 1, quantity, value)),
+            None => Ok(norm),
+        }
+    }
+
+    fn diverged(&self, step: u64, quantity: &'static str, value: f64) -> Error {
+        let kept = match self.saved {
+            Some(saved) => format!("the checkpoint of step {saved} is kept"),
+            None => "no checkpoint was written yet".into(),
+        };
+        Error::Diverged { step, quantity, value, kept }
     }
 
     /// This rank's parts of a batch, computed when they are asked for.

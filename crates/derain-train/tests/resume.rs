@@ -6,7 +6,8 @@ mod common;
 use std::fs;
 
 use common::{Bench, NETWORKS, Watch, train};
-use derain_train::{Error, Outcome, TrainConfig, Trainer};
+use derain_data::synthesis::RainRange;
+use derain_train::{DataConfig, Error, Observed, Observer, Outcome, StepRecord, StopHandle, TrainConfig, Trainer};
 
 /// Runs until after a step.
 fn train_until(config: TrainConfig, step: u64) {
@@ -43,8 +44,8 @@ fn a_kill_between_checkpoints_changes_no_bit() {
     train_until(config("killed"), 1);
     let mut trainer = Trainer::resume(config("killed")).unwrap();
     struct Kill;
-    impl derain_train::Observer for Kill {
-        fn step(&mut self, step: &derain_train::StepRecord) -> derain_train::Observed {
+    impl Observer for Kill {
+        fn step(&mut self, step: &StepRecord) -> Observed {
             if step.step == 5 { Err("killed".into()) } else { Ok(()) }
         }
     }
@@ -55,6 +56,100 @@ fn a_kill_between_checkpoints_changes_no_bit() {
     assert!(bench.path().join("killed/last.safetensors").exists(), "the checkpoint's weights are back");
     assert_eq!(trainer.run(&mut ()).unwrap(), Outcome::Finished);
     assert!(bench.files("whole") == bench.files("killed"));
+}
+
+/// Asks to stop in a validation, and notes messages.
+#[derive(Default)]
+struct InValidation {
+    stop: Option<StopHandle>,
+    validations: usize,
+    messages: Vec<String>,
+}
+
+impl Observer for InValidation {
+    fn validating(&mut self, done: usize, _of: usize) -> Observed {
+        if let Some(stop) = self.stop.as_ref().filter(|_| done == 1) {
+            stop.stop();
+        }
+        Ok(())
+    }
+
+    fn validation(&mut self, _: &derain_train::ValidationRecord) -> Observed {
+        self.validations += 1;
+        Ok(())
+    }
+
+    fn message(&mut self, text: &str) -> Observed {
+        self.messages.push(text.to_owned());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_validation_and_the_resume_makes_up_for_it() {
+    let bench = Bench::new();
+    let config = |output| {
+        let mut config = bench.config(output, 6, NETWORKS[0]);
+        let DataConfig::Synthesized(data) = &mut config.data else { panic!("its data are synthesized") };
+        data.held_out = 2;
+        config
+    };
+    train(config("whole"));
+    // After step 4, and after the last one.
+    for step in [4, 6] {
+        let mut trainer = Trainer::resume(config("broken")).unwrap();
+        let mut watch = InValidation { stop: Some(trainer.stop_handle()), ..InValidation::default() };
+        assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step });
+        assert_eq!(watch.validations, 0);
+        if step == 4 {
+            // The same trainer goes on, and so does another one below.
+            let mut watch = InValidation { stop: Some(trainer.stop_handle()), ..InValidation::default() };
+            assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step });
+            drop(trainer);
+            let mut trainer = Trainer::resume(config("broken")).unwrap();
+            let mut watch = Watch { stop_after: Some((5, trainer.stop_handle())), ..Watch::default() };
+            assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step: 5 });
+        }
+    }
+    let mut watch = InValidation::default();
+    assert_eq!(Trainer::resume(config("broken")).unwrap().run(&mut watch).unwrap(), Outcome::Finished);
+    assert_eq!(watch.validations, 1);
+    assert!(bench.files("whole") == bench.files("broken"));
+}
+
+#[test]
+fn one_trainer_may_run_again_after_a_stop() {
+    let bench = Bench::new();
+    train(bench.config("whole", 6, NETWORKS[0]));
+    let mut trainer = Trainer::new(bench.config("run", 6, NETWORKS[0])).unwrap();
+    let mut watch = Watch { stop_after: Some((2, trainer.stop_handle())), ..Watch::default() };
+    assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step: 2 });
+    assert_eq!(trainer.run(&mut ()).unwrap(), Outcome::Finished);
+    assert!(bench.files("whole") == bench.files("run"));
+}
+
+#[test]
+fn what_a_resume_does_not_need_may_have_changed() {
+    let bench = Bench::new();
+    train(bench.config("first", 2, NETWORKS[0]));
+    let start = bench.path().join("first/last.safetensors");
+    let config = |side: u32| {
+        let mut config = bench.config("run", 8, NETWORKS[0]);
+        config.init_from = Some(start.clone());
+        config.validation.size = Some(side);
+        let DataConfig::Synthesized(data) = &mut config.data else { panic!("its data are synthesized") };
+        // Numbers that JSON gives back as a neighbour unless it is read with care.
+        data.rain = RainRange { opacity: [0.03, 0.7], coverage: [0.11, 3.9], ..RainRange::default() };
+        config
+    };
+    let mut trainer = Trainer::new(config(24)).unwrap();
+    let mut watch = Watch { stop_after: Some((5, trainer.stop_handle())), ..Watch::default() };
+    assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step: 5 });
+    drop(trainer);
+    fs::remove_file(&start).unwrap();
+    let mut watch = InValidation::default();
+    assert_eq!(Trainer::resume(config(16)).unwrap().run(&mut watch).unwrap(), Outcome::Finished);
+    assert!(watch.messages.len() == 1 && watch.messages[0].contains("best score"), "{:?}", watch.messages);
 }
 
 #[test]

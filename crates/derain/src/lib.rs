@@ -10,10 +10,11 @@
 //! | [`metrics`] | `derain-metrics` | PSNR, SSIM, evaluation protocols |
 //! | [`train`] | `derain-train` | training: losses, Adam, schedules, checkpoints, exact resume |
 //!
-//! ```no_run
+#![cfg_attr(feature = "pretrained", doc = "```no_run")]
+#![cfg_attr(not(feature = "pretrained"), doc = "```ignore")]
 //! use derain::{Derainer, Device, Network};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let derainer = Derainer::from_weights(Network::SpaNet, "spanet.pth", &Device::Cpu)?;
+//! let derainer = Derainer::pretrained(Network::SpaNet, &Device::Cpu)?;   // or from_weights, with a file
 //! let picture = derain::data::load_picture("rainy.jpg")?;
 //! let clean = derainer.derain_dynamic(&picture.image)?;    // bit depth and alpha kept
 //! let out = derainer.derain(&picture.image.to_rgb8())?;    // out.image: RgbImage, out.attention: Option<GrayImage>

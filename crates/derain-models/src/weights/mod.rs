@@ -42,6 +42,7 @@
 //! ```
 
 mod error;
+mod half;
 mod limits;
 mod pickle;
 mod reader;

@@ -99,6 +99,13 @@ pub struct LossConfig {
     pub mask_threshold: f64,
 }
 
+impl LossConfig {
+    /// Of all terms together.
+    pub(crate) fn sum_of_weights(&self) -> f64 {
+        self.l1 + self.ssim + self.attention
+    }
+}
+
 impl Default for LossConfig {
     /// SPANet's.
     fn default() -> Self {
@@ -183,7 +190,8 @@ impl TrainConfig {
                 return Err(Error::config("steps", "not set", "how long to train, unless `epochs` says it"));
             }
             (Some(steps), Some(_)) => return Err(Error::config("steps", steps, "left out where `epochs` is set")),
-            _ => return Err(Error::config("steps", 0, "1 or more")),
+            (None, Some(_)) => return Err(Error::config("epochs", 0, "1 or more")),
+            (Some(_), None) => return Err(Error::config("steps", 0, "1 or more")),
         }
         if self.batch_size == 0 {
             return Err(Error::config("batch_size", 0, "1 or more"));
@@ -233,7 +241,10 @@ impl TrainConfig {
 
     /// What decides the weights after a given step, as JSON: a resume must have it as the training was begun. Left out are folders and files
     /// (of data, contents are compared), the length where no schedule hangs on it, and what only watches.
-    pub(crate) fn decisive(&self) -> serde_json::Value {
+    ///
+    /// # Errors
+    /// When a path is not Unicode.
+    pub(crate) fn decisive(&self) -> Result<serde_json::Value> {
         let mut config = self.clone();
         config.output = PathBuf::new();
         if !config.schedule.depends_on_length() {
@@ -244,6 +255,6 @@ impl TrainConfig {
         config.data.forget_places();
         let init_from = config.init_from.as_ref().and_then(|path| path.file_name()).map(PathBuf::from);
         config.init_from = init_from;
-        serde_json::to_value(&config).unwrap_or_default()
+        Ok(serde_json::to_value(&config).map_err(candle_core::Error::wrap)?)
     }
 }

@@ -10,7 +10,7 @@ use derain_data::{Error as DataError, LoadOptions};
 use sha2::{Digest, Sha256};
 
 pub use synthesized::SynthesizedRain;
-pub(crate) use validation::validation_pairs;
+pub(crate) use validation::ValidationPairs;
 
 use crate::{DataConfig, Result, TrainConfig};
 

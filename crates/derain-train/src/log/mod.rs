@@ -134,7 +134,7 @@ impl Observer for RunLog {
         let Some(open) = &mut self.open else { return Ok(()) };
         let file = relative(written.path, &open.folder);
         open.lines.append(Event::Written { step: written.step, kind: written.kind.into(), file })?;
-        // What the checkpoint holds must not outlive the log of how it came to be.
+        // So that a power cut takes no more of the log than the lines of this step; a line that is missing later leaves a `gap`.
         if written.kind == WrittenKind::Checkpoint {
             open.lines.sync()?;
             if let Some(tensorboard) = &mut open.tensorboard {

@@ -91,8 +91,16 @@ impl Adam {
     /// Step `t`, counted from 1, with a learning rate and gradients that are first multiplied by `scale`. Parameters change in place.
     ///
     /// # Errors
-    /// When gradients are not of the parameters' shapes.
+    /// [`Error::Shapes`] when gradients are not of the parameters' shapes, or parameters not those of this optimizer; [`Error::Config`] for step 0.
     pub fn step(&mut self, parameters: &[Var], gradients: &[Tensor], t: u64, rate: f64, scale: f64) -> Result<()> {
+        if t == 0 {
+            return Err(Error::config("step", t, "counted from 1"));
+        }
+        for count in [parameters.len(), gradients.len()] {
+            if count != self.first.len() {
+                return Err(Error::Shapes { op: "step", left: self.first.len().into(), right: count.into() });
+            }
+        }
         let [beta1, beta2] = self.config.betas;
         let power = t.min(i32::MAX as u64) as i32;
         let step = (rate / (1.0 - beta1.powi(power))) as f32;

@@ -32,6 +32,9 @@ impl MovingAverage {
     /// # Errors
     /// [`Error::Shapes`] if they are other tensors.
     pub fn update(&mut self, weights: &[Tensor], t: u64) -> Result<()> {
+        if self.tensors.len() != weights.len() {
+            return Err(Error::Shapes { op: "update", left: self.tensors.len().into(), right: weights.len().into() });
+        }
         let share = 1.0 - self.decay.min((1.0 + t as f64) / (10.0 + t as f64));
         for (average, weight) in self.tensors.iter().zip(weights) {
             if average.shape() != weight.shape() {

@@ -7,10 +7,11 @@ use candle_core::{Device, Tensor};
 use derain_data::Error as DataError;
 use derain_data::dataset::{DatasetError, SampleSource};
 use derain_data::write_durably;
+use derain_models::Error as ModelError;
 
 use super::{StopHandle, Trainer};
 use crate::checkpoint::{self, Loaded, Names, Progress, Tensors};
-use crate::data::{training_source, validation_pairs};
+use crate::data::{ValidationPairs, training_source};
 use crate::folder::Folder;
 use crate::model::{Model, Network};
 use crate::observer::{Observer, WrittenKind};
@@ -37,9 +38,10 @@ impl Trainer {
             (Some(steps), _) => steps,
             (None, epochs) => epochs.unwrap_or_default().saturating_mul(steps_per_epoch as u64),
         };
-        let validation = if leads { validation_pairs(&config)? } else { Vec::new() };
+        let validation = if leads { ValidationPairs::load(&config)? } else { ValidationPairs::default() };
         let parameters = match &config.init_from {
-            Some(path) if leads => config.network.weights_of(path)?,
+            // Where there is a checkpoint, nothing else is the start.
+            Some(path) if leads && !folder.checkpoint().exists() => config.network.weights_of(path)?,
             _ => config.network.initial_weights(config.seed)?,
         };
         let model = Model::new(&config.network, &parameters, device)?;
@@ -58,7 +60,8 @@ impl Trainer {
             steps,
             steps_per_epoch,
             validation,
-            progress: Progress::new(config.decisive(), data),
+            progress: Progress::new(config.decisive()?, data),
+            notice: None,
             saved: None,
             stop: StopHandle::default(),
             config,
@@ -75,6 +78,10 @@ impl Trainer {
         }
         self.saved = Some(loaded.progress.step);
         self.adopt(loaded)?;
+        if self.progress.best.is_some() && self.progress.best_on != self.validation.hash() {
+            self.progress.best = None;
+            self.notice = Some("the validation is another than before: the best score begins anew".into());
+        }
         // A kill between the two leaves the weights a checkpoint behind.
         self.folder.ensure(&self.folder.last(), &self.weight_file()?)
     }
@@ -113,10 +120,18 @@ impl Trainer {
         Network::over(&self.config.network, self.model.names.iter().zip(self.judged_tensors()), &self.device)
     }
 
+    /// # Errors
+    /// [`Error::Diverged`] where a weight is no number.
     pub(super) fn weight_file(&self) -> Result<Vec<u8>> {
         let tensors = self.model.names.iter().zip(self.judged_tensors());
         let tensors = tensors.map(|(name, tensor)| Ok((name.clone(), tensor.to_device(&Device::Cpu)?)));
-        self.config.network.weight_file(&tensors.collect::<Result<HashMap<_, _>>>()?)
+        let file = self.config.network.weight_file(&tensors.collect::<Result<HashMap<_, _>>>()?);
+        file.map_err(|error| match error {
+            Error::Models(ModelError::NotFiniteWeights { .. }) => {
+                self.diverged(self.progress.step, "largest weight", f64::NAN)
+            }
+            error => error,
+        })
     }
 
     /// Writes the checkpoint, then its weights.

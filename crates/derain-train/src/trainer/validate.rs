@@ -11,12 +11,39 @@ use crate::checkpoint::Best;
 use crate::observer::{Observer, ValidationRecord, WrittenKind};
 use crate::validation::Examiner;
 
+/// What is to be done after a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DueValidation {
+    /// All pairs are scored.
+    scored: bool,
+    /// Some are shown.
+    shown: bool,
+}
+
 impl Trainer {
-    /// Scores the weights on all validation pairs, or only shows some of them.
-    pub(super) fn validate(&mut self, scored: bool, shown: bool, observer: &mut dyn Observer) -> Result<()> {
+    pub(super) fn due_validation(&self) -> DueValidation {
+        let is_due = |interval: u64| self.progress.step.is_multiple_of(interval) || self.progress.step == self.steps;
+        let validation = &self.config.validation;
+        DueValidation { scored: is_due(validation.interval), shown: is_due(validation.sample_interval) }
+    }
+
+    /// Does the validation that an earlier run was stopped before, and what it left undone after it.
+    pub(super) fn catch_up(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        self.validate(observer)?;
+        match self.progress.step == self.steps && !self.progress.validation_due {
+            true => self.save(observer),
+            false => Ok(()),
+        }
+    }
+
+    /// Scores the weights on all validation pairs, or only shows some of them, where that is due after the last step. One who asks to stop does not
+    /// wait for the end: `progress.validation_due` says that it is still to be done, from its first pair on.
+    pub(super) fn validate(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let step = self.progress.step;
+        let DueValidation { scored, shown } = self.due_validation();
         let begun = Instant::now();
-        let wanted = if shown { self.config.validation.samples } else { 0 };
-        let pairs = if scored { self.validation.len() } else { wanted.min(self.validation.len()) };
+        let wanted = if shown { self.config.validation.samples.min(self.validation.len()) } else { 0 };
+        let pairs = if scored { self.validation.len() } else { wanted };
         let examiner = Examiner {
             network: &self.judged,
             device: &self.device,
@@ -25,20 +52,25 @@ impl Trainer {
             mask_threshold: self.config.loss.mask_threshold,
         };
         let (mut input, mut output, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, sample) in self.validation[..pairs].iter().enumerate() {
-            let examined = examiner.examine(index, sample, index < wanted)?;
+        for index in 0..pairs {
+            if self.stop.is_stopped() {
+                self.progress.validation_due = true;
+                return Ok(());
+            }
+            let examined = examiner.examine(index, &self.validation.sample(index)?, index < wanted)?;
             input.push(examined.input);
             output.push(examined.output);
             pictures.extend(examined.pictures);
             self.tell(observer.validating(index + 1, pairs))?;
         }
-        let step = self.progress.step;
+        self.progress.validation_due = false;
         if let (true, Some(input), Some(output)) = (scored, Scores::mean(&input), Scores::mean(&output)) {
             let is_best = self.progress.best.is_none_or(|best| output.psnr > best.psnr());
             let seconds = begun.elapsed().as_secs_f64();
             self.tell(observer.validation(&ValidationRecord { step, input, output, pairs, is_best, seconds }))?;
             if is_best {
                 self.progress.best = Some(Best::new(step, output.psnr));
+                self.progress.best_on = self.validation.hash().to_owned();
                 let path = self.folder.best();
                 write_durably(&path, &self.weight_file()?)?;
                 self.tell_written(observer, path, WrittenKind::BestWeights)?;

@@ -1,0 +1,82 @@
+//! The weights that come with this crate, feature `pretrained`. What they were trained on, what they score and the terms under which they may be
+//! used: the model cards beside them, `weights/*.md`.
+
+use candle_core::Device;
+
+use crate::weights::WeightFile;
+use crate::{Derainer, Network, Result};
+
+impl Network {
+    /// The weight file of this network that comes with the crate: safetensors, its configuration inside.
+    #[must_use]
+    pub fn pretrained_file(self) -> &'static [u8] {
+        match self {
+            Self::SpaNet => include_bytes!("../weights/spanet.safetensors"),
+            Self::Rranet => include_bytes!("../weights/rranet.safetensors"),
+        }
+    }
+}
+
+impl Derainer {
+    /// A derainer with the weights that come with the crate: nothing is read from disk or fetched.
+    ///
+    /// ```
+    /// use derain_models::{Derainer, Network};
+    /// let derainer = Derainer::pretrained(Network::SpaNet, &candle_core::Device::Cpu)?;
+    /// let out = derainer.derain(&image::RgbImage::from_pixel(40, 30, image::Rgb([90, 120, 60])))?;
+    /// assert_eq!(out.image.dimensions(), (40, 30));
+    /// # Ok::<(), derain_models::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn pretrained(network: Network, device: &Device) -> Result<Self> {
+        Self::from_weight_file(network, &WeightFile::parse(network.pretrained_file())?, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{Rgb, RgbImage};
+
+    use super::*;
+
+    /// Bright slanted streaks, two pixels wide.
+    fn streaks(x: u32, y: u32) -> bool {
+        (x + y / 4) % 23 < 2 && (y / 20 + x / 23) % 2 == 0
+    }
+
+    /// A smooth picture and the same in rain.
+    fn pair() -> (RgbImage, RgbImage) {
+        let clean = |x: u32, y: u32| [60 + x / 4, 80 + y / 4, 110 - x / 8].map(|value| value as u8);
+        let rainy = |x, y| if streaks(x, y) { clean(x, y).map(|value| value.saturating_add(70)) } else { clean(x, y) };
+        (RgbImage::from_fn(160, 120, |x, y| Rgb(clean(x, y))), RgbImage::from_fn(160, 120, |x, y| Rgb(rainy(x, y))))
+    }
+
+    fn squared_error(a: &RgbImage, b: &RgbImage) -> f64 {
+        a.as_raw().iter().zip(b.as_raw()).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
+    }
+
+    #[test]
+    fn shipped_weights_take_out_rain_and_leave_dry_pictures() {
+        let (clean, rainy) = pair();
+        for network in Network::ALL {
+            let derainer = Derainer::pretrained(network, &Device::Cpu).unwrap();
+            let out = derainer.derain(&rainy).unwrap();
+            let (before, after) = (squared_error(&rainy, &clean), squared_error(&out.image, &clean));
+            assert!(4.0 * after < before, "{network}: {before} to {after}");
+            let attention = out.attention.unwrap();
+            let mean = |wet: bool| {
+                let seen: Vec<f64> = attention
+                    .enumerate_pixels()
+                    .filter(|&(x, y, _)| streaks(x, y) == wet)
+                    .map(|(_, _, value)| f64::from(value[0]))
+                    .collect();
+                seen.iter().sum::<f64>() / seen.len() as f64
+            };
+            assert!(mean(true) > mean(false) + 40.0, "{network}: {} on streaks, {} beside", mean(true), mean(false));
+            let dry = derainer.derain(&clean).unwrap();
+            assert!(squared_error(&dry.image, &clean) < before / 50.0, "{network}");
+        }
+    }
+}
