@@ -1,12 +1,18 @@
 //! CUDA: what every operation's `cuda.rs` launches its kernels through.
 //!
 //! An operation's kernels are text, compiled for the type of its elements.
-//! `cuda.rs` beside it decides on grids and arguments against the [`Launcher`] trait alone. [`on_cpu`] compiles the text for the processor and
+//! `cuda.rs` beside it decides on grids and arguments against the [`Launcher`] trait alone. [`gpu`] is the launcher for GPUs, by candle's device and
+//! stream; [`compiled`] keeps what NVRTC made of the texts. [`on_cpu`] compiles the text for the processor and
 //! runs it under several orders of threads, so that kernels, grids, arguments and scratch sizes are tested on machines without a GPU.
-//!
-//! Nothing launches these kernels on a GPU yet: all this is compiled for tests only.
 
+#[cfg(feature = "cuda")]
+pub(crate) mod compiled;
+#[cfg(feature = "cuda")]
+pub(crate) mod gpu;
+#[cfg(test)]
 pub(crate) mod on_cpu;
+#[cfg(test)]
+mod texts;
 
 use candle_core::DType;
 
@@ -18,7 +24,7 @@ const ELEMENTS: &str = include_str!("element.cu");
 /// An operation's kernels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
-    /// The operation's name.
+    /// The operation's name, which no other source has.
     pub(crate) name: &'static str,
     /// CUDA C++.
     pub(crate) text: &'static str,

@@ -1,0 +1,9 @@
+//! The compiler needs no GPU, but it must be installed: without it these tests are skipped, unless `REQUIRE_GPU` is set.
+
+use super::compile;
+
+#[test]
+fn what_the_compiler_says_is_in_the_error() {
+    let log = compile("extern \"C\" __global__ void k() { undeclared = 1; }", "wrong.cu", (9, 0)).expect_err("no such name");
+    assert!(log.contains("wrong.cu") && log.contains("undeclared"), "{log}");
+}
