@@ -11,6 +11,8 @@
 use std::error::Error as StdError;
 
 use candle_core::Device;
+#[cfg(any(test, feature = "cuda"))]
+use candle_core::Tensor;
 
 use crate::{Error, Result};
 
@@ -33,6 +35,22 @@ pub fn cuda(ordinal: usize) -> Result<Device> {
 #[cfg(not(feature = "cuda"))]
 pub fn cuda(ordinal: usize) -> Result<Device> {
     Err(Error::NoCuda { ordinal })
+}
+
+/// Runs tensor operations on behalf of an operation of this crate: what goes wrong on a GPU then says in which, where and on what.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) fn named<R>(op: &'static str, inputs: &[&Tensor], f: impl FnOnce() -> candle_core::Result<R>) -> Result<R> {
+    let done = f();
+    #[cfg(feature = "cuda")]
+    if let Some(Device::Cuda(device)) = inputs.first().map(|input| input.device()) {
+        let shapes: Vec<_> = inputs.iter().map(|input| input.shape()).collect();
+        return done.map_err(|error| match Error::from(error) {
+            Error::Candle(error) => crate::cuda::gpu::failure(op, device, &shapes, error),
+            own => own,
+        });
+    }
+    let _ = (op, inputs);
+    Ok(done?)
 }
 
 /// Whether a device had no memory left, whatever the error is wrapped in.

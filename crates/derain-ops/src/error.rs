@@ -51,7 +51,9 @@ pub enum Error {
         got: String,
     },
     /// A GPU was asked for in a build that cannot use any.
-    #[error("cuda:{ordinal} cannot be used: this build has no CUDA support; build with the feature `cuda`, or compute on the cpu")]
+    #[error(
+        "cuda:{ordinal} cannot be used: this build has no CUDA support; build with the feature `cuda`, or compute on the cpu"
+    )]
     NoCuda {
         /// The GPU's number.
         ordinal: usize,
@@ -85,7 +87,9 @@ pub enum Error {
         log: String,
     },
     /// A GPU has no memory left for an operation.
-    #[error("{op}: {device} has no memory left for inputs of shape {shapes}; use smaller pictures or batches, or compute on the cpu")]
+    #[error(
+        "{op}: {device} has no memory left for inputs of shape {shapes}; use smaller pictures or batches, or compute on the cpu"
+    )]
     OutOfDeviceMemory {
         /// The operation that was called.
         op: &'static str,

@@ -120,19 +120,8 @@ pub(crate) fn tensor(memory: Memory<'_>, shape: impl Into<Shape>) -> Result<Tens
 }
 
 impl<'a> Gpu<'a> {
-    /// What went wrong, where and on what.
     fn error(&self, error: candle_core::Error) -> Error {
-        let device = describe(self.device);
-        let mut shapes = String::new();
-        for shape in &self.shapes {
-            // Writing to a string cannot fail.
-            let _ = write!(shapes, "{}{:?}", if shapes.is_empty() { "" } else { ", " }, shape.dims());
-        }
-        let op = self.op;
-        match crate::device::is_out_of_memory(&error) {
-            true => Error::OutOfDeviceMemory { op, device, shapes },
-            false => Error::Cuda { op, device, shapes, source: Box::new(error) },
-        }
+        failure(self.op, self.device, &self.shapes, error)
     }
 
     fn allocate_slice(&self, dtype: DType, length: usize) -> candle_core::Result<CudaStorageSlice> {
@@ -150,6 +139,16 @@ impl<'a> Gpu<'a> {
                 got => return Err(Error::DType { op: self.op, argument: "scratch", got }.into()),
             })
         }
+    }
+}
+
+/// What went wrong in an operation, where and on what.
+pub(crate) fn failure(op: &'static str, device: &CudaDevice, inputs: &[&Shape], error: candle_core::Error) -> Error {
+    let device = describe(device);
+    let shapes = inputs.iter().map(|shape| format!("{:?}", shape.dims())).collect::<Vec<_>>().join(", ");
+    match crate::device::is_out_of_memory(&error) {
+        true => Error::OutOfDeviceMemory { op, device, shapes },
+        false => Error::Cuda { op, device, shapes, source: Box::new(error) },
     }
 }
 

@@ -59,17 +59,10 @@ pub(super) fn backward_directional([x, coefficients, maps, grad]: [&Tensor; 4]) 
             let h = cuda::forward(gpu, &stacked(dtype, planes, &stack, Arg::Null), &values.argument())?;
             let inputs = stacked(dtype, planes, &stack, weights.argument());
             let (h, grad) = (Arg::Buffer(&h), grad.argument());
-            (
-                cuda::backward(gpu, &inputs, &h, &grad)?,
-                cuda::map_gradients(gpu, dtype, planes, &h, &grad)?,
-            )
+            (cuda::backward(gpu, &inputs, &h, &grad)?, cuda::map_gradients(gpu, dtype, planes, &h, &grad)?)
         };
         let of_coefficients = tensor(gradients.coefficients, coefficients.shape())?;
-        Ok((
-            Some(tensor(gradients.x, x.shape())?),
-            Some(of_coefficients),
-            Some(tensor(of_maps, maps.shape())?),
-        ))
+        Ok((Some(tensor(gradients.x, x.shape())?), Some(of_coefficients), Some(tensor(of_maps, maps.shape())?)))
     })
 }
 
