@@ -56,6 +56,8 @@ pub(crate) enum Arg<'a, B> {
     Int(i32),
     /// `long long`.
     Long(i64),
+    /// `double`.
+    Double(f64),
 }
 
 impl<B> Arg<'_, B> {
@@ -67,6 +69,7 @@ impl<B> Arg<'_, B> {
             Self::Null => Self::Null,
             Self::Int(value) => Self::Int(value),
             Self::Long(value) => Self::Long(value),
+            Self::Double(value) => Self::Double(value),
         }
     }
 }
