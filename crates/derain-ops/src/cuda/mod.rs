@@ -62,6 +62,8 @@ pub(crate) enum Arg<'a, B> {
     Int(i32),
     /// `long long`.
     Long(i64),
+    /// `double`.
+    Double(f64),
 }
 
 impl<B> Arg<'_, B> {
@@ -73,6 +75,7 @@ impl<B> Arg<'_, B> {
             Self::Null => Self::Null,
             Self::Int(value) => Self::Int(value),
             Self::Long(value) => Self::Long(value),
+            Self::Double(value) => Self::Double(value),
         }
     }
 }
@@ -87,10 +90,16 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
+    const THREADS: u32 = 256;
+
     /// One thread for each of `count` elements.
     pub(crate) fn of(count: usize) -> Self {
-        const THREADS: u32 = 256;
-        Self { blocks: count.div_ceil(THREADS as usize), threads: (THREADS, 1) }
+        Self::of_planes(1, count)
+    }
+
+    /// One thread for each of the elements of each plane; no block lies in two planes. `place_of` in `planes.cu` tells threads where they are.
+    pub(crate) fn of_planes(planes: usize, elements: usize) -> Self {
+        Self { blocks: planes * elements.div_ceil(Self::THREADS as usize), threads: (Self::THREADS, 1) }
     }
 }
 

@@ -32,12 +32,16 @@
 //! ```
 
 mod cpu;
+#[cfg(test)]
+mod cuda;
 mod op;
 pub mod rect;
 pub mod reference;
 mod sigmoid;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 
 use candle_core::{DType, Tensor};
 

@@ -26,10 +26,14 @@
 //! ```
 
 mod cpu;
+#[cfg(test)]
+mod cuda;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 mod window;
 
 use candle_core::Tensor;

@@ -194,6 +194,10 @@ template <> struct Argument<long long> {
   static long long read() { return read_scalar<long long>('l'); }
 };
 
+template <> struct Argument<double> {
+  static double read() { return read_scalar<double>('d'); }
+};
+
 template <class... P> static void launch(void (*kernel)(P...), int order) {
   if (coc::read<uint32_t>() != sizeof...(P)) fail("the kernel has " + std::to_string(sizeof...(P)) + " parameters");
   static void (*the_kernel)(P...);

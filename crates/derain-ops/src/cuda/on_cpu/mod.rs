@@ -3,6 +3,8 @@
 //!
 //! It takes a C++ compiler (`CXX`, else `c++`) and Linux. Without one, tests say that they are skipped, and fail where `DERAIN_REQUIRE_CXX` is set.
 
+pub(crate) mod checks;
+
 use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -212,6 +214,10 @@ impl Launcher for Recorder {
                 }
                 Arg::Long(value) => {
                     bytes.push(b'l');
+                    bytes.extend(value.to_ne_bytes());
+                }
+                Arg::Double(value) => {
+                    bytes.push(b'd');
                     bytes.extend(value.to_ne_bytes());
                 }
             }
