@@ -1,5 +1,7 @@
 //! Operations one by one: results and all gradients.
 
+use std::slice::from_ref;
+
 use candle_core::{DType, Device, Tensor, Var};
 use derain::ops::{
     Activation, Conv2dOptions, RlcnOptions, SsimOptions, Upsampling, batch_norm_eval, batch_norm_train, conv2d,
@@ -64,7 +66,7 @@ fn scans() {
         let [batch, channels, height, width] = size;
         let coefficients = [within(&[4, channels], -0.9, 0.9), within(&[4, channels], -0.3, 0.5)];
         let x = within(&size, -1.0, 1.0);
-        compare(&format!("irnn {size:?}"), &[&[x.clone()], &coefficients[..]].concat(), |t| irnn(&t[0], &t[1], &t[2]));
+        compare(&format!("irnn {size:?}"), &[from_ref(&x), &coefficients[..]].concat(), |t| irnn(&t[0], &t[1], &t[2]));
         let maps = within(&[batch, 4, height, width], 0.0, 1.0);
         let inputs = [&[x], &coefficients[..], &[maps]].concat();
         compare(&format!("irnn_directional {size:?}"), &inputs, |t| irnn_directional(&t[0], &t[1], &t[2], &t[3]));
@@ -115,9 +117,9 @@ fn normalizations() {
 #[test]
 fn steps_down_and_up() {
     let x = within(&[2, 3, 18, 34], -1.0, 1.0);
-    compare("max_pool2d", &[x.clone()], |t| max_pool2d(&t[0]));
+    compare("max_pool2d", from_ref(&x), |t| max_pool2d(&t[0]));
     for mode in [Upsampling::Nearest, Upsampling::Bilinear] {
-        compare(&format!("upsample2x {mode:?}"), &[x.clone()], |t| upsample2x(&t[0], mode));
+        compare(&format!("upsample2x {mode:?}"), from_ref(&x), |t| upsample2x(&t[0], mode));
     }
 }
 
@@ -135,7 +137,7 @@ fn contrast_and_similarity() {
     let [x, y] = [within(&[2, 3, 40, 37], 0.0, 1.0), within(&[2, 3, 40, 37], 0.0, 1.0)];
     for window in [3, 9] {
         let options = RlcnOptions { window, ..RlcnOptions::default() };
-        compare(&format!("rlcn {window}"), &[x.clone()], |t| rlcn(&t[0], &options));
+        compare(&format!("rlcn {window}"), from_ref(&x), |t| rlcn(&t[0], &options));
     }
     compare("ssim", &[x, y], |t| ssim(&t[0], &t[1], &SsimOptions::default()));
 }

@@ -254,6 +254,7 @@ impl<'a> Gpu<'a> {
             Arg::Null => return Ok(Value::of(0u64.to_ne_bytes())),
             Arg::Int(value) => return Ok(Value::of(value.to_ne_bytes())),
             Arg::Long(value) => return Ok(Value::of(value.to_ne_bytes())),
+            Arg::Double(value) => return Ok(Value::of(value.to_ne_bytes())),
         };
         let (address, size) = match memory {
             Memory::Own(storage, address) => (*address, storage.borrow().dtype().size_in_bytes()),

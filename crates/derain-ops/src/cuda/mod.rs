@@ -12,6 +12,9 @@ pub(crate) mod gpu;
 #[cfg(test)]
 pub(crate) mod on_cpu;
 #[cfg(test)]
+#[cfg(feature = "cuda")]
+pub(crate) mod tests_gpu;
+#[cfg(test)]
 mod texts;
 
 use candle_core::DType;

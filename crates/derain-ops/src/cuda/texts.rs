@@ -7,7 +7,13 @@ use candle_core::DType;
 use super::Source;
 
 /// Those of all operations.
-const SOURCES: [&Source; 1] = [&crate::irnn::KERNELS];
+const SOURCES: [&Source; 5] = [
+    &crate::irnn::KERNELS,
+    &crate::lstm_gates::KERNELS,
+    &crate::max_pool2d::KERNELS,
+    &crate::rlcn::KERNELS,
+    &crate::upsample2x::KERNELS,
+];
 
 /// Names say which compiled kernels are which.
 #[test]

@@ -80,3 +80,6 @@ fn stacked<'a, 'b>(
     let (weights, biases) = (coefficients.argument(), coefficients.argument_at(4 * planes.channels));
     Inputs { dtype, planes, weights, biases, maps }
 }
+
+#[cfg(test)]
+mod tests;

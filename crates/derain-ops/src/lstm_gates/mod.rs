@@ -32,8 +32,10 @@
 //! ```
 
 mod cpu;
-#[cfg(test)]
+#[cfg(any(test, feature = "cuda"))]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod op;
 pub mod rect;
 pub mod reference;
@@ -44,6 +46,9 @@ mod tests;
 mod tests_cuda;
 
 use candle_core::{DType, Tensor};
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 use crate::plane::{check_device, check_dtype};
 use crate::{Error, Planes, Result};

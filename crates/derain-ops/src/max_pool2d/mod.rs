@@ -19,8 +19,10 @@
 //! ```
 
 mod cpu;
-#[cfg(test)]
+#[cfg(any(test, feature = "cuda"))]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod op;
 pub mod reference;
 #[cfg(test)]
@@ -29,6 +31,9 @@ mod tests;
 mod tests_cuda;
 
 use candle_core::Tensor;
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 use crate::{Error, Result};
 

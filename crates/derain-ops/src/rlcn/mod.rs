@@ -26,8 +26,10 @@
 //! ```
 
 mod cpu;
-#[cfg(test)]
+#[cfg(any(test, feature = "cuda"))]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod op;
 pub mod reference;
 #[cfg(test)]
@@ -37,6 +39,9 @@ mod tests_cuda;
 mod window;
 
 use candle_core::Tensor;
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 use crate::{Error, Result};
 

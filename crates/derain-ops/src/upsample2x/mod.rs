@@ -29,8 +29,10 @@
 //! ```
 
 mod cpu;
-#[cfg(test)]
+#[cfg(any(test, feature = "cuda"))]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod op;
 pub mod reference;
 #[cfg(test)]
@@ -39,6 +41,9 @@ mod tests;
 mod tests_cuda;
 
 use candle_core::Tensor;
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 use crate::Result;
 
