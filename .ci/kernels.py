@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """kernels.py TEXTS CUDA: compiles every CUDA text of a folder as derain does at run time, and prints what its kernels take.
 
-CUDA holds lib/libnvrtc.so.13 and bin/ptxas; its lib must be on LD_LIBRARY_PATH, as NVRTC opens a second library by its bare name. Exits
-with 1 if a text does not compile or a kernel spills registers to memory. No GPU is needed.
+CUDA holds bin/ptxas; the folder of its libraries must be on LD_LIBRARY_PATH, as NVRTC opens a second one by its bare name. Exits with 1 if
+a text does not compile or a kernel spills registers to memory. No GPU is needed.
 """
 
 import ctypes
@@ -59,7 +59,7 @@ def resources(ptxas, ptx, capability):
 
 
 def main(texts, cuda):
-    nvrtc = ctypes.CDLL(str(cuda / "lib" / "libnvrtc.so.13"))
+    nvrtc = ctypes.CDLL("libnvrtc.so.13")
     files = sorted(texts.glob("*.cu"))
     if not files:
         sys.exit(f"there are no texts in {texts}")

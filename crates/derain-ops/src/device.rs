@@ -39,18 +39,18 @@ pub fn cuda(ordinal: usize) -> Result<Device> {
 
 /// Runs tensor operations on behalf of an operation of this crate: what goes wrong on a GPU then says in which, where and on what.
 #[cfg(any(test, feature = "cuda"))]
-pub(crate) fn named<R>(op: &'static str, inputs: &[&Tensor], f: impl FnOnce() -> candle_core::Result<R>) -> Result<R> {
+pub(crate) fn named<R>(op: &'static str, inputs: &[&Tensor], f: impl FnOnce() -> Result<R>) -> Result<R> {
     let done = f();
     #[cfg(feature = "cuda")]
     if let Some(Device::Cuda(device)) = inputs.first().map(|input| input.device()) {
         let shapes: Vec<_> = inputs.iter().map(|input| input.shape()).collect();
-        return done.map_err(|error| match Error::from(error) {
+        return done.map_err(|error| match error {
             Error::Candle(error) => crate::cuda::gpu::failure(op, device, &shapes, error),
             own => own,
         });
     }
     let _ = (op, inputs);
-    Ok(done?)
+    done
 }
 
 /// Whether a device had no memory left, whatever the error is wrapped in.

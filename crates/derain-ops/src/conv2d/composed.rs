@@ -1,112 +1,166 @@
-//! The convolution on GPUs: candle's (cuDNN with the feature `cudnn`, else columns of pixels and a matrix product), and tensor operations behind it.
+//! The convolution on GPUs: candle's (cuDNN with the feature `cudnn`, else columns of pixels and a matrix product), and kernels of ours behind it.
 //!
 //! Candle's own gradients of a convolution are a kernel without reuse for x and a convolution with kernels as large as the picture for the
 //! weights. Here that for x is a convolution with turned kernels, that for the weights a matrix product for each of their places.
+
+mod epilogue;
+#[cfg(feature = "cuda")]
+mod gpu;
 
 use std::sync::{Mutex, PoisonError};
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Storage, Tensor};
+use epilogue::{Epilogue, Gradients};
 
-use super::{Activation, Conv2dOptions};
-use crate::device;
+use super::op::Conv2d;
+use crate::{Result, device};
 
 /// Bytes of columns at once: bands of rows that need more go one after the other. A 3x3 convolution has nine times its input as columns.
 const MOST_COLUMNS: usize = 1 << 30;
 
-/// Convolution, scale, residual and activation, of arguments that the entry point has checked.
-pub(super) fn conv2d(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    scale: Option<&Tensor>,
-    residual: Option<&Tensor>,
-    options: &Conv2dOptions,
-) -> Result<Tensor> {
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let mut y = convolve(&x, &weight, options.dilation)?;
-    if let Some(bias) = bias {
-        y = y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?;
-    }
-    if let Some(scale) = scale {
-        y = y.broadcast_mul(scale)?;
-    }
-    if let Some(residual) = residual {
-        y = (y + residual)?;
-    }
-    match options.activation {
-        Activation::None => Ok(y),
-        Activation::Relu => relu(&y),
-    }
+/// The result of `op` for the inputs that its own form takes: x, parameters as one list, residual and scale as one tensor. All are contiguous.
+pub(super) fn conv2d(op: Conv2d, x: &Tensor, parameters: &Tensor, extras: Option<&Tensor>) -> Result<Tensor> {
+    let tensors = [x, parameters, extras.unwrap_or(x)];
+    device::named("conv2d", &tensors, || {
+        let call = Call::of(&op, x, parameters, extras)?;
+        let y = call.epilogue.forward(call.sums()?)?;
+        if !tensors.iter().any(|tensor| tensor.track_op()) {
+            return Ok(y);
+        }
+        // Where there are no extras, x stands in for them, without gradient.
+        let extras = extras.cloned().unwrap_or_else(|| x.detach());
+        Ok(x.apply_op3(parameters, &extras, Composed { op, result: Mutex::new(Some(y)) })?)
+    })
 }
 
-/// max(y, 0) that keeps NaN, which candle's does not, and has no gradient at 0, where candle's `maximum` has half of one.
-fn relu(y: &Tensor) -> Result<Tensor> {
-    let zeros = Tensor::zeros((), y.dtype(), y.device())?.broadcast_as(y.shape())?;
-    y.le(0.0)?.where_cond(&zeros, y)
-}
-
-/// The sum alone, with its gradients.
-fn convolve(x: &Tensor, weight: &Tensor, dilation: usize) -> Result<Tensor> {
-    let sum = convolution(&x.detach(), &weight.detach(), dilation, MOST_COLUMNS)?;
-    if !x.track_op() && !weight.track_op() {
-        return Ok(sum);
-    }
-    x.apply_op2(weight, Convolution { dilation, sum: Mutex::new(Some(sum)) })
-}
-
-/// Inputs x `[B, C, H, W]` and weight `[O, C, K, K]`. The result has been computed before, by tensor operations, which a custom operation cannot
-/// call; this one ties it to its gradients.
-struct Convolution {
+/// What a convolution computes with, taken apart and without gradients.
+struct Call {
+    x: Tensor,
+    weight: Tensor,
     dilation: usize,
-    sum: Mutex<Option<Tensor>>,
+    epilogue: Epilogue,
 }
 
-impl Convolution {
-    fn take(&self) -> Result<Tensor> {
-        let sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner).take();
-        sum.ok_or_else(|| candle_core::Error::msg("conv2d: its result has been taken"))
+impl Call {
+    fn of(op: &Conv2d, x: &Tensor, parameters: &Tensor, extras: Option<&Tensor>) -> Result<Self> {
+        let (x, parameters) = (x.detach(), parameters.detach().flatten_all()?);
+        let shape = (op.outputs, x.dim(1)?, op.size, op.size);
+        let weights = Shape::from(shape).elem_count();
+        let bias = parameters.elem_count() - weights;
+        let bias = (bias > 0).then(|| parameters.narrow(0, weights, bias)).transpose()?;
+        let part = |first, channels| extras.map(|extras| extras.detach().narrow(1, first, channels)?.contiguous());
+        Ok(Self {
+            x,
+            weight: parameters.narrow(0, 0, weights)?.reshape(shape)?,
+            dilation: op.options.dilation,
+            epilogue: Epilogue {
+                bias,
+                scale: part(op.outputs, 1).filter(|_| op.scale).transpose()?,
+                residual: part(0, op.outputs).filter(|_| op.residual).transpose()?,
+                activation: op.options.activation,
+            },
+        })
+    }
+
+    fn sums(&self) -> Result<Tensor> {
+        convolution(&self.x, &self.weight, self.dilation, MOST_COLUMNS)
     }
 }
 
-impl CustomOp2 for Convolution {
+/// Inputs x, parameters and extras of [`Conv2d`]. The result has been computed before, by tensor operations, which a custom operation cannot
+/// call; this one ties it to its gradients.
+struct Composed {
+    op: Conv2d,
+    result: Mutex<Option<Tensor>>,
+}
+
+impl Composed {
+    /// The result, which is there once.
+    fn take(&self) -> candle_core::Result<Tensor> {
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result.ok_or_else(|| candle_core::Error::msg("conv2d: its result has been taken"))
+    }
+
+    fn backward(&self, [x, parameters, extras]: [&Tensor; 3], y: &Tensor, grad: &Tensor) -> Result<Optional> {
+        let has_extras = self.op.residual || self.op.scale;
+        let call = Call::of(&self.op, x, parameters, has_extras.then_some(extras))?;
+        let (y, grad) = (y.detach(), grad.detach().contiguous()?);
+        let Gradients { residual, sums, bias } = call.epilogue.backward(&y, &grad)?;
+        let of_x = x.track_op().then(|| {
+            let turned = call.weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
+            convolution(&sums, &turned, call.dilation, MOST_COLUMNS)
+        });
+        let of_parameters = parameters.track_op().then(|| {
+            let weight = weight_gradient(&call.x, &sums, self.op.size, call.dilation)?.flatten_all()?;
+            let of_all = if call.epilogue.bias.is_some() { Tensor::cat(&[&weight, &bias], 0)? } else { weight };
+            Ok(of_all.reshape(parameters.shape())?)
+        });
+        let of_extras = (has_extras && extras.track_op()).then(|| match call.epilogue.scale {
+            None => Ok(residual.clone()),
+            Some(_) => {
+                let of_scale = call.epilogue.scale_gradient(&call.sums()?, &residual)?;
+                Ok(Tensor::cat(&[&residual, &of_scale], 1)?)
+            }
+        });
+        Ok((of_x.transpose()?, of_parameters.transpose()?, of_extras.transpose()?))
+    }
+}
+
+type Optional = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+
+impl CustomOp3 for Composed {
     fn name(&self) -> &'static str {
         "conv2d"
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let sum = self.take()?.contiguous()?;
-        let (storage, layout) = sum.storage_and_layout();
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let y = self.take()?.contiguous()?;
+        let (storage, layout) = y.storage_and_layout();
         match &*storage {
-            Storage::Cpu(storage) if layout.start_offset() == 0 => Ok((storage.clone(), sum.shape().clone())),
+            Storage::Cpu(storage) if layout.start_offset() == 0 => Ok((storage.clone(), y.shape().clone())),
             _ => candle_core::bail!("conv2d: expected a whole tensor on the cpu"),
         }
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
         use candle_core::backend::BackendStorage;
-        let sum = self.take()?.contiguous()?;
-        let (storage, layout) = sum.storage_and_layout();
+        let y = self.take()?.contiguous()?;
+        let (storage, layout) = y.storage_and_layout();
         match &*storage {
-            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, sum.shape().clone())),
+            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, y.shape().clone())),
             _ => candle_core::bail!("conv2d: expected a tensor on the GPU"),
         }
     }
 
-    fn bwd(&self, x: &Tensor, weight: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (of_x, of_weight) = (x.track_op(), weight.track_op());
-        let gradients = device::named("conv2d", &[x, weight, grad], || {
-            let (x, weight, grad) = (x.detach(), weight.detach(), grad.detach().contiguous()?);
-            let of_x = of_x.then(|| {
-                let turned = weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
-                convolution(&grad, &turned, self.dilation, MOST_COLUMNS)
-            });
-            let of_weight = of_weight.then(|| weight_gradient(&x, &grad, weight.dim(2)?, self.dilation));
-            Ok((of_x.transpose()?, of_weight.transpose()?))
-        });
-        Ok(gradients?)
+    fn bwd(
+        &self,
+        x: &Tensor,
+        parameters: &Tensor,
+        extras: &Tensor,
+        y: &Tensor,
+        grad: &Tensor,
+    ) -> candle_core::Result<Optional> {
+        let tensors = [x, parameters, extras];
+        Ok(device::named("conv2d", &tensors, || self.backward(tensors, y, grad))?)
     }
 }
 
@@ -118,7 +172,7 @@ fn convolution(x: &Tensor, weight: &Tensor, dilation: usize, most_columns: usize
     let row = batch * channels * size * size * width * x.dtype().size_in_bytes();
     let rows = (most_columns / row).max(1);
     if rows >= height || cfg!(feature = "cudnn") {
-        return x.conv2d(weight, padding, 1, dilation, 1);
+        return Ok(x.conv2d(weight, padding, 1, dilation, 1)?);
     }
     let padded = pad(x, padding)?;
     let mut bands = Vec::with_capacity(height.div_ceil(rows));
@@ -127,7 +181,7 @@ fn convolution(x: &Tensor, weight: &Tensor, dilation: usize, most_columns: usize
         let band = padded.narrow(2, first, rows + 2 * padding)?.contiguous()?;
         bands.push(band.conv2d(weight, 0, 1, dilation, 1)?);
     }
-    Tensor::cat(&bands, 2)
+    Ok(Tensor::cat(&bands, 2)?)
 }
 
 /// Σ over pictures and pixels of grad `[B, O, H, W]` times the pixel of x `[B, C, H, W]` that each of a kernel's places meets: `[O, C, K, K]`.
@@ -142,12 +196,12 @@ fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: usize) -> R
         let met = met.contiguous()?.reshape((batch, channels, height * width))?;
         places.push(grad.matmul(&met.transpose(1, 2)?)?.sum(0)?);
     }
-    Tensor::stack(&places, 2)?.reshape((outputs, channels, size, size))
+    Ok(Tensor::stack(&places, 2)?.reshape((outputs, channels, size, size))?)
 }
 
 /// Zeros on all four sides.
 fn pad(x: &Tensor, pixels: usize) -> Result<Tensor> {
-    x.pad_with_zeros(2, pixels, pixels)?.pad_with_zeros(3, pixels, pixels)
+    Ok(x.pad_with_zeros(2, pixels, pixels)?.pad_with_zeros(3, pixels, pixels)?)
 }
 
 #[cfg(test)]

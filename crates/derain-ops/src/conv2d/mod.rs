@@ -43,8 +43,6 @@ use candle_core::Tensor;
 
 pub use form::Form;
 
-#[cfg(feature = "cuda")]
-use crate::device;
 use crate::plane::{check_dtype, check_shape};
 use crate::{Error, Result};
 
@@ -82,11 +80,12 @@ pub enum Activation {
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
     const OP: &str = "conv2d";
     let op = check(OP, x, weight, bias, options)?;
+    let (x, parameters) = (x.contiguous()?, parameters(weight, bias)?);
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        return device::named(OP, &[x, weight], || composed::conv2d(x, weight, bias, None, None, options));
+        return composed::conv2d(op, &x, &parameters, None);
     }
-    Ok(x.contiguous()?.apply_op2(&parameters(weight, bias)?, op)?)
+    Ok(x.apply_op2(&parameters, op)?)
 }
 
 /// [`conv2d`], then times `scale` `[B, 1, H, W]` where given, plus `residual` `[B, O, H, W]`, then the activation. Gradients flow to all.
@@ -110,16 +109,17 @@ pub fn conv2d_residual(
         check_shape(OP, "scale", scale, &[batch, 1, height, width], "[B, 1, H, W]")?;
         check_dtype(OP, "scale", scale, x.dtype())?;
     }
-    #[cfg(feature = "cuda")]
-    if x.device().is_cuda() {
-        return device::named(OP, &[x, weight], || composed::conv2d(x, weight, bias, scale, Some(residual), options));
-    }
     let extras = match scale {
         None => residual.contiguous()?,
         Some(scale) => Tensor::cat(&[residual, scale], 1)?.contiguous()?,
     };
     let op = op::Conv2d { residual: true, scale: scale.is_some(), ..op };
-    Ok(x.contiguous()?.apply_op3(&parameters(weight, bias)?, &extras, op)?)
+    let (x, parameters) = (x.contiguous()?, parameters(weight, bias)?);
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return composed::conv2d(op, &x, &parameters, Some(&extras));
+    }
+    Ok(x.apply_op3(&parameters, &extras, op)?)
 }
 
 /// The operation, of arguments that fit each other.

@@ -46,6 +46,8 @@ pub(crate) enum Memory<'a> {
     Lent(&'a CudaStorage),
     /// That of [`Launcher::allocate`], which kernels read and write. Its address never changes.
     Own(RefCell<CudaStorage>, CUdeviceptr),
+    /// A tensor's, which kernels change.
+    Changed(RefCell<&'a mut CudaStorage>, CUdeviceptr),
 }
 
 impl Memory<'_> {
@@ -53,7 +55,9 @@ impl Memory<'_> {
     pub(crate) fn into_storage(self) -> Result<CudaStorage> {
         match self {
             Self::Own(storage, _) => Ok(storage.into_inner()),
-            Self::Lent(_) => Err(candle_core::Error::msg("an operation gave its input as its result").into()),
+            Self::Lent(_) | Self::Changed(..) => {
+                Err(candle_core::Error::msg("an operation gave its input as its result").into())
+            }
         }
     }
 }
@@ -114,6 +118,26 @@ pub(crate) fn on_tensors<R, const N: usize>(
     on_storages(op, inputs, f)
 }
 
+/// Calls `f` with the elements of a storage that it changes, and of others where there are any.
+pub(crate) fn on_storage_to_change<R>(
+    op: &'static str,
+    (changed, layout): (&mut CudaStorage, &Layout),
+    inputs: Vec<Option<(&CudaStorage, &Layout)>>,
+    f: impl for<'a> FnOnce(&Gpu<'a>, Input<'a>, Vec<Option<Input<'a>>>) -> Result<R>,
+) -> Result<R> {
+    let layouts = || std::iter::once(layout).chain(inputs.iter().flatten().map(|&(_, layout)| layout));
+    if let Some(layout) = layouts().find(|layout| !layout.is_contiguous()) {
+        return Err(candle_core::Error::msg(format!("{op}: expected a contiguous tensor, got {layout:?}")).into());
+    }
+    let device = changed.device.clone();
+    let gpu = Gpu { op, device: &device, shapes: layouts().map(Layout::shape).collect() };
+    let address = gpu.address(changed)?;
+    let changed = Input { memory: Memory::Changed(RefCell::new(changed), address), start: layout.start_offset() };
+    let lent = |(storage, layout): (_, &Layout)| Input { memory: Memory::Lent(storage), start: layout.start_offset() };
+    let inputs = inputs.into_iter().map(|input| input.map(lent)).collect();
+    f(&gpu, changed, inputs)
+}
+
 /// What kernels have written, as a tensor of this shape without gradient.
 pub(crate) fn tensor(memory: Memory<'_>, shape: impl Into<Shape>) -> Result<Tensor> {
     Ok(Tensor::from_storage(Storage::Cuda(memory.into_storage()?), shape, BackpropOp::none(), false))
@@ -122,6 +146,13 @@ pub(crate) fn tensor(memory: Memory<'_>, shape: impl Into<Shape>) -> Result<Tens
 impl<'a> Gpu<'a> {
     fn error(&self, error: candle_core::Error) -> Error {
         failure(self.op, self.device, &self.shapes, error)
+    }
+
+    fn address(&self, storage: &CudaStorage) -> Result<CUdeviceptr> {
+        let stream: Arc<CudaStream> = self.device.cuda_stream();
+        Ok(with_slice!(&storage.slice, slice => slice.device_ptr(&stream).0, {
+            return Err(Error::DType { op: self.op, argument: "x", got: storage.dtype() });
+        }))
     }
 
     fn allocate_slice(&self, dtype: DType, length: usize) -> candle_core::Result<CudaStorageSlice> {
@@ -170,10 +201,7 @@ impl<'a> Launcher for Gpu<'a> {
     fn allocate(&self, dtype: DType, length: usize) -> Result<Memory<'a>> {
         let slice = self.allocate_slice(dtype, length).map_err(|error| self.error(error))?;
         let storage = CudaStorage { slice, device: self.device.clone() };
-        let stream: Arc<CudaStream> = self.device.cuda_stream();
-        let address = with_slice!(&storage.slice, slice => slice.device_ptr(&stream).0, {
-            return Err(Error::DType { op: self.op, argument: "scratch", got: dtype });
-        });
+        let address = self.address(&storage)?;
         Ok(Memory::Own(RefCell::new(storage), address))
     }
 
@@ -215,14 +243,20 @@ impl<'a> Launcher for Gpu<'a> {
         unsafe { launch.launch(config) }.w().map_err(failed)?;
         drop(reads);
         for argument in arguments {
-            if let Arg::Buffer(Memory::Own(storage, _)) | Arg::At(Memory::Own(storage, _), _) = argument {
-                // Other streams wait for what was written: dropping the guard after the launch says that it may have been.
-                let mut storage = storage.borrow_mut();
-                with_slice!(&mut storage.slice, slice => drop(slice.device_ptr_mut(&stream).1), ());
+            let (Arg::Buffer(memory) | Arg::At(memory, _)) = argument else { continue };
+            match memory {
+                Memory::Lent(_) => {}
+                Memory::Own(storage, _) => note_write(&mut storage.borrow_mut(), &stream),
+                Memory::Changed(storage, _) => note_write(&mut storage.borrow_mut(), &stream),
             }
         }
         Ok(())
     }
+}
+
+/// Other streams wait for what was written: dropping the guard after the launch says that it may have been.
+fn note_write(storage: &mut CudaStorage, stream: &CudaStream) {
+    with_slice!(&mut storage.slice, slice => drop(slice.device_ptr_mut(stream).1), ());
 }
 
 /// A kernel's parameter, in its own type's bytes from the first one on.
@@ -258,6 +292,7 @@ impl<'a> Gpu<'a> {
         };
         let (address, size) = match memory {
             Memory::Own(storage, address) => (*address, storage.borrow().dtype().size_in_bytes()),
+            Memory::Changed(storage, address) => (*address, storage.borrow().dtype().size_in_bytes()),
             Memory::Lent(storage) => {
                 let (address, read) = with_slice!(&storage.slice, slice => slice.device_ptr(stream), {
                     return Err(Error::DType { op: self.op, argument: "x", got: storage.dtype() });

@@ -11,7 +11,7 @@ use crate::testing::{Noise, assert_close};
 /// Relative to the largest value, forward and for gradients.
 const TOLERANCES: [(DType, f64, f64); 2] = [(DType::F32, 1e-5, 1e-4), (DType::F64, 1e-12, 1e-11)];
 
-fn gpu() -> Option<Device> {
+pub(crate) fn gpu() -> Option<Device> {
     match crate::device::cuda(0) {
         Ok(device) => Some(device),
         Err(error) => {
@@ -66,12 +66,12 @@ impl Op {
     }
 }
 
-fn values(tensor: &Tensor) -> Vec<f64> {
+pub(crate) fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.to_device(&Device::Cpu).and_then(|t| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()).expect("values")
 }
 
 /// Inputs of these shapes, each the second half of a tensor twice as long, so that it does not begin where its memory does.
-fn inputs(shapes: &[Vec<usize>], (low, high): (f64, f64), dtype: DType, device: &Device) -> Vec<Tensor> {
+pub(crate) fn inputs(shapes: &[Vec<usize>], (low, high): (f64, f64), dtype: DType, device: &Device) -> Vec<Tensor> {
     let mut noise = Noise::new(51);
     let make = |shape: &Vec<usize>| {
         let count: usize = shape.iter().product();
@@ -81,14 +81,15 @@ fn inputs(shapes: &[Vec<usize>], (low, high): (f64, f64), dtype: DType, device: 
     shapes.iter().map(make).collect::<candle_core::Result<_>>().expect("inputs")
 }
 
-/// Compares a GPU's result and gradients with the CPU's; a second run must give the same bits.
-pub(crate) fn compare(name: &str, op: &Op, shapes: &[Vec<usize>], range: (f64, f64)) {
+/// Compares a GPU's result and gradients, of the operation for given inputs, with the CPU's; a second run must give the same bits.
+pub(crate) fn compare(name: &str, op: impl Fn(&[Tensor]) -> Op, shapes: &[Vec<usize>], range: (f64, f64)) {
     let Some(gpu) = gpu() else { return };
     for (dtype, forward, backward) in TOLERANCES {
         let run = |device: &Device| {
             let gradient = |y: &Tensor| inputs(&[y.dims().to_vec()], (-1.0, 1.0), y.dtype(), device)[0].clone();
-            let (y, gradients) = op
-                .run(&inputs(shapes, range, dtype, device), gradient)
+            let inputs = inputs(shapes, range, dtype, device);
+            let (y, gradients) = op(&inputs)
+                .run(&inputs, gradient)
                 .unwrap_or_else(|error| panic!("{name} {dtype:?} {shapes:?} on {:?}: {error}", device.location()));
             (values(&y), gradients.iter().map(values).collect::<Vec<_>>())
         };

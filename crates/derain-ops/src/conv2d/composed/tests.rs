@@ -2,10 +2,11 @@
 
 use candle_core::{Device, Tensor, Var};
 
-use super::{conv2d, convolution};
+use super::convolution;
+use crate::conv2d::op::Conv2d;
 use crate::Planes;
 use crate::conv2d::reference::{self, Arguments};
-use crate::conv2d::{Activation, Conv2dOptions};
+use crate::conv2d::{Activation, Conv2dOptions, parameters};
 use crate::testing::{Noise, assert_close, sum_weighted};
 
 /// ([B, C, H, W], O, K, dilation, activation, whether there are a bias, a scale and a residual).
@@ -56,7 +57,13 @@ fn forward_and_gradients_equal_the_reference() -> crate::Result<()> {
         let tensor_residual = var(&residual, &[batch, outputs, height, width])?;
         let [of_bias, of_scale, of_residual] =
             [&tensor_bias, &tensor_scale, &tensor_residual].map(|var| all.then_some(var.as_tensor()));
-        let y = conv2d(&tensor_x, &tensor_weight, of_bias, of_scale, of_residual, &options)?;
+        let op = Conv2d { options, outputs, size, residual: all, scale: all };
+        let parameters = parameters(&tensor_weight, of_bias)?;
+        let extras = match (of_scale, of_residual) {
+            (Some(scale), Some(residual)) => Some(Tensor::cat(&[residual, scale], 1)?),
+            _ => None,
+        };
+        let y = super::conv2d(op, &tensor_x, &parameters, extras.as_ref())?;
         assert_close(&y.flatten_all()?.to_vec1()?, &reference::forward(&arguments), 1e-13, &what);
 
         let gradients = sum_weighted(&y, &dy)?.backward()?;
@@ -99,7 +106,8 @@ fn nan_stays() -> crate::Result<()> {
     let x = Tensor::new(&[[[[f32::NAN, -1.0, 1.0]]]], &Device::Cpu)?;
     let weight = Tensor::ones((1, 1, 1, 1), x.dtype(), &Device::Cpu)?;
     let options = Conv2dOptions { activation: Activation::Relu, ..Default::default() };
-    let y = conv2d(&x, &weight, None, None, None, &options)?.flatten_all()?.to_vec1::<f32>()?;
+    let op = Conv2d { options, outputs: 1, size: 1, residual: false, scale: false };
+    let y = super::conv2d(op, &x, &weight, None)?.flatten_all()?.to_vec1::<f32>()?;
     assert!(y[0].is_nan() && y[1..] == [0.0, 1.0], "{y:?}");
     Ok(())
 }

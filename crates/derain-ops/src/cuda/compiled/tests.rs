@@ -1,4 +1,4 @@
-//! The compiler needs no GPU, but it must be installed: without it these tests are skipped, unless `REQUIRE_GPU` is set.
+//! The compiler needs no GPU.
 
 use super::compile;
 
