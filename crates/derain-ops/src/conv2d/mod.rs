@@ -31,11 +31,15 @@
 //! ```
 
 pub mod cpu;
+#[cfg(test)]
+mod cuda;
 mod form;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 
 use candle_core::Tensor;
 
