@@ -33,11 +33,15 @@
 #[cfg(any(test, feature = "cuda"))]
 mod composed;
 pub mod cpu;
+#[cfg(test)]
+mod cuda;
 mod form;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 
 use candle_core::Tensor;
 

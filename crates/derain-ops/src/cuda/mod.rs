@@ -16,6 +16,7 @@ pub(crate) mod on_cpu;
 pub(crate) mod tests_gpu;
 #[cfg(test)]
 mod texts;
+pub(crate) mod window;
 
 use candle_core::DType;
 
@@ -104,6 +105,22 @@ impl Grid {
     pub(crate) fn of_planes(planes: usize, elements: usize) -> Self {
         Self { blocks: planes * elements.div_ceil(Self::THREADS as usize), threads: (Self::THREADS, 1) }
     }
+
+    /// One block for each of the pieces of each plane: `piece_of` in `pieces.cu` tells it which.
+    pub(crate) fn of_pieces(planes: usize, elements: usize) -> Self {
+        Self { blocks: planes * pieces(elements), threads: (Self::THREADS, 1) }
+    }
+
+    /// So many blocks, each of which adds something up: `sum_block` in `sums.cu`.
+    pub(crate) fn of_sums(blocks: usize) -> Self {
+        Self { blocks, threads: (Self::THREADS, 1) }
+    }
+}
+
+/// Pieces of a plane of so many elements: what a block adds up, PIECE elements in `pieces.cu`.
+pub(crate) fn pieces(elements: usize) -> usize {
+    const PIECE: usize = 16 * Grid::THREADS as usize;
+    elements.div_ceil(PIECE)
 }
 
 /// Where kernels run.

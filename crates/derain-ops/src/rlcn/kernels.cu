@@ -1,14 +1,13 @@
-// RLCN of rlcn/mod.rs. Symbols: I the picture, n the window's pixels that lie inside it, S and Q their sums of I and I²; L the result.
+// RLCN of rlcn/mod.rs: needs window.cu. Symbols: I the picture, n the window's pixels that lie inside it, S and Q their sums of I and I²,
+// L the result.
 //
-// A block takes a strip of columns of one plane down a band of rows. A thread owns a column, the strip's halo included: it keeps the column's
-// sums over the window's rows in registers, adds the row that enters and subtracts the one that leaves. They go to shared memory,
-// where the thread adds up the columns of its window. Memory is read once, and once more for halos; the pixel that leaves and the one in the
-// middle come from the first-level cache, which the window's rows fit into.
+// A thread keeps its column's sums over the window's rows in registers: it adds the row that enters and subtracts the one that leaves. They go
+// to shared memory, where the thread adds up the columns of its window. Memory is read once, and once more for halos; the pixel that
+// leaves and the one in the middle come from the first-level cache, which the window's rows fit into.
 //
 // Sums are in f64 whatever the elements: I - μ and σ² are differences of nearly equal numbers, and sums of equal f32 values are exact
 // in f64, so that flat regions give 0. What follows is in Real.
 
-#define THREADS 256
 // Rows between two barriers: as many loads are under way at once.
 #define ROWS 4
 // Lets threads have 64 registers: left to choose, ptxas took 40 somewhere, and spilled some (f16, sm_90).
@@ -18,27 +17,6 @@
 struct Pair {
   double first, second;
 };
-
-// A square window that slides over a plane, and the block's part of the plane.
-struct Window {
-  int height, width, radius;
-  int first_row, end_row;  // The band.
-  int column;              // This thread's. In the halo it may lie beyond the picture.
-  bool emits;              // Whether the results of the column are this thread's: not in the halo.
-  long long plane;         // Where the plane starts.
-};
-
-__device__ __forceinline__ Window window_of(int height, int width, int radius, int band) {
-  const int own = THREADS - 2 * radius, strips = (width + own - 1) / own, bands = (height + band - 1) / band;
-  const int strip = blockIdx.x % strips, t = threadIdx.x;
-  Window window = {height, width, radius};
-  window.first_row = (int)(blockIdx.x / strips % bands) * band;
-  window.end_row = window.first_row + band < height ? window.first_row + band : height;
-  window.column = strip * own + t - radius;
-  window.emits = t >= radius && t < radius + own && window.column < width;
-  window.plane = (long long)(blockIdx.x / strips / bands) * height * width;
-  return window;
-}
 
 // Pixels of a window along one axis of `length`.
 __device__ __forceinline__ int reach(int center, int radius, int length) {
@@ -50,10 +28,9 @@ __device__ __forceinline__ int reach(int center, int radius, int length) {
 template <class Source, class Emit>
 __device__ __forceinline__ void slide(const Window& window, Pair (&columns)[ROWS][THREADS], Source source, Emit emit) {
   const int radius = window.radius, t = threadIdx.x;
-  const bool inside = window.column >= 0 && window.column < window.width;
   const auto quantities = [&](int row) {
     Pair pair = {0, 0};
-    if (inside && row >= 0 && row < window.height) pair = source(row * window.width + window.column);
+    if (window.inside && row >= 0 && row < window.height) pair = source(row * window.width + window.column);
     return pair;
   };
   Pair sum = {0, 0};

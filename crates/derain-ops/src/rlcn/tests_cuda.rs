@@ -84,7 +84,7 @@ fn mutants_fail() {
         ("first + k - radius)", 0, "first + k - radius - 1)"),
         ("i <= t + radius", 0, "i < t + radius"),
         ("t < radius + own && ", 0, ""),
-        ("window.column < width;", 0, "true;"),
+        ("&& window.column < width;", 1, ";"),
         ("first + k < window.end_row", 0, "true"),
         ("* (n - 1))", 0, "* n)"),
         ("passes ? ", 0, "true ? "),

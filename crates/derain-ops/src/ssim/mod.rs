@@ -42,11 +42,15 @@
 //! ```
 
 mod cpu;
+#[cfg(test)]
+mod cuda;
 mod moments;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 mod window;
 
 use candle_core::Tensor;

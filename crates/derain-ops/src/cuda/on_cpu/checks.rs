@@ -57,8 +57,10 @@ impl Check {
     }
 }
 
-/// Asserts that each of these mistakes in a source fails some check: (what is changed, its which occurrence, to what).
+/// Asserts that the source passes all checks, and that each of these mistakes fails some: (what is changed, its which occurrence, to what).
 pub(crate) fn assert_noticed(source: &Source, dtype: DType, mutants: &[(&str, usize, &str)], checks: &[Check]) {
+    let Some(program) = Program::compile(source, dtype) else { return };
+    checks.iter().for_each(|check| check.assert(&program));
     for &(original, nth, changed) in mutants {
         let Some(mutant) = Program::compile_mutant(source, dtype, original, nth, changed) else { return };
         let noticed = checks.iter().any(|check| check.fails(&mutant));

@@ -85,7 +85,7 @@ fn kernel_names(text: &str) -> impl Iterator<Item = &str> {
     text.split("__global__").skip(1).filter_map(|rest| {
         // `void name(`, or `void __launch_bounds__(…) name(`.
         let rest = rest.trim_start().strip_prefix("void")?.trim_start();
-        let rest = if rest.starts_with("__launch_bounds__") { &rest[rest.find(")\n")? + 1..] } else { rest };
+        let rest = if rest.starts_with("__launch_bounds__") { &rest[rest.find(')')? + 1..] } else { rest };
         Some(rest[..rest.find('(')?].trim())
     })
 }
