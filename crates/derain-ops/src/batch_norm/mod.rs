@@ -44,10 +44,14 @@
 //! ```
 
 mod cpu;
+#[cfg(test)]
+mod cuda;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 
 use candle_core::{DType, Tensor};
 
