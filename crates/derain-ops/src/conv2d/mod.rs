@@ -33,7 +33,7 @@
 #[cfg(any(test, feature = "cuda"))]
 mod composed;
 pub mod cpu;
-#[cfg(test)]
+#[cfg(any(test, feature = "cuda"))]
 mod cuda;
 mod form;
 mod op;
@@ -44,6 +44,9 @@ mod tests;
 mod tests_cuda;
 
 use candle_core::Tensor;
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 pub use form::Form;
 

@@ -7,11 +7,14 @@ use candle_core::DType;
 use super::Source;
 
 /// Those of all operations.
-const SOURCES: [&Source; 5] = [
+const SOURCES: [&Source; 8] = [
+    &crate::batch_norm::KERNELS,
+    &crate::conv2d::KERNELS,
     &crate::irnn::KERNELS,
     &crate::lstm_gates::KERNELS,
     &crate::max_pool2d::KERNELS,
     &crate::rlcn::KERNELS,
+    &crate::ssim::KERNELS,
     &crate::upsample2x::KERNELS,
 ];
 

@@ -42,8 +42,10 @@
 //! ```
 
 mod cpu;
-#[cfg(test)]
+#[cfg(any(test, feature = "cuda"))]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod moments;
 mod op;
 pub mod reference;
@@ -54,6 +56,9 @@ mod tests_cuda;
 mod window;
 
 use candle_core::Tensor;
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 use crate::plane::{check_dtype, check_shape};
 use crate::{Error, Planes, Result};
