@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp3, DType, Layout, Shape, Stor
 
 use super::cuda::{self, Normalization};
 use super::op::Gradients;
-use crate::cuda::gpu::{Gpu, Input, on_storages, on_tensors, tensor};
+use crate::cuda::gpu::{on_storages, on_tensors, tensor};
 use crate::{Planes, Result};
 
 /// Means, then biased variances, of every channel of a contiguous tensor, `[2, C]` in f64.
@@ -48,7 +48,7 @@ impl Normalize {
     fn backward(&self, [x, gamma, beta]: [&Tensor; 3], grad: &Tensor) -> Result<Gradients> {
         let (dtype, planes, epsilon) = (x.dtype(), self.planes(x.shape())?, self.epsilon);
         let inputs = [x, gamma, &self.moments, grad];
-        on_tensors(self.name(), inputs, |gpu, [x_input, gain, moments, grad]: [Input<'_>; 4]| {
+        on_tensors(self.name(), inputs, |gpu, [x_input, gain, moments, grad]| {
             let normalization =
                 Normalization { dtype, planes, gamma: gain.argument(), moments: moments.argument(), epsilon };
             let (x_input, grad) = (x_input.argument(), grad.argument());
@@ -101,14 +101,14 @@ impl CustomOp3 for Normalize {
             candle_core::bail!("{}: the statistics are on the cpu, x is not", self.name());
         };
         let inputs = [(x, x_layout), (gamma, gamma_layout), (beta, beta_layout), (moments, layout)];
-        let run = |gpu: &Gpu<'_>, [x, gamma, beta, moments]: [Input<'_>; 4]| {
+        let done = on_storages(self.name(), inputs, |gpu, [x, gamma, beta, moments]| {
             let normalization =
                 Normalization { dtype, planes, gamma: gamma.argument(), moments: moments.argument(), epsilon };
             // SAFETY: the entry point has checked all shapes and types against x.
             let y = unsafe { cuda::normalize(gpu, &normalization, &beta.argument(), &x.argument()) }?;
             Ok((y.into_storage()?, x_layout.shape().clone()))
-        };
-        Ok(on_storages(self.name(), inputs, run)?)
+        });
+        Ok(done?)
     }
 
     fn bwd(

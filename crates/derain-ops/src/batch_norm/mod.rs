@@ -104,7 +104,8 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64)
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
         let moments = gpu::moments(&x)?;
-        let [mean, variance] = [moments.get(0)?, (moments.get(1)? * unbiased)?].map(|values| values.to_dtype(x.dtype()));
+        let [mean, variance] =
+            [moments.get(0)?, (moments.get(1)? * unbiased)?].map(|values| values.to_dtype(x.dtype()));
         let op = gpu::Normalize { moments, epsilon, source: gpu::Source::Batch };
         let y = x.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?;
         return Ok(BatchNormOutput { y, mean: mean?, variance: variance? });

@@ -88,21 +88,21 @@ impl Composed {
         let call = Call::of(&self.op, x, parameters, has_extras.then_some(extras))?;
         let (y, grad) = (y.detach(), grad.detach().contiguous()?);
         let Gradients { residual, sums, bias } = call.epilogue.backward(&y, &grad)?;
-        let of_x = x.track_op().then(|| {
+        let of_x = x.track_op().then(|| -> Result<Tensor> {
             let turned = call.weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
             convolution(&sums, &turned, call.dilation, MOST_COLUMNS)
         });
-        let of_parameters = parameters.track_op().then(|| {
+        let of_parameters = parameters.track_op().then(|| -> Result<Tensor> {
             let weight = weight_gradient(&call.x, &sums, self.op.size, call.dilation)?.flatten_all()?;
             let of_all = if call.epilogue.bias.is_some() { Tensor::cat(&[&weight, &bias], 0)? } else { weight };
             Ok(of_all.reshape(parameters.shape())?)
         });
-        let of_extras = (has_extras && extras.track_op()).then(|| match call.epilogue.scale {
-            None => Ok(residual.clone()),
-            Some(_) => {
-                let of_scale = call.epilogue.scale_gradient(&call.sums()?, &residual)?;
-                Ok(Tensor::cat(&[&residual, &of_scale], 1)?)
+        let of_extras = (has_extras && extras.track_op()).then(|| -> Result<Tensor> {
+            if !self.op.scale {
+                return Ok(residual.clone());
             }
+            let of_scale = call.epilogue.scale_gradient(&call.sums()?, &residual)?;
+            Ok(Tensor::cat(&[&residual, &of_scale], 1)?)
         });
         Ok((of_x.transpose()?, of_parameters.transpose()?, of_extras.transpose()?))
     }

@@ -3,9 +3,9 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaStorage, Layout, Shape, Tensor};
 
+use super::SsimOptions;
 use super::cuda::{self, Pictures};
 use super::op::Gradients;
-use super::SsimOptions;
 use crate::cuda::Arg;
 use crate::cuda::gpu::{on_storages, on_tensors, tensor};
 use crate::{Planes, Result};

@@ -1,8 +1,8 @@
 //! Glue between candle's tensors and the slice kernels.
 
-use candle_core::backend::BackendStorage;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
+use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
 #[cfg(feature = "cuda")]

@@ -3,8 +3,8 @@
 use candle_core::{Device, Tensor, Var};
 
 use super::convolution;
-use crate::conv2d::op::Conv2d;
 use crate::Planes;
+use crate::conv2d::op::Conv2d;
 use crate::conv2d::reference::{self, Arguments};
 use crate::conv2d::{Activation, Conv2dOptions, parameters};
 use crate::testing::{Noise, assert_close, sum_weighted};

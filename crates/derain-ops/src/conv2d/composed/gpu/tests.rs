@@ -29,7 +29,8 @@ fn epilogues() -> crate::Result<()> {
     for shape in [[1, 1, 1, 1], [2, 3, 5, 33], [1, 2, 70, 65]] {
         for bits in 0..16 {
             let parts = [bits & 1 != 0, bits & 2 != 0, bits & 4 != 0];
-            let (expected, got) = (run(&Device::Cpu, shape, bits & 8 != 0, parts)?, run(&gpu, shape, bits & 8 != 0, parts)?);
+            let (expected, got) =
+                (run(&Device::Cpu, shape, bits & 8 != 0, parts)?, run(&gpu, shape, bits & 8 != 0, parts)?);
             for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
                 assert_close(got, expected, 1e-12, &format!("{shape:?} {bits:b}: {at}"));
             }
