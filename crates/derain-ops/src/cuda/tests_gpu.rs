@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Device, Tensor};
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Device, Tensor, Var};
 
 use crate::Result;
 use crate::testing::{Noise, assert_close};
@@ -76,7 +76,8 @@ pub(crate) fn inputs(shapes: &[Vec<usize>], (low, high): (f64, f64), dtype: DTyp
     let make = |shape: &Vec<usize>| {
         let count: usize = shape.iter().product();
         let all = Tensor::from_vec(noise.uniform(2 * count, low, high), 2 * count, &Device::Cpu)?;
-        all.to_dtype(dtype)?.to_device(device)?.narrow(0, count, count)?.reshape(&shape[..])
+        // A variable, as some operations compute gradients for what is one alone.
+        Var::from_tensor(&all.to_dtype(dtype)?.to_device(device)?)?.narrow(0, count, count)?.reshape(&shape[..])
     };
     shapes.iter().map(make).collect::<candle_core::Result<_>>().expect("inputs")
 }

@@ -37,7 +37,10 @@ pub(crate) struct Pictures<'a, B> {
 /// What [`forward_for_gradients`] gives.
 pub(crate) struct Forward<B> {
     /// The mean SSIM, a scalar.
-    #[allow(dead_code, reason = "candle's operations keep nothing for their gradients: those come with the value once more")]
+    #[allow(
+        dead_code,
+        reason = "candle's operations keep nothing for their gradients: those come with the value once more"
+    )]
     pub(crate) ssim: B,
     /// The derivatives of every pixel's SSIM by its four moments, `[4, B, C, H, W]`, in the type of arithmetic: what [`backward`] needs.
     pub(crate) partials: B,

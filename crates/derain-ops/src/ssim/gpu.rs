@@ -32,7 +32,8 @@ pub(super) fn backward(options: &SsimOptions, x: &Tensor, y: &Tensor, grad: &Ten
             let forward = cuda::forward_for_gradients(gpu, &pictures, options)?;
             cuda::backward(gpu, &pictures, options, &Arg::Buffer(&forward.partials), &grad.argument())?
         };
-        Ok((Some(tensor(of_x, x.shape())?), Some(tensor(of_y, y.shape())?)))
+        let wanted = |picture: &Tensor, of_it| picture.track_op().then(|| tensor(of_it, picture.shape())).transpose();
+        Ok((wanted(x, of_x)?, wanted(y, of_y)?))
     })
 }
 

@@ -21,7 +21,7 @@ fn epilogues() -> crate::Result<()> {
             residual: part(2),
             activation: if relu { Activation::Relu } else { Activation::None },
         };
-        let y = epilogue.forward(tensors[0].copy()?)?;
+        let y = epilogue.forward(tensors[0].detach().copy()?)?;
         let Gradients { residual, sums, bias } = epilogue.backward(&y, &tensors[4])?;
         let of_scale = epilogue.scale_gradient(&tensors[0], &residual)?;
         crate::Result::Ok([y, residual, sums, bias, of_scale].map(|tensor: Tensor| values(&tensor)))
