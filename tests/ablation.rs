@@ -1,0 +1,99 @@
+//! The `ablation` example from end to end, with tiny networks.
+//!
+//! `cargo test` builds the examples before it runs this; `cargo test --test ablation` alone does not, so build the example first.
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+use tempfile::TempDir;
+
+mod support;
+
+use support::{assert_done, assert_failed, stderr};
+
+/// A folder `photos` and a configuration, gone after the test.
+struct Bench(TempDir);
+
+impl Bench {
+    fn new(network: &str) -> Self {
+        let bench = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(bench.path("photos")).unwrap();
+        for photo in 0..4u32 {
+            let picture =
+                RgbImage::from_fn(40, 32, |x, y| Rgb([1, 2, 5].map(|k| ((x * (k + photo) + y * 3) % 97 + 60) as u8)));
+            picture.save(bench.path(&format!("photos/{photo}.png"))).unwrap();
+        }
+        let config = format!(
+            "output = \"unused\"\nsteps = 3\nbatch_size = 2\n[network]\n{network}\n[data]\nkind = \"synthesized\"\nclean = \"photos\"\nheld_out = 1\n\
+             [augment]\ncrop = {{ kind = \"window\", size = 24 }}\n[validation]\nsize = 32\n"
+        );
+        fs::write(bench.path("train.toml"), config).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(support::example("ablation"));
+        command.args(["--config", "train.toml"]).args(arguments.split_whitespace());
+        command.current_dir(self.0.path()).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn table(&self, output: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(output).join("table.json")).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn six_variants_are_compared_and_a_kill_changes_nothing() {
+    let bench = Bench::new("kind = \"spanet\"\nchannels = 4");
+    assert_done(&bench.run("--output whole"));
+    let table = bench.table("whole");
+    let variants = table["variants"].as_array().unwrap();
+    let names: BTreeSet<&str> = variants.iter().map(|variant| variant["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 6);
+    let scores: BTreeSet<String> = variants.iter().map(|variant| variant["psnr"].to_string()).collect();
+    assert!(scores.len() >= 5, "{scores:?}");
+    let parameters =
+        |name: &str| variants.iter().find(|variant| variant["name"] == name).unwrap()["parameters"].as_u64().unwrap();
+    assert!(parameters("none") < parameters("once") && parameters("shared") < parameters("separate"));
+    assert_eq!(parameters("once"), parameters("shared"));
+    assert!(variants.iter().all(|variant| variant["step"] == 3 && variant["input_psnr"] == variants[0]["input_psnr"]));
+    let markdown = fs::read_to_string(bench.path("whole/table.md")).unwrap();
+    assert_eq!(markdown.lines().count(), 2 + 1 + 6);
+
+    let mut child = bench.command("--output broken").spawn().unwrap();
+    while !bench.path("broken/once/log.jsonl").exists() && !bench.path("broken/once/lock").exists() {
+        thread::sleep(Duration::from_millis(5));
+        assert!(child.try_wait().unwrap().is_none(), "ended before it was killed");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!bench.path("broken/table.json").exists());
+    assert_failed(&bench.run("--output broken"), "resume");
+    assert_done(&bench.run("--output broken --resume"));
+    assert_eq!(bench.table("broken"), table);
+}
+
+#[test]
+fn other_networks_have_no_table_4() {
+    let bench = Bench::new("kind = \"rranet\"");
+    let output = bench.run("--output run");
+    assert_failed(&output, "does not train SPANet");
+    assert!(!stderr(&output).is_empty() && !bench.path("run").exists());
+}
