@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use derain::{Derainer, Device, Network};
 
 use crate::size;
+use crate::support::device::DeviceName;
 
 #[derive(Args, Debug)]
 pub(crate) struct EngineArguments {
@@ -20,12 +20,13 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "FILE.safetensors|FILE.pth")]
     pub(crate) weights: Option<PathBuf>,
 
-    /// Where to compute.
+    /// Where to compute. GPUs need a build with the feature `cuda`.
     #[arg(long, default_value = "cpu", value_name = "cpu|cuda:N")]
     pub(crate) device: DeviceName,
 
     /// Memory that inference may take, such as 2GiB, 500MB or 1073741824: pictures that need more run from temporary files, with the same
-    /// result (SPANet), and those too large even for that are refused. Without it, what is free at the start (Linux; elsewhere there is no limit).
+    /// result (SPANet), and those too large even for that are refused. Without it, what is free at the start (on the cpu of
+    /// Linux; elsewhere there is no limit, and a GPU without memory left says so).
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
 
@@ -43,7 +44,8 @@ impl EngineArguments {
                 .with_context(|| format!("cannot use the weights {}", weights.display()))?,
             None => shipped(self.model, &device)?,
         };
-        let mut derainer = derainer.with_max_memory(self.max_memory.or_else(available_memory));
+        let mut derainer =
+            derainer.with_max_memory(self.max_memory.or_else(|| available_memory().filter(|_| device.is_cpu())));
         if let Some(folder) = &self.spool {
             ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
             derainer = derainer.with_spool_folder(folder);
@@ -59,36 +61,7 @@ fn shipped(network: Network, device: &Device) -> Result<Derainer> {
 
 #[cfg(not(feature = "pretrained"))]
 fn shipped(network: Network, _: &Device) -> Result<Derainer> {
-    bail!("this build has no weights of {network} (feature `pretrained`): give a file with --weights")
-}
-
-/// A device as the command line names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DeviceName {
-    Cpu,
-    Cuda(usize),
-}
-
-impl FromStr for DeviceName {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name.split_once(':') {
-            None if name == "cpu" => Ok(Self::Cpu),
-            None if name == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", ordinal)) => ordinal.parse().map(Self::Cuda).map_err(|_| format!("`{ordinal}` is no number")),
-            _ => Err("expected cpu or cuda:N".to_owned()),
-        }
-    }
-}
-
-impl DeviceName {
-    fn open(self) -> Result<Device> {
-        match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(ordinal) => bail!("this build has no CUDA support, so cuda:{ordinal} cannot be used: try cpu"),
-        }
-    }
+    anyhow::bail!("this build has no weights of {network} (feature `pretrained`): give a file with --weights")
 }
 
 /// Memory that the system could give now without swapping, where it says so (Linux).

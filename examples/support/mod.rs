@@ -1,5 +1,7 @@
-//! How examples end, and where they log.
-#![allow(dead_code, reason = "examples of one file have no log")]
+//! How examples end, where they log and where they compute.
+#![allow(dead_code, reason = "examples of one file have no log, and not all choose a device")]
+
+pub(crate) mod device;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use derain::train::{DataConfig, TrainConfig};
 
+use crate::support::device::DeviceName;
+
 #[derive(Debug, Parser)]
 #[command(about = "Trains a deraining network")]
 pub(crate) struct Arguments {
@@ -14,9 +16,9 @@ pub(crate) struct Arguments {
     /// Goes on with the training in the output folder, if there is one
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Where to compute: cpu
-    #[arg(long, default_value = "cpu", value_parser = ["cpu"])]
-    pub(crate) device: String,
+    /// Where to compute; GPUs need a build with the feature `cuda`
+    #[arg(long, default_value = "cpu", value_name = "cpu|cuda:N")]
+    pub(crate) device: DeviceName,
     /// Folder of clean photographs or of pairs instead of the configuration's
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use derain::Device;
 use derain::train::{Error, LogOptions, Outcome, Ranks, RunLog, Trainer, agree};
 
 use crate::arguments::Arguments;
@@ -13,7 +12,8 @@ use crate::progress::Progress;
 pub(crate) fn run(arguments: &Arguments, ranks: &Arc<dyn Ranks>) -> Result<bool> {
     let config = agree(&**ranks, arguments.configuration())?;
     let begin = if arguments.resume { Trainer::resume_among } else { Trainer::new_among };
-    let mut trainer = begin(config, &Device::Cpu, Arc::clone(ranks))?;
+    let device = agree(&**ranks, arguments.device.open().map_err(Error::from))?;
+    let mut trainer = begin(config, &device, Arc::clone(ranks))?;
     let (stop, leads) = (trainer.stop_handle(), ranks.rank() == 0);
     let asked = move || {
         if leads {

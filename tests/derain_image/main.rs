@@ -288,7 +288,7 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     for (arguments, words) in [
         ("-i rainy.png -o c.png --weights broken.pth", "cannot use the weights broken.pth"),
         ("-i rainy.png -o c.png --weights none.pth", "cannot use the weights none.pth"),
-        (&format!("-i rainy.png -o c.png --device cuda:0 {weights}"), "this build has no CUDA support"),
+        (&format!("-i rainy.png -o c.png --device cuda:99 {weights}"), "cuda:99 cannot be used: "),
         (&format!("-i none.png -o c.png {weights}"), "cannot read none.png"),
         (&format!("-i empty -o c {weights}"), "there are no pictures in empty"),
         (&format!("-i empty -o rainy.png {weights}"), "rainy.png must be one too"),

@@ -30,14 +30,7 @@ impl Conv {
 
     fn run(&self, x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
         let Self { weight, bias, dilation } = self;
-        if x.device().is_cpu() {
-            return Ok(conv2d(x, weight, bias.as_ref(), &Conv2dOptions { dilation: *dilation, activation })?);
-        }
-        let mut y = x.conv2d(weight, weight.dim(2)? / 2 * dilation, 1, *dilation, 1)?;
-        if let Some(bias) = bias {
-            y = y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?;
-        }
-        Ok(if activation == Activation::Relu { y.relu()? } else { y })
+        Ok(conv2d(x, weight, bias.as_ref(), &Conv2dOptions { dilation: *dilation, activation })?)
     }
 
     /// Calls `f` with the weights as f32 slices, and the dilation.

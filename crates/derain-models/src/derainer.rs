@@ -131,7 +131,7 @@ impl Derainer {
     /// Takes the rain out of an 8-bit colour picture. Values of the result are round(255·x), clamped.
     ///
     /// # Errors
-    /// When the picture has no pixels or needs more memory than allowed, a temporary file fails, or the result is not finite.
+    /// When the picture has no pixels or needs more memory than allowed or than the GPU has, a temporary file fails, or the result is not finite.
     pub fn derain(&self, picture: &RgbImage) -> Result<Derained> {
         // The pixel buffer is copied once so that one code path serves every pixel format; inference dwarfs the copy.
         let DerainedPicture { image, attention, .. } =
@@ -176,7 +176,13 @@ impl Derainer {
         if reversed {
             pixels.reverse_colours();
         }
-        let ModelOutput { clean, maps } = self.model.run(pixels, place, Progress(progress))?;
+        let ModelOutput { clean, maps } =
+            self.model.run(pixels, place, Progress(progress)).map_err(|error| {
+                match error.is_out_of_device_memory() {
+                    true => Error::DeviceMemory { width, height },
+                    false => error,
+                }
+            })?;
         let mut clean = RgbPixels { width, height, values: clean };
         if reversed {
             clean.reverse_colours();

@@ -1,3 +1,5 @@
+use derain_ops::device::is_out_of_memory;
+
 use crate::weights::WeightError;
 
 /// What can go wrong between a weight file, a picture and its result.
@@ -91,6 +93,16 @@ pub enum Error {
         /// Bytes that it may take.
         limit: u64,
     },
+    /// A GPU has no memory left for a picture.
+    #[error(
+        "the GPU has no memory left for a picture of {width}x{height}; cut or scale the picture, or compute on the cpu, which needs less"
+    )]
+    DeviceMemory {
+        /// The picture's width.
+        width: u32,
+        /// The picture's height.
+        height: u32,
+    },
     /// The temporary file that holds what memory does not could not be made, read or written.
     #[error("the temporary file for the picture's features: {0}; name a folder with room, or allow more memory")]
     Spool(#[source] std::io::Error),
@@ -100,6 +112,17 @@ pub enum Error {
     /// candle refused an operation.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// Whether a GPU had no memory left.
+    pub(crate) fn is_out_of_device_memory(&self) -> bool {
+        match self {
+            Self::Ops(error) => is_out_of_memory(error),
+            Self::Candle(error) => is_out_of_memory(error),
+            _ => false,
+        }
+    }
 }
 
 /// This crate's result type.

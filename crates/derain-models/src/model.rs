@@ -84,7 +84,7 @@ impl Model {
             |per_pixel: usize| (height as u64).saturating_mul(width as u64).saturating_mul(4 * per_pixel as u64);
         match self {
             Self::Spanet { planned: Some(planned), .. } => planned.memory_needed(height, width, place),
-            // Inputs, four scans and one result of a module, as tensors.
+            // Inputs, four scans and one result of a module, as tensors; a convolution's columns come in bands.
             Self::Spanet { network, planned: None } => floats(12 * network.config().channels),
             Self::Rranet { planned: Some(planned), .. } => planned.memory_needed(height, width),
             // Gates, their input, two states and what skips, as tensors.

@@ -50,9 +50,69 @@ pub enum Error {
         /// The value that came, printed.
         got: String,
     },
+    /// A GPU was asked for in a build that cannot use any.
+    #[error(
+        "cuda:{ordinal} cannot be used: this build has no CUDA support; build with the feature `cuda`, or compute on the cpu"
+    )]
+    NoCuda {
+        /// The GPU's number.
+        ordinal: usize,
+    },
+    /// There is no such GPU, or its driver does not answer.
+    #[error("cuda:{ordinal} cannot be used: {reason}; `nvidia-smi -L` lists the GPUs that the driver sees")]
+    NoDevice {
+        /// The GPU's number.
+        ordinal: usize,
+        /// What the driver said.
+        reason: String,
+    },
+    /// The operation has no kernels for the device that its arguments are on.
+    #[error("{op} does not run on {device}: move its arguments to the cpu")]
+    Device {
+        /// The operation that was called.
+        op: &'static str,
+        /// The device.
+        device: String,
+    },
+    /// An operation's kernels could not be compiled for a GPU.
+    #[error("{op}: its kernels for {dtype:?} do not compile for {device}:\n{log}")]
+    Kernels {
+        /// The operation that was called.
+        op: &'static str,
+        /// The type of elements that they were compiled for.
+        dtype: DType,
+        /// The GPU.
+        device: String,
+        /// What the compiler said.
+        log: String,
+    },
+    /// A GPU has no memory left for an operation.
+    #[error(
+        "{op}: {device} has no memory left for inputs of shape {shapes}; use smaller pictures or batches, or compute on the cpu"
+    )]
+    OutOfDeviceMemory {
+        /// The operation that was called.
+        op: &'static str,
+        /// The GPU.
+        device: String,
+        /// The inputs' shapes.
+        shapes: String,
+    },
+    /// A GPU's driver refused a launch. It may report the failure of an earlier one: `CUDA_LAUNCH_BLOCKING=1` makes each launch wait for its end.
+    #[error("{op} failed on {device} for inputs of shape {shapes}: {source}")]
+    Cuda {
+        /// The operation that was called.
+        op: &'static str,
+        /// The GPU.
+        device: String,
+        /// The inputs' shapes.
+        shapes: String,
+        /// What the driver said.
+        source: Box<candle_core::Error>,
+    },
     /// candle refused an operation on the tensors.
     #[error(transparent)]
-    Candle(#[from] candle_core::Error),
+    Candle(candle_core::Error),
 }
 
 /// This crate's result type.
@@ -62,7 +122,21 @@ impl From<Error> for candle_core::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Candle(error) => error,
-            other => candle_core::Error::wrap(other),
+            // Of candle's variants this one alone gives back what it holds.
+            other => Self::Cuda(Box::new(other)),
+        }
+    }
+}
+
+/// An error of this crate that went through candle, as those of operations do, comes out as it was.
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        match error {
+            candle_core::Error::Cuda(inner) => match inner.downcast() {
+                Ok(own) => *own,
+                Err(inner) => Self::Candle(candle_core::Error::Cuda(inner)),
+            },
+            other => Self::Candle(other),
         }
     }
 }

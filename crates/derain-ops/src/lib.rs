@@ -21,8 +21,9 @@
 pub mod batch_norm;
 pub mod buffer;
 pub mod conv2d;
-#[cfg(test)]
+#[cfg(any(test, feature = "cuda"))]
 mod cuda;
+pub mod device;
 mod element;
 mod error;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::{Error, Result};
 
@@ -44,16 +44,26 @@ impl From<(usize, usize, usize, usize)> for Planes {
     }
 }
 
-/// The dimensions of a tensor that an operation can work on: four of them, none zero, in f32 or f64.
+/// The dimensions of a tensor that an operation can work on: four of them, none zero, in f32 or f64, on a device that it has kernels for.
 pub(crate) fn of_tensor(op: &'static str, x: &Tensor) -> Result<Planes> {
     let dims = x.dims4().ok().map(Planes::from).filter(|planes| !planes.is_empty());
     let planes = dims.ok_or_else(|| {
         let expected = "[B, C, H, W] with no dimension 0".into();
         Error::Shape { op, argument: "x", expected, got: x.shape().clone() }
     })?;
+    check_device(op, x)?;
     match x.dtype() {
         DType::F32 | DType::F64 => Ok(planes),
         got => Err(Error::DType { op, argument: "x", got }),
+    }
+}
+
+/// Refuses a tensor on a device that operations have no kernels for.
+pub(crate) fn check_device(op: &'static str, tensor: &Tensor) -> Result<()> {
+    match tensor.device() {
+        Device::Cpu => Ok(()),
+        Device::Cuda(_) if cfg!(feature = "cuda") => Ok(()),
+        other => Err(Error::Device { op, device: format!("{:?}", other.location()) }),
     }
 }
 

@@ -36,7 +36,7 @@ pub fn with_elements<E: Element, R, const N: usize>(
     for (slice, (storage, layout)) in slices.iter_mut().zip(&storages) {
         *slice = match &**storage {
             Storage::Cpu(storage) => elements(storage, layout)?,
-            _ => candle_core::bail!("the gradient of this operation is computed on the CPU only"),
+            other => candle_core::bail!("expected a tensor on the cpu, got one on {:?}", other.device().location()),
         };
     }
     Ok(f(slices))

@@ -44,12 +44,21 @@
 //! ```
 
 mod cpu;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 
 use candle_core::{DType, Tensor};
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 use crate::plane::{check_dtype, check_shape};
 use crate::{Error, Planes, Result};
@@ -91,8 +100,17 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64)
         return Err(Error::Shape { op: OP, argument: "x", expected, got: x.shape().clone() });
     }
     let x = x.contiguous()?;
-    let (means, variances) = moments(&x)?;
     let unbiased = count as f64 / (count - 1) as f64;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let moments = gpu::moments(&x)?;
+        let [mean, variance] =
+            [moments.get(0)?, (moments.get(1)? * unbiased)?].map(|values| values.to_dtype(x.dtype()));
+        let op = gpu::Normalize { moments, epsilon, source: gpu::Source::Batch };
+        let y = x.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?;
+        return Ok(BatchNormOutput { y, mean: mean?, variance: variance? });
+    }
+    let (means, variances) = moments(&x)?;
     let as_tensor = |values: Vec<f64>| Tensor::new(values, x.device())?.to_dtype(x.dtype());
     let mean = as_tensor(means.clone())?;
     let variance = as_tensor(variances.iter().map(|variance| variance * unbiased).collect())?;
@@ -119,6 +137,12 @@ pub fn batch_norm_eval(
     let channels =
         [("gamma", gamma), ("beta", beta), ("running_mean", running_mean), ("running_variance", running_variance)];
     check("batch_norm_eval", x, &channels, epsilon)?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let moments = gpu::stacked(running_mean, running_variance)?;
+        let op = gpu::Normalize { moments, epsilon, source: gpu::Source::Constants };
+        return Ok(x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?);
+    }
     let [means, variances] = [running_mean, running_variance].map(|values| values.to_dtype(DType::F64)?.to_vec1());
     let statistics = statistics(means?, variances?, epsilon);
     Ok(x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op::NormalizeByConstants(statistics))?)
@@ -140,8 +164,14 @@ pub fn instance_norm(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     }
     // A channel for each channel of each picture: statistics, gain and offset alike.
     let x = x.contiguous()?;
-    let (means, variances) = moments(&x.reshape((1, batch * channels, height, width))?)?;
+    let planes = x.reshape((1, batch * channels, height, width))?;
     let gamma = Tensor::ones(batch * channels, x.dtype(), x.device())?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let op = gpu::Normalize { moments: gpu::moments(&planes)?, epsilon, source: gpu::Source::Batch };
+        return Ok(x.apply_op3(&gamma, &gamma.zeros_like()?, op)?);
+    }
+    let (means, variances) = moments(&planes)?;
     let statistics = statistics(means, variances, epsilon);
     Ok(x.apply_op3(&gamma, &gamma.zeros_like()?, op::NormalizeByBatch(statistics))?)
 }

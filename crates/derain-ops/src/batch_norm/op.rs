@@ -19,7 +19,7 @@ pub(super) struct NormalizeByBatch(pub(super) Vec<Statistics>);
 /// The same with statistics that do not depend on x.
 pub(super) struct NormalizeByConstants(pub(super) Vec<Statistics>);
 
-type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+pub(super) type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
 impl CustomOp1 for Moments {
     fn name(&self) -> &'static str {

@@ -30,14 +30,23 @@
 //! # Ok::<(), derain_ops::Error>(())
 //! ```
 
+#[cfg(any(test, feature = "cuda"))]
+mod composed;
 pub mod cpu;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda;
 mod form;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 
 use candle_core::Tensor;
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 pub use form::Form;
 
@@ -76,8 +85,14 @@ pub enum Activation {
 /// # Errors
 /// When a shape or a type does not fit, a dimension is 0, or the dilation is out of range.
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
-    let (op, parameters) = prepare("conv2d", x, weight, bias, options)?;
-    Ok(x.contiguous()?.apply_op2(&parameters, op)?)
+    const OP: &str = "conv2d";
+    let op = check(OP, x, weight, bias, options)?;
+    let (x, parameters) = (x.contiguous()?, parameters(weight, bias)?);
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return composed::conv2d(op, &x, &parameters, None);
+    }
+    Ok(x.apply_op2(&parameters, op)?)
 }
 
 /// [`conv2d`], then times `scale` `[B, 1, H, W]` where given, plus `residual` `[B, O, H, W]`, then the activation. Gradients flow to all.
@@ -93,30 +108,35 @@ pub fn conv2d_residual(
     options: &Conv2dOptions,
 ) -> Result<Tensor> {
     const OP: &str = "conv2d_residual";
-    let (op, parameters) = prepare(OP, x, weight, bias, options)?;
+    let op = check(OP, x, weight, bias, options)?;
     let (batch, _, height, width) = x.dims4()?;
     check_shape(OP, "residual", residual, &[batch, op.outputs, height, width], "[B, O, H, W]")?;
     check_dtype(OP, "residual", residual, x.dtype())?;
+    if let Some(scale) = scale {
+        check_shape(OP, "scale", scale, &[batch, 1, height, width], "[B, 1, H, W]")?;
+        check_dtype(OP, "scale", scale, x.dtype())?;
+    }
     let extras = match scale {
         None => residual.contiguous()?,
-        Some(scale) => {
-            check_shape(OP, "scale", scale, &[batch, 1, height, width], "[B, 1, H, W]")?;
-            check_dtype(OP, "scale", scale, x.dtype())?;
-            Tensor::cat(&[residual, scale], 1)?.contiguous()?
-        }
+        Some(scale) => Tensor::cat(&[residual, scale], 1)?.contiguous()?,
     };
     let op = op::Conv2d { residual: true, scale: scale.is_some(), ..op };
-    Ok(x.contiguous()?.apply_op3(&parameters, &extras, op)?)
+    let (x, parameters) = (x.contiguous()?, parameters(weight, bias)?);
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return composed::conv2d(op, &x, &parameters, Some(&extras));
+    }
+    Ok(x.apply_op3(&parameters, &extras, op)?)
 }
 
-/// The operation, and weights and bias as one list.
-fn prepare(
+/// The operation, of arguments that fit each other.
+fn check(
     name: &'static str,
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
     options: &Conv2dOptions,
-) -> Result<(op::Conv2d, Tensor)> {
+) -> Result<op::Conv2d> {
     let planes = crate::plane::of_tensor(name, x)?;
     let (outputs, size) = match *weight.dims() {
         [outputs, channels, k, l] if outputs > 0 && channels == planes.channels && k == l && (k == 1 || k == 3) => {
@@ -129,16 +149,19 @@ fn prepare(
     };
     check_dtype(name, "weight", weight, x.dtype())?;
     check_dilation(name, options.dilation)?;
-    let options = *options;
-    let parameters = match bias {
-        None => weight.contiguous()?,
-        Some(bias) => {
-            check_shape(name, "bias", bias, &[outputs], "[O]")?;
-            check_dtype(name, "bias", bias, x.dtype())?;
-            Tensor::cat(&[&weight.flatten_all()?, bias], 0)?
-        }
-    };
-    Ok((op::Conv2d { options, outputs, size, residual: false, scale: false }, parameters))
+    if let Some(bias) = bias {
+        check_shape(name, "bias", bias, &[outputs], "[O]")?;
+        check_dtype(name, "bias", bias, x.dtype())?;
+    }
+    Ok(op::Conv2d { options: *options, outputs, size, residual: false, scale: false })
+}
+
+/// Weights and bias as one list.
+fn parameters(weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    match bias {
+        None => Ok(weight.contiguous()?),
+        Some(bias) => Ok(Tensor::cat(&[&weight.flatten_all()?, bias], 0)?),
+    }
 }
 
 /// The largest dilation: rectangles are copied with as many pixels around them, so a much larger one would need memory without bound.

@@ -1,12 +1,22 @@
 //! CUDA: what every operation's `cuda.rs` launches its kernels through.
 //!
 //! An operation's kernels are text, compiled for the type of its elements.
-//! `cuda.rs` beside it decides on grids and arguments against the [`Launcher`] trait alone. [`on_cpu`] compiles the text for the processor and
+//! `cuda.rs` beside it decides on grids and arguments against the [`Launcher`] trait alone. [`gpu`] is the launcher for GPUs, by candle's device and
+//! stream; [`compiled`] keeps what NVRTC made of the texts. [`on_cpu`] compiles the text for the processor and
 //! runs it under several orders of threads, so that kernels, grids, arguments and scratch sizes are tested on machines without a GPU.
-//!
-//! Nothing launches these kernels on a GPU yet: all this is compiled for tests only.
 
+#[cfg(feature = "cuda")]
+pub(crate) mod compiled;
+#[cfg(feature = "cuda")]
+pub(crate) mod gpu;
+#[cfg(test)]
 pub(crate) mod on_cpu;
+#[cfg(test)]
+#[cfg(feature = "cuda")]
+pub(crate) mod tests_gpu;
+#[cfg(test)]
+mod texts;
+pub(crate) mod window;
 
 use candle_core::DType;
 
@@ -18,7 +28,7 @@ const ELEMENTS: &str = include_str!("element.cu");
 /// An operation's kernels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
-    /// The operation's name.
+    /// The operation's name, which no other source has.
     pub(crate) name: &'static str,
     /// CUDA C++.
     pub(crate) text: &'static str,
@@ -56,6 +66,8 @@ pub(crate) enum Arg<'a, B> {
     Int(i32),
     /// `long long`.
     Long(i64),
+    /// `double`.
+    Double(f64),
 }
 
 impl<B> Arg<'_, B> {
@@ -67,6 +79,7 @@ impl<B> Arg<'_, B> {
             Self::Null => Self::Null,
             Self::Int(value) => Self::Int(value),
             Self::Long(value) => Self::Long(value),
+            Self::Double(value) => Self::Double(value),
         }
     }
 }
@@ -81,11 +94,33 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
+    const THREADS: u32 = 256;
+
     /// One thread for each of `count` elements.
     pub(crate) fn of(count: usize) -> Self {
-        const THREADS: u32 = 256;
-        Self { blocks: count.div_ceil(THREADS as usize), threads: (THREADS, 1) }
+        Self::of_planes(1, count)
     }
+
+    /// One thread for each of the elements of each plane; no block lies in two planes. `place_of` in `planes.cu` tells threads where they are.
+    pub(crate) fn of_planes(planes: usize, elements: usize) -> Self {
+        Self { blocks: planes * elements.div_ceil(Self::THREADS as usize), threads: (Self::THREADS, 1) }
+    }
+
+    /// One block for each of the pieces of each plane: `piece_of` in `pieces.cu` tells it which.
+    pub(crate) fn of_pieces(planes: usize, elements: usize) -> Self {
+        Self { blocks: planes * pieces(elements), threads: (Self::THREADS, 1) }
+    }
+
+    /// So many blocks, each of which adds something up: `sum_block` in `sums.cu`.
+    pub(crate) fn of_sums(blocks: usize) -> Self {
+        Self { blocks, threads: (Self::THREADS, 1) }
+    }
+}
+
+/// Pieces of a plane of so many elements: what a block adds up, PIECE elements in `pieces.cu`.
+pub(crate) fn pieces(elements: usize) -> usize {
+    const PIECE: usize = 16 * Grid::THREADS as usize;
+    elements.div_ceil(PIECE)
 }
 
 /// Where kernels run.

@@ -40,8 +40,10 @@
 //! ```
 
 mod cpu;
-#[cfg(test)]
+#[cfg(any(test, feature = "cuda"))]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod op;
 mod rect;
 pub mod reference;
@@ -52,6 +54,8 @@ mod tests_cuda;
 
 use candle_core::Tensor;
 
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 pub use rect::{DirectionMaps, RectScans, ScanSums};
 
 use crate::plane::{check_dtype, check_shape};

@@ -1,8 +1,12 @@
 //! Glue between candle's tensors and the slice kernels.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::{Coefficients, cpu};
 use crate::buffer;
 use crate::element::Element;
@@ -16,7 +20,7 @@ pub(super) struct Irnn;
 /// directions, which cannot be divided back where a weight is 0: the gradient computes h again.
 pub(super) struct IrnnDirectional;
 
-type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+pub(super) type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
 impl CustomOp3 for Irnn {
     fn name(&self) -> &'static str {
@@ -39,7 +43,24 @@ impl CustomOp3 for Irnn {
         if x.dtype() == DType::F64 { typed::<f64>(inputs) } else { typed::<f32>(inputs) }
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        weights: &CudaStorage,
+        weights_layout: &Layout,
+        biases: &CudaStorage,
+        biases_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Ok(gpu::forward([(x, x_layout), (weights, weights_layout), (biases, biases_layout)])?)
+    }
+
     fn bwd(&self, x: &Tensor, weights: &Tensor, biases: &Tensor, h: &Tensor, grad: &Tensor) -> Result<Gradients> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(gpu::backward([x, weights, biases, h, grad])?);
+        }
         fn typed<E: Element>([x, weights, biases, h, grad]: [&Tensor; 5]) -> Result<Gradients> {
             let planes = Planes::from(x.dims4()?);
             let gradients = with_elements([weights, biases, h, grad], |[weights, biases, h, grad]: [&[E]; 4]| {
@@ -75,6 +96,20 @@ impl CustomOp3 for IrnnDirectional {
         if x.dtype() == DType::F64 { typed::<f64>(inputs) } else { typed::<f32>(inputs) }
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        coefficients: &CudaStorage,
+        coefficients_layout: &Layout,
+        directions: &CudaStorage,
+        directions_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let inputs = [(x, x_layout), (coefficients, coefficients_layout), (directions, directions_layout)];
+        Ok(gpu::forward_directional(inputs)?)
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -83,6 +118,10 @@ impl CustomOp3 for IrnnDirectional {
         _weighted: &Tensor,
         grad: &Tensor,
     ) -> Result<Gradients> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(gpu::backward_directional([x, coefficients, directions, grad])?);
+        }
         fn typed<E: Element>(tensors: [&Tensor; 4]) -> Result<Gradients> {
             let planes = Planes::from(tensors[0].dims4()?);
             let isa = Isa::current();

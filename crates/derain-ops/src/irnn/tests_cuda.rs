@@ -5,6 +5,7 @@ use candle_core::DType;
 use super::{cuda, reference};
 use crate::Planes;
 use crate::cuda::Arg;
+use crate::cuda::on_cpu::checks::{TOLERANCES, far};
 use crate::cuda::on_cpu::{Contents, ORDERS, Program, Recorder, rounded};
 use crate::testing::{Noise, assert_close};
 
@@ -23,10 +24,6 @@ const SHAPES: [(usize, usize, usize, usize); 12] = [
     (1, 1, 129, 127),
     (2, 1, 40, 300),
 ];
-
-/// Tolerances relative to the largest value, forward and for gradients. The 16-bit types round what they store: half of 2^-10 and 2^-7.
-const TOLERANCES: [(DType, f64, f64); 4] =
-    [(DType::F64, 1e-13, 1e-12), (DType::F32, 1e-5, 1e-4), (DType::F16, 1e-3, 1e-3), (DType::BF16, 8e-3, 8e-3)];
 
 struct Case {
     dtype: DType,
@@ -174,12 +171,6 @@ fn mutants_fail() {
         });
         assert!(noticed, "{changed:?} for number {nth} of {original:?} went unnoticed");
     }
-}
-
-fn far(got: &[f64], expected: &[f64], tolerance: f64) -> bool {
-    let largest = expected.iter().fold(1e-3f64, |largest, value| largest.max(value.abs()));
-    let near = |(got, expected): (&f64, &f64)| (got - expected).abs() <= tolerance * largest;
-    !got.iter().zip(expected).all(near)
 }
 
 /// Weights that grow over a segment, states at 0 and NaN behave as on the CPU.

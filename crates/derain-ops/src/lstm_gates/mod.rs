@@ -32,16 +32,25 @@
 //! ```
 
 mod cpu;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod op;
 pub mod rect;
 pub mod reference;
 mod sigmoid;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 
 use candle_core::{DType, Tensor};
 
-use crate::plane::check_dtype;
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
+
+use crate::plane::{check_device, check_dtype};
 use crate::{Error, Planes, Result};
 
 /// What a step of an LSTM passes on to the next.
@@ -79,6 +88,7 @@ fn check(gates: &Tensor, cell: &Tensor) -> Result<()> {
     if gates.dims() != four {
         return Err(shape("gates", format!("[B, 4·C, H, W] = {four:?}, to fit `cell`"), gates));
     }
+    check_device(OP, cell)?;
     match cell.dtype() {
         DType::F32 | DType::F64 => check_dtype(OP, "gates", gates, cell.dtype()),
         got => Err(Error::DType { op: OP, argument: "cell", got }),

@@ -1,9 +1,13 @@
 //! Glue between candle's tensors and the slice kernels.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
 use super::cpu;
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::sigmoid::Sigmoid;
 use crate::storage::{elements, with_elements};
 use crate::{Isa, Planes, buffer};
@@ -11,7 +15,7 @@ use crate::{Isa, Planes, buffer};
 /// Inputs gates `[B, 4·C, H, W]` and cell `[B, C, H, W]`. An operation gives one tensor: h and c' are packed, `[2, B, C, H, W]`.
 pub(super) struct LstmGates;
 
-type Gradients = (Option<Tensor>, Option<Tensor>);
+pub(super) type Gradients = (Option<Tensor>, Option<Tensor>);
 
 impl CustomOp2 for LstmGates {
     fn name(&self) -> &'static str {
@@ -31,7 +35,22 @@ impl CustomOp2 for LstmGates {
         }
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gates: &CudaStorage,
+        gates_layout: &Layout,
+        cell: &CudaStorage,
+        cell_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Ok(gpu::forward([(gates, gates_layout), (cell, cell_layout)])?)
+    }
+
     fn bwd(&self, gates: &Tensor, cell: &Tensor, packed: &Tensor, grad: &Tensor) -> Result<Gradients> {
+        #[cfg(feature = "cuda")]
+        if cell.device().is_cuda() {
+            return Ok(gpu::backward(gates, cell, grad)?);
+        }
         match cell.dtype() {
             DType::F64 => backward::<f64>(gates, cell, packed, grad),
             _ => backward::<f32>(gates, cell, packed, grad),

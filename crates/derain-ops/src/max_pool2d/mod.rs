@@ -19,12 +19,21 @@
 //! ```
 
 mod cpu;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 
 use candle_core::Tensor;
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 use crate::{Error, Result};
 

@@ -1,9 +1,13 @@
 //! Glue between candle's tensors and the slice kernels.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 use super::cpu;
+#[cfg(feature = "cuda")]
+use super::gpu;
 use crate::element::Element;
 use crate::storage::{elements, with_elements};
 use crate::{Isa, Planes, buffer};
@@ -23,7 +27,16 @@ impl CustomOp1 for MaxPool2d {
         }
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok(gpu::forward(x, layout)?)
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(Some(gpu::backward(x, grad)?));
+        }
         match x.dtype() {
             DType::F64 => backward::<f64>(x, grad),
             _ => backward::<f32>(x, grad),

@@ -1,8 +1,12 @@
 //! Glue between candle's tensors and the slice kernels.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::{RlcnOptions, cpu};
 use crate::buffer;
 use crate::element::Element;
@@ -24,7 +28,16 @@ impl CustomOp1 for Rlcn {
         }
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((gpu::forward(&self.0, x, layout)?, layout.shape().clone()))
+    }
+
     fn bwd(&self, x: &Tensor, _l: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(Some(gpu::backward(&self.0, x, grad)?));
+        }
         match x.dtype() {
             DType::F64 => self.backward::<f64>(x, grad),
             _ => self.backward::<f32>(x, grad),

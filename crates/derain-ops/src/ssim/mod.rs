@@ -42,14 +42,23 @@
 //! ```
 
 mod cpu;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod moments;
 mod op;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cuda;
 mod window;
 
 use candle_core::Tensor;
+
+#[cfg(test)]
+pub(crate) use cuda::SOURCE as KERNELS;
 
 use crate::plane::{check_dtype, check_shape};
 use crate::{Error, Planes, Result};

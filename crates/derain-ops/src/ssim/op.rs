@@ -1,8 +1,12 @@
 //! Glue between candle's tensors and the slice kernels.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::{SsimOptions, cpu};
 use crate::element::Element;
 use crate::storage::{elements, with_elements};
@@ -11,7 +15,7 @@ use crate::{Isa, Planes};
 /// Inputs x and y `[B, C, H, W]`, result a scalar.
 pub(super) struct Ssim(pub(super) SsimOptions);
 
-type Gradients = (Option<Tensor>, Option<Tensor>);
+pub(super) type Gradients = (Option<Tensor>, Option<Tensor>);
 
 impl CustomOp2 for Ssim {
     fn name(&self) -> &'static str {
@@ -31,7 +35,22 @@ impl CustomOp2 for Ssim {
         }
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        y: &CudaStorage,
+        y_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Ok(gpu::forward(&self.0, [(x, x_layout), (y, y_layout)])?)
+    }
+
     fn bwd(&self, x: &Tensor, y: &Tensor, _ssim: &Tensor, grad: &Tensor) -> Result<Gradients> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(gpu::backward(&self.0, x, y, grad)?);
+        }
         match x.dtype() {
             DType::F64 => self.backward::<f64>(x, y, grad),
             _ => self.backward::<f32>(x, y, grad),

@@ -1,8 +1,12 @@
 //! Glue between candle's tensors and the slice kernels.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::{Upsampling, cpu};
 use crate::element::Element;
 use crate::storage::{elements, with_elements};
@@ -23,7 +27,16 @@ impl CustomOp1 for Upsample2x {
         }
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok(gpu::forward(self.0, x, layout)?)
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(Some(gpu::backward(self.0, x, grad)?));
+        }
         match x.dtype() {
             DType::F64 => self.backward::<f64>(x, grad),
             _ => self.backward::<f32>(x, grad),

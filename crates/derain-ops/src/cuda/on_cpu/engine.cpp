@@ -67,29 +67,27 @@ static void enter() {
   wait(DONE, 0);
 }
 
-// Lets the exchanges go on whose lanes are all there. Whether any could.
-static bool release_exchanges() {
+// Lets the exchanges of the warp of thread `first` go on whose lanes are all there. Whether any could.
+static bool release_exchanges(int first) {
   bool any = false;
-  for (int first = 0; first < threads; first += WARP) {
-    for (int i = first; i < first + WARP && i < threads; i++) {
-      const Fibre& asking = fibres[i];
-      if (asking.state != AT_EXCHANGE) continue;
-      bool complete = true;
-      for (int l = 0; l < WARP; l++) {
-        if (!(asking.mask >> l & 1)) continue;
-        const int other = first + l;
-        if (other >= threads || fibres[other].state == DONE || fibres[other].state == AT_BARRIER)
-          fail("line " + std::to_string(asking.line) + ": a lane of the mask does not come");
-        if (fibres[other].state != AT_EXCHANGE || fibres[other].line != asking.line) complete = false;
-      }
-      if (!complete) continue;
-      for (int l = 0; l < WARP; l++) {
-        if (!(asking.mask >> l & 1)) continue;
-        exchanged[first + l] = fibres[first + l].value;
-        fibres[first + l].state = READY;
-      }
-      any = true;
+  for (int i = first; i < first + WARP && i < threads; i++) {
+    const Fibre& asking = fibres[i];
+    if (asking.state != AT_EXCHANGE) continue;
+    bool complete = true;
+    for (int l = 0; l < WARP; l++) {
+      if (!(asking.mask >> l & 1)) continue;
+      const int other = first + l;
+      if (other >= threads || fibres[other].state == DONE || fibres[other].state == AT_BARRIER)
+        fail("line " + std::to_string(asking.line) + ": a lane of the mask does not come");
+      if (fibres[other].state != AT_EXCHANGE || fibres[other].line != asking.line) complete = false;
     }
+    if (!complete) continue;
+    for (int l = 0; l < WARP; l++) {
+      if (!(asking.mask >> l & 1)) continue;
+      exchanged[first + l] = fibres[first + l].value;
+      fibres[first + l].state = READY;
+    }
+    any = true;
   }
   return any;
 }
@@ -107,12 +105,20 @@ static void release_barrier() {
   for (int i = 0; i < threads; i++) fibres[i].state = READY;
 }
 
-// Order 0 is ascending, 1 descending, every other one a shuffle of its own.
+static void resume(int thread) {
+  if (fibres[thread].state != READY) return;
+  current = thread;
+  threadIdx = {thread % blockDim.x, thread / blockDim.x, 0};
+  swapcontext(&scheduler, &fibres[thread].context);
+}
+
+// Order 0 is ascending, 1 descending, every other one a shuffle of its own. In the first two each warp goes as far as it comes alone, past
+// its exchanges up to a barrier, before the next one starts; in shuffles all threads take turns.
 static void run_block(int order) {
   static uint64_t random;
   random = order * 0x9e3779b97f4a7c15ull + 1;
   std::vector<int> turns(threads);
-  for (int i = 0; i < threads; i++) turns[i] = order == 1 ? threads - 1 - i : i;
+  for (int i = 0; i < threads; i++) turns[i] = i;
   if (__start_coc_shared) std::memset(__start_coc_shared, 0xff, __stop_coc_shared - __start_coc_shared);
   for (int i = 0; i < threads; i++) {
     Fibre& fibre = fibres[i];
@@ -124,21 +130,28 @@ static void run_block(int order) {
     makecontext(&fibre.context, enter, 0);
     fibre.state = READY;
   }
+  const int warps = (threads + WARP - 1) / WARP;
   for (;;) {
-    for (int i = threads - 1; order > 1 && i > 0; i--) {
-      random = random * 6364136223846793005ull + 1442695040888963407ull;
-      std::swap(turns[i], turns[(random >> 33) % (i + 1)]);
-    }
-    for (int i : turns) {
-      if (fibres[i].state != READY) continue;
-      current = i;
-      threadIdx = {i % blockDim.x, i / blockDim.x, 0};
-      swapcontext(&scheduler, &fibres[i].context);
+    bool exchanged_any = false;
+    if (order > 1) {
+      for (int i = threads - 1; i > 0; i--) {
+        random = random * 6364136223846793005ull + 1442695040888963407ull;
+        std::swap(turns[i], turns[(random >> 33) % (i + 1)]);
+      }
+      for (int i : turns) resume(i);
+      for (int warp = 0; warp < warps; warp++) exchanged_any |= release_exchanges(warp * WARP);
+    } else {
+      for (int w = 0; w < warps; w++) {
+        const int first = (order == 1 ? warps - 1 - w : w) * WARP, lanes = threads - first < WARP ? threads - first : WARP;
+        do {
+          for (int l = 0; l < lanes; l++) resume(first + (order == 1 ? lanes - 1 - l : l));
+        } while (release_exchanges(first));
+      }
     }
     int done = 0;
     for (int i = 0; i < threads; i++) done += fibres[i].state == DONE;
     if (done == threads) return;
-    if (!release_exchanges()) release_barrier();
+    if (!exchanged_any) release_barrier();
   }
 }
 
@@ -192,6 +205,10 @@ template <> struct Argument<int> {
 };
 template <> struct Argument<long long> {
   static long long read() { return read_scalar<long long>('l'); }
+};
+
+template <> struct Argument<double> {
+  static double read() { return read_scalar<double>('d'); }
 };
 
 template <class... P> static void launch(void (*kernel)(P...), int order) {

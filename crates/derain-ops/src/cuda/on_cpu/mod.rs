@@ -3,6 +3,8 @@
 //!
 //! It takes a C++ compiler (`CXX`, else `c++`) and Linux. Without one, tests say that they are skipped, and fail where `DERAIN_REQUIRE_CXX` is set.
 
+pub(crate) mod checks;
+
 use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -83,7 +85,7 @@ fn kernel_names(text: &str) -> impl Iterator<Item = &str> {
     text.split("__global__").skip(1).filter_map(|rest| {
         // `void name(`, or `void __launch_bounds__(…) name(`.
         let rest = rest.trim_start().strip_prefix("void")?.trim_start();
-        let rest = if rest.starts_with("__launch_bounds__") { &rest[rest.find(")\n")? + 1..] } else { rest };
+        let rest = if rest.starts_with("__launch_bounds__") { &rest[rest.find(')')? + 1..] } else { rest };
         Some(rest[..rest.find('(')?].trim())
     })
 }
@@ -212,6 +214,10 @@ impl Launcher for Recorder {
                 }
                 Arg::Long(value) => {
                     bytes.push(b'l');
+                    bytes.extend(value.to_ne_bytes());
+                }
+                Arg::Double(value) => {
+                    bytes.push(b'd');
                     bytes.extend(value.to_ne_bytes());
                 }
             }

@@ -84,6 +84,8 @@ fn arguments_must_be_the_kernels() {
     let (r, x, _) = recorder();
     refused(r, "reverse", &[Arg::Buffer(&x), Arg::Buffer(&x), Arg::Long(0)], "kind 'i' is passed as 'l'");
     let (r, x, _) = recorder();
+    refused(r, "reverse", &[Arg::Buffer(&x), Arg::Buffer(&x), Arg::Double(0.0)], "kind 'i' is passed as 'd'");
+    let (r, x, _) = recorder();
     refused(r, "other", &[Arg::Buffer(&x)], "there is no kernel other");
 }
 

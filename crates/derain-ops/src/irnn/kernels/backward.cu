@@ -90,7 +90,7 @@ __device__ __forceinline__ void sum_block(Real d_a, Real d_b, double (&partial)[
 
 // The columns' part of the gradients, from the scans h (before maps) and the incoming gradient, both [B, 4C, H, W]. `d_x` [B, C, H, W] becomes
 // the sum of down and up; `sums` [4, B C, strips, 2] gets each strip's share of the gradients of a and b.
-extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS)
+extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, COLUMN_BLOCKS_AT_ONCE)
     irnn_backward_columns(const Stored* h, const Stored* grad, const Stored* weights, const Stored* biases, const Stored* maps,
                           Real* d_x, double* sums, int channels, int height, int width) {
   __shared__ Slopes shared;

@@ -1,0 +1,178 @@
+//! Operations and networks on a GPU: each beside a copy of as many bytes as it must move, with the device idle before and after.
+//!
+//! ```text
+//! benches/gpu/run                          # tests, then this, then PyTorch's figures where it is installed
+//! cargo bench --features cuda --bench gpu  # this alone
+//! ```
+
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot set up has nothing to measure, and prints"
+)]
+
+mod restart;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::hint::black_box;
+
+use candle_core::{DType, Device, Tensor, Var};
+use derain::models::spanet::initial_weight_file;
+use derain::models::weights::WeightFile;
+use derain::models::{Spanet, SpanetConfig};
+use derain::ops::{
+    Activation, Conv2dOptions, Planes, RlcnOptions, conv2d, irnn, irnn_directional, max_pool2d, rlcn, upsample2x,
+};
+use restart::Restart;
+use support::{Contender, Work, pattern, side_by_side};
+
+const ROUNDS: usize = 21;
+
+/// Pictures of SPANet's features: what training crops, a large photograph's and a film's frames give.
+const SIZES: [Planes; 3] = [
+    Planes { batch: 16, channels: 32, height: 64, width: 64 },
+    Planes { batch: 1, channels: 32, height: 512, width: 512 },
+    Planes { batch: 1, channels: 32, height: 1080, width: 1920 },
+];
+
+/// What a call takes until the device is idle again.
+struct Bench {
+    device: Device,
+}
+
+impl Bench {
+    fn run<'a>(&'a self, f: impl Fn() -> derain::ops::Result<Tensor> + 'a) -> Box<dyn FnMut() + 'a> {
+        Box::new(move || {
+            drop(black_box(f().expect("runs")));
+            self.device.synchronize().expect("no launch failed");
+        })
+    }
+
+    fn gradients<'a>(&'a self, loss: &'a Tensor) -> Box<dyn FnMut() + 'a> {
+        Box::new(move || {
+            drop(black_box(loss.backward().expect("runs")));
+            self.device.synchronize().expect("no launch failed");
+        })
+    }
+
+    /// Copying half as many bytes reads and writes that many.
+    fn copy(&self, bytes: f64) -> Box<dyn FnMut() + '_> {
+        let source = Tensor::zeros((bytes / 8.0) as usize, DType::F32, &self.device).expect("memory");
+        Box::new(move || {
+            drop(black_box(source.copy().expect("runs")));
+            self.device.synchronize().expect("no launch failed");
+        })
+    }
+
+    fn tensor(&self, shape: &[usize], shift: f64) -> Tensor {
+        let values = Tensor::from_vec(pattern(shape.iter().product()), shape, &self.device).expect("memory");
+        (values + shift).expect("a sum")
+    }
+}
+
+/// Bytes of f32 planes that must be moved for each element of x, and operations.
+fn work(planes: Planes, planes_moved: f64, operations: f64) -> Work {
+    Work { bytes: planes.len() as f64 * 4.0 * planes_moved, flops: planes.len() as f64 * operations }
+}
+
+fn scans(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
+    let Planes { batch, channels, height, width } = planes;
+    let x = bench.tensor(&[batch, channels, height, width], -0.5);
+    let [weights, biases] = [0.2f32, 0.1].map(|value| Tensor::full(value, (4, channels), &bench.device));
+    let (weights, biases) = (weights?, biases?);
+    let maps = bench.tensor(&[batch, 4, height, width], 0.0);
+    let forward = work(planes, 5.0, 16.0);
+    let mut contenders: Vec<Contender<'_>> = vec![
+        ("copy of as many bytes", bench.copy(forward.bytes)),
+        ("irnn", bench.run(|| irnn(&x, &weights, &biases))),
+        ("irnn_directional", bench.run(|| irnn_directional(&x, &weights, &biases, &maps))),
+    ];
+    if batch == 1 {
+        let restart = || Ok(x.apply_op1_no_bwd(&Restart { weight: 0.2, bias: 0.1 })?);
+        let apart = (restart()? - irnn(&x, &weights, &biases)?)?.abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!(apart < 1e-5, "the released algorithm differs by {apart}");
+        contenders.push(("restart from the border (release)", bench.run(restart)));
+    }
+    side_by_side(&format!("IRNN forward {batch}x{channels}x{height}x{width}"), forward, ROUNDS, contenders);
+
+    // Gradients read h and the incoming gradient in four directions and write one plane.
+    let backward = work(planes, 9.0, 24.0);
+    let var = Var::from_tensor(&x)?;
+    let loss = irnn(&var, &weights, &biases)?.sum_all()?;
+    let loss_directional = irnn_directional(&var, &weights, &biases, &maps)?.sum_all()?;
+    let contenders: Vec<Contender<'_>> = vec![
+        ("copy of as many bytes", bench.copy(backward.bytes)),
+        ("irnn, with the gradient of its sum", bench.gradients(&loss)),
+        ("irnn_directional, the same", bench.gradients(&loss_directional)),
+    ];
+    side_by_side(&format!("IRNN backward {batch}x{channels}x{height}x{width}"), backward, ROUNDS, contenders);
+    Ok(())
+}
+
+fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
+    let Planes { batch, channels, height, width } = planes;
+    let x = bench.tensor(&[batch, channels, height, width], -0.5);
+    let name = |what: &str| format!("{what} {batch}x{channels}x{height}x{width}");
+    let moved = |planes_moved, operations| work(planes, planes_moved, operations);
+
+    let weight = bench.tensor(&[channels, channels, 3, 3], -0.5);
+    let options = Conv2dOptions { dilation: 2, activation: Activation::Relu };
+    let convolution = moved(2.0, 18.0 * channels as f64);
+    let (var, var_weight) = (Var::from_tensor(&x)?, Var::from_tensor(&weight)?);
+    let loss = conv2d(&var, &var_weight, None, &options)?.sum_all()?;
+    let contenders: Vec<Contender<'_>> = vec![
+        ("copy of as many bytes", bench.copy(convolution.bytes)),
+        ("conv2d 3x3", bench.run(|| conv2d(&x, &weight, None, &options))),
+        ("its gradients", bench.gradients(&loss)),
+    ];
+    side_by_side(&name("Convolution"), convolution, ROUNDS, contenders);
+
+    let pooling = moved(1.25, 0.75);
+    let contenders: Vec<Contender<'_>> =
+        vec![("copy of as many bytes", bench.copy(pooling.bytes)), ("max_pool2d", bench.run(|| max_pool2d(&x)))];
+    side_by_side(&name("Pooling"), pooling, ROUNDS, contenders);
+
+    let upsampling = moved(5.0, 0.0);
+    let nearest = || upsample2x(&x, derain::ops::Upsampling::Nearest);
+    let contenders: Vec<Contender<'_>> =
+        vec![("copy of as many bytes", bench.copy(upsampling.bytes)), ("upsample2x", bench.run(nearest))];
+    side_by_side(&name("Upsampling"), upsampling, ROUNDS, contenders);
+
+    let picture = Planes { channels: 3, ..planes };
+    let colours = bench.tensor(&[batch, 3, height, width], 0.0);
+    let contrast = work(picture, 2.0, 30.0);
+    let contenders: Vec<Contender<'_>> = vec![
+        ("copy of as many bytes", bench.copy(contrast.bytes)),
+        ("rlcn", bench.run(|| rlcn(&colours, &RlcnOptions::default()))),
+    ];
+    side_by_side(&format!("RLCN {batch}x3x{height}x{width}"), contrast, ROUNDS, contenders);
+    Ok(())
+}
+
+fn network(bench: &Bench) -> Result<(), Box<dyn std::error::Error>> {
+    let file = WeightFile::parse(&initial_weight_file(&SpanetConfig::paper(), 1)?)?;
+    let spanet = Spanet::from_file(&file, &bench.device)?;
+    for (batch, side) in [(1, 512), (16, 64)] {
+        let pictures = bench.tensor(&[batch, 3, side, side], 0.0);
+        // Weights alone would be the floor: these rates are of pictures and features that SPANet's layers hand on, once each.
+        let contenders: Vec<Contender<'_>> = vec![(
+            "SPANet forward",
+            Box::new(|| {
+                drop(black_box(spanet.forward(&pictures).expect("runs")));
+                bench.device.synchronize().expect("no launch failed");
+            }),
+        )];
+        side_by_side(&format!("SPANet {batch}x3x{side}x{side}"), Work::default(), 11, contenders);
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let bench = Bench { device: derain::ops::device::cuda(0)? };
+    for planes in SIZES {
+        scans(&bench, planes)?;
+        layers(&bench, planes)?;
+    }
+    network(&bench)
+}

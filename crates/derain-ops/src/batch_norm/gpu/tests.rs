@@ -1,0 +1,44 @@
+//! On a GPU as on the CPU.
+
+use candle_core::Tensor;
+
+use super::{Normalize, Source, moments};
+use crate::batch_norm::op::{NormalizeByBatch, NormalizeByConstants};
+use crate::batch_norm::{moments as moments_on_cpu, statistics};
+use crate::cuda::tests_gpu::{Op, compare};
+use crate::testing::Noise;
+
+const EPSILON: f64 = 1e-3;
+
+#[test]
+fn by_the_batch() {
+    let op = |inputs: &[Tensor]| {
+        let x = &inputs[0];
+        if x.device().is_cuda() {
+            let moments = moments(x).expect("moments");
+            return Op::three(Normalize { moments, epsilon: EPSILON, source: Source::Batch });
+        }
+        let (means, variances) = moments_on_cpu(x).expect("moments");
+        Op::three(NormalizeByBatch(statistics(means, variances, EPSILON)))
+    };
+    for [batch, channels, height, width] in [[2, 1, 1, 1], [2, 3, 5, 17], [1, 2, 70, 65]] {
+        let shapes = [vec![batch, channels, height, width], vec![channels], vec![channels]];
+        compare("batch_norm_train", op, &shapes, (-1.0, 1.0));
+    }
+}
+
+#[test]
+fn by_constants() {
+    let mut noise = Noise::new(61);
+    let (means, variances) = (noise.uniform(3, -1.0, 1.0), noise.uniform(3, 0.1, 1.0));
+    let op = |inputs: &[Tensor]| {
+        let device = inputs[0].device();
+        if device.is_cuda() {
+            let moments = [&means[..], &variances].concat();
+            let moments = Tensor::from_vec(moments, (2, 3), device).expect("moments");
+            return Op::three(Normalize { moments, epsilon: EPSILON, source: Source::Constants });
+        }
+        Op::three(NormalizeByConstants(statistics(means.clone(), variances.clone(), EPSILON)))
+    };
+    compare("batch_norm_eval", op, &[vec![2, 3, 7, 9], vec![3], vec![3]], (-1.0, 1.0));
+}

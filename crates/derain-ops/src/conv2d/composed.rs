@@ -1,0 +1,208 @@
+//! The convolution on GPUs: candle's (cuDNN with the feature `cudnn`, else columns of pixels and a matrix product), and kernels of ours behind it.
+//!
+//! Candle's own gradients of a convolution are a kernel without reuse for x and a convolution with kernels as large as the picture for the
+//! weights. Here that for x is a convolution with turned kernels, that for the weights a matrix product for each of their places.
+
+mod epilogue;
+#[cfg(feature = "cuda")]
+mod gpu;
+
+use std::sync::{Mutex, PoisonError};
+
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Storage, Tensor};
+use epilogue::{Epilogue, Gradients};
+
+use super::op::Conv2d;
+use crate::{Result, device};
+
+/// Bytes of columns at once: bands of rows that need more go one after the other. A 3x3 convolution has nine times its input as columns.
+const MOST_COLUMNS: usize = 1 << 30;
+
+/// The result of `op` for the inputs that its own form takes: x, parameters as one list, residual and scale as one tensor. All are contiguous.
+pub(super) fn conv2d(op: Conv2d, x: &Tensor, parameters: &Tensor, extras: Option<&Tensor>) -> Result<Tensor> {
+    let tensors = [x, parameters, extras.unwrap_or(x)];
+    device::named("conv2d", &tensors, || {
+        let call = Call::of(&op, x, parameters, extras)?;
+        let y = call.epilogue.forward(call.sums()?)?;
+        if !tensors.iter().any(|tensor| tensor.track_op()) {
+            return Ok(y);
+        }
+        // Where there are no extras, x stands in for them, without gradient.
+        let extras = extras.cloned().unwrap_or_else(|| x.detach());
+        Ok(x.apply_op3(parameters, &extras, Composed { op, result: Mutex::new(Some(y)) })?)
+    })
+}
+
+/// What a convolution computes with, taken apart and without gradients.
+struct Call {
+    x: Tensor,
+    weight: Tensor,
+    dilation: usize,
+    epilogue: Epilogue,
+}
+
+impl Call {
+    fn of(op: &Conv2d, x: &Tensor, parameters: &Tensor, extras: Option<&Tensor>) -> Result<Self> {
+        let (x, parameters) = (x.detach(), parameters.detach().flatten_all()?);
+        let shape = (op.outputs, x.dim(1)?, op.size, op.size);
+        let weights = Shape::from(shape).elem_count();
+        let bias = parameters.elem_count() - weights;
+        let bias = (bias > 0).then(|| parameters.narrow(0, weights, bias)).transpose()?;
+        let part = |first, channels| extras.map(|extras| extras.detach().narrow(1, first, channels)?.contiguous());
+        Ok(Self {
+            x,
+            weight: parameters.narrow(0, 0, weights)?.reshape(shape)?,
+            dilation: op.options.dilation,
+            epilogue: Epilogue {
+                bias,
+                scale: part(op.outputs, 1).filter(|_| op.scale).transpose()?,
+                residual: part(0, op.outputs).filter(|_| op.residual).transpose()?,
+                activation: op.options.activation,
+            },
+        })
+    }
+
+    fn sums(&self) -> Result<Tensor> {
+        convolution(&self.x, &self.weight, self.dilation, MOST_COLUMNS)
+    }
+}
+
+/// Inputs x, parameters and extras of [`Conv2d`]. The result has been computed before, by tensor operations, which a custom operation cannot
+/// call; this one ties it to its gradients.
+struct Composed {
+    op: Conv2d,
+    result: Mutex<Option<Tensor>>,
+}
+
+impl Composed {
+    /// The result, which is there once.
+    fn take(&self) -> candle_core::Result<Tensor> {
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result.ok_or_else(|| candle_core::Error::msg("conv2d: its result has been taken"))
+    }
+
+    fn backward(&self, [x, parameters, extras]: [&Tensor; 3], y: &Tensor, grad: &Tensor) -> Result<Optional> {
+        let has_extras = self.op.residual || self.op.scale;
+        let call = Call::of(&self.op, x, parameters, has_extras.then_some(extras))?;
+        let (y, grad) = (y.detach(), grad.detach().contiguous()?);
+        let Gradients { residual, sums, bias } = call.epilogue.backward(&y, &grad)?;
+        let of_x = x.track_op().then(|| -> Result<Tensor> {
+            let turned = call.weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
+            convolution(&sums, &turned, call.dilation, MOST_COLUMNS)
+        });
+        let of_parameters = parameters.track_op().then(|| -> Result<Tensor> {
+            let weight = weight_gradient(&call.x, &sums, self.op.size, call.dilation)?.flatten_all()?;
+            let of_all = if call.epilogue.bias.is_some() { Tensor::cat(&[&weight, &bias], 0)? } else { weight };
+            Ok(of_all.reshape(parameters.shape())?)
+        });
+        let of_extras = (has_extras && extras.track_op()).then(|| -> Result<Tensor> {
+            if !self.op.scale {
+                return Ok(residual.clone());
+            }
+            let of_scale = call.epilogue.scale_gradient(&call.sums()?, &residual)?;
+            Ok(Tensor::cat(&[&residual, &of_scale], 1)?)
+        });
+        Ok((of_x.transpose()?, of_parameters.transpose()?, of_extras.transpose()?))
+    }
+}
+
+type Optional = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+
+impl CustomOp3 for Composed {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let y = self.take()?.contiguous()?;
+        let (storage, layout) = y.storage_and_layout();
+        match &*storage {
+            Storage::Cpu(storage) if layout.start_offset() == 0 => Ok((storage.clone(), y.shape().clone())),
+            _ => candle_core::bail!("conv2d: expected a whole tensor on the cpu"),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        use candle_core::backend::BackendStorage;
+        let y = self.take()?.contiguous()?;
+        let (storage, layout) = y.storage_and_layout();
+        match &*storage {
+            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, y.shape().clone())),
+            _ => candle_core::bail!("conv2d: expected a tensor on the GPU"),
+        }
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        parameters: &Tensor,
+        extras: &Tensor,
+        y: &Tensor,
+        grad: &Tensor,
+    ) -> candle_core::Result<Optional> {
+        let tensors = [x, parameters, extras];
+        Ok(device::named("conv2d", &tensors, || self.backward(tensors, y, grad))?)
+    }
+}
+
+/// The convolution of contiguous tensors without gradient, in bands of rows whose columns take at most so many bytes.
+fn convolution(x: &Tensor, weight: &Tensor, dilation: usize, most_columns: usize) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    let size = weight.dim(2)?;
+    let padding = size / 2 * dilation;
+    let row = batch * channels * size * size * width * x.dtype().size_in_bytes();
+    let rows = (most_columns / row).max(1);
+    if rows >= height || cfg!(feature = "cudnn") {
+        return Ok(x.conv2d(weight, padding, 1, dilation, 1)?);
+    }
+    let padded = pad(x, padding)?;
+    let mut bands = Vec::with_capacity(height.div_ceil(rows));
+    for first in (0..height).step_by(rows) {
+        let rows = rows.min(height - first);
+        let band = padded.narrow(2, first, rows + 2 * padding)?.contiguous()?;
+        bands.push(band.conv2d(weight, 0, 1, dilation, 1)?);
+    }
+    Ok(Tensor::cat(&bands, 2)?)
+}
+
+/// Σ over pictures and pixels of grad `[B, O, H, W]` times the pixel of x `[B, C, H, W]` that each of a kernel's places meets: `[O, C, K, K]`.
+fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: usize) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    let outputs = grad.dim(1)?;
+    let padded = pad(x, size / 2 * dilation)?;
+    let grad = grad.reshape((batch, outputs, height * width))?;
+    let mut places = Vec::with_capacity(size * size);
+    for (row, column) in (0..size).flat_map(|row| (0..size).map(move |column| (row, column))) {
+        let met = padded.narrow(2, row * dilation, height)?.narrow(3, column * dilation, width)?;
+        let met = met.contiguous()?.reshape((batch, channels, height * width))?;
+        places.push(grad.matmul(&met.transpose(1, 2)?)?.sum(0)?);
+    }
+    Ok(Tensor::stack(&places, 2)?.reshape((outputs, channels, size, size))?)
+}
+
+/// Zeros on all four sides.
+fn pad(x: &Tensor, pixels: usize) -> Result<Tensor> {
+    Ok(x.pad_with_zeros(2, pixels, pixels)?.pad_with_zeros(3, pixels, pixels)?)
+}
+
+#[cfg(test)]
+mod tests;

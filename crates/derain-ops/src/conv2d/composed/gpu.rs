@@ -1,0 +1,95 @@
+//! Glue between candle's tensors and the launches of `conv2d/cuda.rs`.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CudaStorage, InplaceOp1, Layout, Storage, Tensor};
+
+use super::epilogue::{Epilogue, Gradients};
+use crate::conv2d::cuda;
+use crate::cuda::Arg;
+use crate::cuda::gpu::{Input, Memory, on_storage_to_change, on_tensors, tensor};
+use crate::{Planes, Result};
+
+const OP: &str = "conv2d";
+
+/// In place.
+pub(super) fn forward(epilogue: &Epilogue, sums: Tensor) -> Result<Tensor> {
+    sums.inplace_op1(epilogue)?;
+    Ok(sums)
+}
+
+impl InplaceOp1 for Epilogue {
+    fn name(&self) -> &'static str {
+        OP
+    }
+
+    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> candle_core::Result<()> {
+        candle_core::bail!("{OP}: this epilogue is in place on GPUs alone")
+    }
+
+    fn cuda_fwd(&self, sums: &mut CudaStorage, layout: &Layout) -> candle_core::Result<()> {
+        let (dtype, planes) = (sums.dtype(), Planes::from(layout.shape().dims4()?));
+        let tensors = [&self.bias, &self.scale, &self.residual].map(|tensor| tensor.as_ref());
+        let storages = tensors.map(|tensor| tensor.map(Tensor::storage_and_layout));
+        let mut inputs = Vec::with_capacity(3);
+        for storage in &storages {
+            inputs.push(match storage {
+                None => None,
+                Some((storage, layout)) => match &**storage {
+                    Storage::Cuda(storage) => Some((storage, *layout)),
+                    _ => candle_core::bail!("{OP}: all its arguments must be on the same GPU"),
+                },
+            });
+        }
+        on_storage_to_change(OP, (sums, layout), inputs, |gpu, sums, inputs| {
+            let argument = |at: usize| inputs.get(at).and_then(Option::as_ref).map_or(Arg::Null, Input::argument);
+            let [bias, scale, residual] = [0, 1, 2].map(argument);
+            let epilogue = cuda::Epilogue { dtype, planes, bias, scale, residual, activation: self.activation };
+            // SAFETY: the entry point has checked all shapes and types; the storage is borrowed mutably, so nothing else uses it.
+            unsafe { cuda::forward(gpu, &epilogue, &sums.argument()) }
+        })?;
+        Ok(())
+    }
+}
+
+pub(super) fn backward(epilogue: &Epilogue, y: &Tensor, grad: &Tensor) -> Result<Gradients> {
+    let shape = y.shape();
+    // A scale that is not there is not looked at.
+    let scale = epilogue.scale.as_ref().unwrap_or(y);
+    on_tensors(OP, [y, grad, scale], |gpu, [y_input, grad_input, scale]| {
+        let launches = launches(epilogue, y, Arg::Null, &scale)?;
+        // SAFETY: the entry point has checked all shapes and types; y and its gradient are alike.
+        let gradients = unsafe { cuda::backward(gpu, &launches, &y_input.argument(), &grad_input.argument())? };
+        let residual = gradients.residual.map_or_else(|| Ok(grad.clone()), |g| tensor(g, shape))?;
+        let sums = gradients.sums.map_or_else(|| Ok(residual.clone()), |sums| tensor(sums, shape))?;
+        Ok(Gradients { residual, sums, bias: tensor(gradients.bias, y.dim(1)?)? })
+    })
+}
+
+pub(super) fn scale_gradient(epilogue: &Epilogue, sums: &Tensor, g: &Tensor) -> Result<Tensor> {
+    let (batch, _, height, width) = sums.dims4()?;
+    // A bias that is not there is not looked at.
+    let bias = epilogue.bias.as_ref().unwrap_or(g);
+    let scale = epilogue.scale.as_ref().unwrap_or(g);
+    on_tensors(OP, [sums, g, bias, scale], |gpu, [sums_input, g, bias, scale]| {
+        let bias = epilogue.bias.as_ref().map_or(Arg::Null, |_| bias.argument());
+        let launches = launches(epilogue, sums, bias, &scale)?;
+        // SAFETY: the entry point has checked all shapes and types; sums and g are alike.
+        let of_scale = unsafe { cuda::scale_gradient(gpu, &launches, &sums_input.argument(), &g.argument())? };
+        tensor(of_scale, (batch, 1, height, width))
+    })
+}
+
+/// What backward launches look at; `like` has the result's shape and type.
+fn launches<'a, 'b>(
+    epilogue: &Epilogue,
+    like: &Tensor,
+    bias: Arg<'b, Memory<'a>>,
+    scale: &'b Input<'a>,
+) -> Result<cuda::Epilogue<'b, Memory<'a>>> {
+    let scale = epilogue.scale.as_ref().map_or(Arg::Null, |_| scale.argument());
+    let (dtype, planes) = (like.dtype(), Planes::from(like.dims4()?));
+    Ok(cuda::Epilogue { dtype, planes, bias, scale, residual: Arg::Null, activation: epilogue.activation })
+}
+
+#[cfg(test)]
+mod tests;

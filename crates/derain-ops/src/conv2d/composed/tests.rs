@@ -1,0 +1,113 @@
+//! On the CPU, where candle has the same operations as on GPUs, against the reference.
+
+use candle_core::{Device, Tensor, Var};
+
+use super::convolution;
+use crate::Planes;
+use crate::conv2d::op::Conv2d;
+use crate::conv2d::reference::{self, Arguments};
+use crate::conv2d::{Activation, Conv2dOptions, parameters};
+use crate::testing::{Noise, assert_close, sum_weighted};
+
+/// ([B, C, H, W], O, K, dilation, activation, whether there are a bias, a scale and a residual).
+type Case = ((usize, usize, usize, usize), usize, usize, usize, Activation, bool);
+
+const CASES: [Case; 7] = [
+    ((1, 1, 1, 1), 1, 3, 1, Activation::None, false),
+    ((2, 3, 5, 4), 2, 3, 1, Activation::Relu, true),
+    ((1, 2, 7, 9), 3, 3, 2, Activation::None, true),
+    ((2, 2, 4, 6), 4, 3, 5, Activation::Relu, false),
+    ((2, 3, 6, 5), 4, 1, 1, Activation::Relu, true),
+    ((1, 4, 3, 3), 2, 1, 2, Activation::None, true),
+    ((3, 2, 8, 1), 2, 3, 1, Activation::None, true),
+];
+
+#[test]
+fn forward_and_gradients_equal_the_reference() -> crate::Result<()> {
+    let mut noise = Noise::new(31);
+    for (shape, outputs, size, dilation, activation, all) in CASES {
+        let planes = Planes::from(shape);
+        let Planes { batch, channels, height, width } = planes;
+        let what = format!("{shape:?} -> {outputs}, {size}x{size}, {dilation} apart, {activation:?}");
+        let mut draw = |count| noise.uniform(count, -1.0, 1.0);
+        let (x, weight) = (draw(planes.len()), draw(outputs * channels * size * size));
+        let bias = if all { draw(outputs) } else { vec![0.0; outputs] };
+        let (scale, residual) = (draw(batch * planes.pixels()), draw(batch * outputs * planes.pixels()));
+        let dy = draw(residual.len());
+        let options = Conv2dOptions { dilation, activation };
+        let arguments = Arguments {
+            planes,
+            x: &x,
+            weight: &weight,
+            bias: &bias,
+            scale: all.then_some(&scale),
+            residual: all.then_some(&residual),
+            options,
+        };
+        let expected = reference::backward(&arguments, &dy);
+
+        let var = |values: &[f64], shape: &[usize]| Var::from_slice(values, shape, &Device::Cpu);
+        // Strided: the transposed weights of a tensor that is laid out otherwise.
+        let turned = Tensor::from_slice(&weight, (outputs, channels, size * size), &Device::Cpu)?.transpose(0, 1)?;
+        let turned = Var::from_tensor(&turned.contiguous()?)?;
+        let tensor_x = var(&x, &[batch, channels, height, width])?;
+        let tensor_weight = turned.transpose(0, 1)?.reshape((outputs, channels, size, size))?;
+        let tensor_bias = var(&bias, &[outputs])?;
+        let tensor_scale = var(&scale, &[batch, 1, height, width])?;
+        let tensor_residual = var(&residual, &[batch, outputs, height, width])?;
+        let [of_bias, of_scale, of_residual] =
+            [&tensor_bias, &tensor_scale, &tensor_residual].map(|var| all.then_some(var.as_tensor()));
+        let op = Conv2d { options, outputs, size, residual: all, scale: all };
+        let parameters = parameters(&tensor_weight, of_bias)?;
+        let extras = match (of_scale, of_residual) {
+            (Some(scale), Some(residual)) => Some(Tensor::cat(&[residual, scale], 1)?),
+            _ => None,
+        };
+        let y = super::conv2d(op, &tensor_x, &parameters, extras.as_ref())?;
+        assert_close(&y.flatten_all()?.to_vec1()?, &reference::forward(&arguments), 1e-13, &what);
+
+        let gradients = sum_weighted(&y, &dy)?.backward()?;
+        let check = |var: &Tensor, expected: &[f64], name: &str| -> crate::Result<()> {
+            let got = gradients.get(var).expect("a gradient");
+            assert_close(&got.flatten_all()?.to_vec1()?, expected, 1e-12, &format!("{what}: {name}"));
+            Ok(())
+        };
+        check(&tensor_x, &expected.x, "dx")?;
+        let of_weight = gradients.get(&turned).expect("a gradient").transpose(0, 1)?.flatten_all()?.to_vec1()?;
+        assert_close(&of_weight, &expected.weight, 1e-12, &format!("{what}: dweight"));
+        if all {
+            check(&tensor_bias, &expected.bias, "dbias")?;
+            check(&tensor_scale, &expected.scale, "dscale")?;
+            check(&tensor_residual, &expected.residual, "dresidual")?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn bands_change_nothing() -> crate::Result<()> {
+    let mut noise = Noise::new(32);
+    for (size, dilation) in [(1, 1), (3, 1), (3, 3)] {
+        let x = Tensor::from_vec(noise.uniform(2 * 3 * 10 * 7, -1.0, 1.0), (2, 3, 10, 7), &Device::Cpu)?;
+        let weight = Tensor::from_vec(noise.uniform(4 * 3 * size * size, -1.0, 1.0), (4, 3, size, size), &Device::Cpu)?;
+        let whole = convolution(&x, &weight, dilation, usize::MAX)?.flatten_all()?.to_vec1::<f64>()?;
+        let row = 2 * 3 * size * size * 7 * 8;
+        for rows in [1, 3, 9] {
+            let banded = convolution(&x, &weight, dilation, rows * row)?.flatten_all()?.to_vec1::<f64>()?;
+            assert_close(&banded, &whole, 1e-14, &format!("{size}x{size}, {dilation} apart, {rows} rows"));
+        }
+    }
+    Ok(())
+}
+
+/// Unlike candle's, whose ReLU makes 0 of it.
+#[test]
+fn nan_stays() -> crate::Result<()> {
+    let x = Tensor::new(&[[[[f32::NAN, -1.0, 1.0]]]], &Device::Cpu)?;
+    let weight = Tensor::ones((1, 1, 1, 1), x.dtype(), &Device::Cpu)?;
+    let options = Conv2dOptions { activation: Activation::Relu, ..Default::default() };
+    let op = Conv2d { options, outputs: 1, size: 1, residual: false, scale: false };
+    let y = super::conv2d(op, &x, &weight, None)?.flatten_all()?.to_vec1::<f32>()?;
+    assert!(y[0].is_nan() && y[1..] == [0.0, 1.0], "{y:?}");
+    Ok(())
+}

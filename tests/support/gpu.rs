@@ -1,0 +1,50 @@
+//! The GPU that tests and benches run on, and what they compare.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is how a test reports, and one that is skipped says so
+
+use candle_core::{DType, Device, Tensor};
+use derain::ops::device::cuda;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+/// The first GPU. None where there is none, unless `REQUIRE_GPU` says that there must be one.
+pub(crate) fn gpu() -> Option<Device> {
+    match cuda(0) {
+        Ok(device) => Some(device),
+        Err(error) => {
+            assert!(std::env::var_os("REQUIRE_GPU").is_none(), "REQUIRE_GPU is set: {error}");
+            println!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// A seeded source of values.
+pub(crate) struct Noise(Pcg64Mcg);
+
+impl Noise {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Pcg64Mcg::seed_from_u64(seed))
+    }
+
+    /// Values on the CPU, of this type.
+    pub(crate) fn tensor(&mut self, shape: &[usize], (low, high): (f64, f64), dtype: DType) -> Tensor {
+        let values: Vec<f64> = (0..shape.iter().product()).map(|_| self.0.random_range(low..high)).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    }
+}
+
+/// The largest error, relative to the largest expected magnitude.
+pub(crate) fn error(got: &Tensor, expected: &Tensor) -> f64 {
+    let values = |tensor: &Tensor| -> Vec<f64> {
+        let tensor = tensor.to_device(&Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    };
+    assert_eq!(got.shape(), expected.shape());
+    let (got, expected) = (values(got), values(expected));
+    let largest = expected.iter().fold(1e-3f64, |largest, value| largest.max(value.abs()));
+    got.iter().zip(&expected).fold(0.0, |worst, (got, expected)| {
+        let error = (got - expected).abs() / largest;
+        // A comparison would pass NaN by.
+        if error.is_nan() { f64::INFINITY } else { error.max(worst) }
+    })
+}
