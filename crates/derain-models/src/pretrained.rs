@@ -43,7 +43,7 @@ mod tests {
 
     /// Bright slanted streaks, two pixels wide.
     fn streaks(x: u32, y: u32) -> bool {
-        (x + y / 4) % 23 < 2 && (y / 20 + x / 23) % 2 == 0
+        (x + y / 4) % 23 < 2 && (y / 20 + x / 23).is_multiple_of(2)
     }
 
     /// A smooth picture and the same in rain.
