@@ -6,11 +6,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use image::{Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -24,12 +23,7 @@ struct Bench(TempDir);
 impl Bench {
     fn new(network: &str) -> Self {
         let bench = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(bench.path("photos")).unwrap();
-        for photo in 0..4u32 {
-            let picture =
-                RgbImage::from_fn(40, 32, |x, y| Rgb([1, 2, 5].map(|k| ((x * (k + photo) + y * 3) % 97 + 60) as u8)));
-            picture.save(bench.path(&format!("photos/{photo}.png"))).unwrap();
-        }
+        support::photographs(&bench.path("photos"), 4, [40, 32]);
         let config = format!(
             "output = \"unused\"\nsteps = 3\nbatch_size = 2\n[network]\n{network}\n[data]\nkind = \"synthesized\"\nclean = \"photos\"\nheld_out = 1\n\
              [augment]\ncrop = {{ kind = \"window\", size = 24 }}\n[validation]\nsize = 32\n"
@@ -43,11 +37,7 @@ impl Bench {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(support::example("ablation"));
-        command.args(["--config", "train.toml"]).args(arguments.split_whitespace());
-        command.current_dir(self.0.path()).env_remove("RUST_LOG");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        support::command("ablation", self.0.path(), &format!("--config train.toml {arguments}"))
     }
 
     fn run(&self, arguments: &str) -> Output {

@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+
+use image::{Rgb, RgbImage};
 
 /// The example's program, which lies beside this test's.
 pub(crate) fn example(name: &str) -> PathBuf {
@@ -30,6 +32,24 @@ pub(crate) fn tree(folder: &Path) -> Vec<String> {
     }
     files.sort();
     files
+}
+
+/// Makes a folder of patterned photographs.
+pub(crate) fn photographs(folder: &Path, count: u32, [width, height]: [u32; 2]) {
+    fs::create_dir(folder).unwrap();
+    for photo in 0..count {
+        let level = |x, y, k| ((x * (k + photo) + y * 3) % 97 + 60) as u8;
+        let picture = RgbImage::from_fn(width, height, |x, y| Rgb([1, 2, 5].map(|k| level(x, y, k))));
+        picture.save(folder.join(format!("{photo}.png"))).unwrap();
+    }
+}
+
+/// An example that is to run in a folder with arguments separated by spaces, its output caught.
+pub(crate) fn command(example_name: &str, folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(example(example_name));
+    command.args(arguments.split_whitespace()).current_dir(folder).env_remove("RUST_LOG");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 pub(crate) fn stderr(output: &Output) -> String {

@@ -12,11 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use image::{Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde_json::Value;
@@ -36,12 +35,7 @@ struct Bench(TempDir);
 impl Bench {
     fn new(steps: u64) -> Self {
         let bench = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(bench.path("photos")).unwrap();
-        for photo in 0..5u32 {
-            let picture =
-                RgbImage::from_fn(48, 40, |x, y| Rgb([1, 2, 5].map(|k| ((x * (k + photo) + y * 3) % 97 + 60) as u8)));
-            picture.save(bench.path(&format!("photos/{photo}.png"))).unwrap();
-        }
+        support::photographs(&bench.path("photos"), 5, [48, 40]);
         let config = format!(
             "output = \"unused\"\nsteps = {steps}\nbatch_size = 2\nema = 0.9\ncheckpoint_interval = 3\n[network]\nkind = \"spanet\"\nchannels = 4\n\
              [data]\nkind = \"synthesized\"\nclean = \"photos\"\nheld_out = 1\n[augment]\ncrop = {{ kind = \"window\", size = 24 }}\n\
@@ -56,11 +50,7 @@ impl Bench {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(support::example("train"));
-        command.args(["--config", "train.toml"]).args(arguments.split_whitespace());
-        command.current_dir(self.0.path()).env_remove("RUST_LOG");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        support::command("train", self.0.path(), &format!("--config train.toml {arguments}"))
     }
 
     fn run(&self, arguments: &str) -> Output {

@@ -25,7 +25,8 @@ mod validate;
 
 use validate::DueValidation;
 
-/// A loss of pictures in 0..1 stays below 4 with weights of 1, to which larger ones are compared; one so far above has exploded, though it is a number still.
+/// A loss of pictures in 0..1 stays below 4 with weights of 1; one so far above has exploded, though it is a number still. Larger weights raise the
+/// limits.
 const EXPLODED_LOSS: f64 = 1e3;
 /// Gradients of such losses have norms around 1.
 const EXPLODED_NORM: f64 = 1e6;
@@ -182,10 +183,8 @@ impl Trainer {
             steps_per_epoch: self.steps_per_epoch,
             validation_pairs: self.validation.len(),
         }));
-        agree(
-            &*ranks,
-            told.and_then(|()| self.notice.take().map_or(Ok(()), |text| self.tell(observer.message(&text)))),
-        )?;
+        let noticed = self.notice.take().map_or(Ok(()), |text| self.tell(observer.message(&text)));
+        agree(&*ranks, told.and(noticed))?;
         if self.progress.validation_due {
             let caught_up = if self.leads() { self.catch_up(observer) } else { Ok(()) };
             if vote(&*ranks, caught_up, self.progress.validation_due && self.leads())?.1 {
@@ -248,13 +247,8 @@ impl Trainer {
             // A run before this one has used it up.
             None => {
                 let (source, data) = training_source(&self.config)?;
-                let differences = self.progress.differences(&self.progress.config, &data);
-                match differences.is_empty() {
-                    true => source,
-                    false => {
-                        return Err(Error::BegunDifferently { folder: self.folder.root().to_owned(), differences });
-                    }
-                }
+                self.compare_beginnings(&self.progress, &self.progress.config, &data)?;
+                source
             }
         };
         let own = self.own_parts();

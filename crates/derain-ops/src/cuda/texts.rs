@@ -1,6 +1,7 @@
 //! Every operation's kernels by name, and their texts for a compiler outside.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use candle_core::DType;
 
@@ -25,15 +26,19 @@ fn names_are_unique() {
     assert_eq!(names.len(), SOURCES.len(), "{names:?}");
 }
 
-/// Writes what would be compiled, text by text and type by type, to the folder `DERAIN_KERNEL_TEXTS`, for `.ci/kernels`.
+/// Every text for every type of elements, as it would be compiled; in the folder `DERAIN_KERNEL_TEXTS`, where that is set, for `.ci/kernels.py`.
 #[test]
-#[ignore = "writes files for .ci/kernels"]
-fn write() {
-    let folder = std::env::var_os("DERAIN_KERNEL_TEXTS").expect("DERAIN_KERNEL_TEXTS names a folder");
+fn texts_are_written() {
+    let own = tempfile::tempdir().expect("a folder");
+    let folder = std::env::var_os("DERAIN_KERNEL_TEXTS").map_or_else(|| own.path().to_owned(), PathBuf::from);
+    let mut texts = BTreeSet::new();
     for source in SOURCES {
         for dtype in [DType::F64, DType::F32, DType::F16, DType::BF16] {
-            let file = std::path::Path::new(&folder).join(format!("{}_{}.cu", source.name, dtype.as_str()));
-            std::fs::write(file, source.text_for(dtype).expect("a type that kernels take")).expect("a writable folder");
+            let text = source.text_for(dtype).expect("a type that kernels take");
+            let file = folder.join(format!("{}_{}.cu", source.name, dtype.as_str()));
+            std::fs::write(file, &text).expect("a writable folder");
+            assert!(texts.insert(text), "{} is the same for {dtype:?} as for another type", source.name);
         }
+        assert!(source.text_for(DType::U8).is_err(), "{} takes bytes", source.name);
     }
 }

@@ -87,5 +87,9 @@ fn fingerprint<'a>(files: impl Iterator<Item = &'a Path>) -> Result<String> {
         hash.update([0]);
         hash.update(length.to_le_bytes());
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(hash))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

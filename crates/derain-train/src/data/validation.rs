@@ -4,7 +4,7 @@ use image::{GenericImageView, RgbImage};
 use sha2::{Digest, Sha256};
 
 use super::synthesized::generator;
-use super::{SynthesizedRain, pair_list};
+use super::{SynthesizedRain, hexadecimal, pair_list};
 use crate::{DataConfig, Result, SynthesizedData, TrainConfig};
 
 /// How often rain is drawn for a picture until some is seen.
@@ -32,8 +32,7 @@ impl ValidationPairs {
                 hash.update(picture.as_raw());
             }
         }
-        let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { pairs, hash })
+        Ok(Self { pairs, hash: hexadecimal(hash) })
     }
 
     pub(crate) fn len(&self) -> usize {

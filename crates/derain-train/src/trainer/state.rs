@@ -8,6 +8,7 @@ use derain_data::Error as DataError;
 use derain_data::dataset::{DatasetError, SampleSource};
 use derain_data::write_durably;
 use derain_models::Error as ModelError;
+use serde_json::Value;
 
 use super::{StopHandle, Trainer};
 use crate::checkpoint::{self, Loaded, Names, Progress, Tensors};
@@ -72,10 +73,7 @@ impl Trainer {
 
     pub(super) fn restore(&mut self) -> Result<()> {
         let loaded = Loaded::open(&self.folder.checkpoint())?;
-        let differences = loaded.progress.differences(&self.progress.config, &self.progress.data);
-        if !differences.is_empty() {
-            return Err(Error::BegunDifferently { folder: self.folder.root().to_owned(), differences });
-        }
+        self.compare_beginnings(&loaded.progress, &self.progress.config, &self.progress.data)?;
         self.saved = Some(loaded.progress.step);
         self.adopt(loaded)?;
         if self.progress.best.is_some() && self.progress.best_on != self.validation.hash() {
@@ -84,6 +82,15 @@ impl Trainer {
         }
         // A kill between the two leaves the weights a checkpoint behind.
         self.folder.ensure(&self.folder.last(), &self.weight_file()?)
+    }
+
+    /// Whether a training was begun with this configuration and these data.
+    pub(super) fn compare_beginnings(&self, begun: &Progress, config: &Value, data: &str) -> Result<()> {
+        let differences = begun.differences(config, data);
+        match differences.is_empty() {
+            true => Ok(()),
+            false => Err(Error::BegunDifferently { folder: self.folder.root().to_owned(), differences }),
+        }
     }
 
     /// Stands where the loaded state stands.
