@@ -32,6 +32,9 @@ pub struct RainRange {
     pub depth: [f32; 2],
     /// 0 to 1. Evenly in the logarithm.
     pub opacity: [f32; 2],
+    /// Most that coverage times opacity may come to: coverage is cut to that. Where many streaks lie over each other each is faint, or
+    /// nothing would be left of the picture. 0.001 to 1,000,000.
+    pub heaviest: f32,
     /// Of the logarithm.
     pub opacity_spread: [f32; 2],
     /// Power of distance.
@@ -94,6 +97,7 @@ impl Default for RainRange {
             size_spread: [0.1, 0.45],
             depth: [1.3, 6.0],
             opacity: [0.08, 0.7],
+            heaviest: 3.0,
             opacity_spread: [0.3, 1.0],
             fade: [0.0, 1.0],
             focus: [1.0, 8.0],
@@ -178,6 +182,7 @@ impl RainRange {
             },
             ..RainOptions::preset(Density::Normal)
         };
+        let coverage = coverage.min(self.heaviest / options.opacity);
         options.density = (coverage * 1e6 / options.mean_footprint()).min(RainOptions::DENSEST);
         options.validate()?;
         Ok(options)
@@ -218,6 +223,9 @@ impl RainRange {
             if !(min..=high).contains(&low) || !high.is_finite() {
                 return Err(Error::range(name, low, [min, high]));
             }
+        }
+        if !(1e-3..=1e6).contains(&self.heaviest) {
+            return Err(Error::range("heaviest", self.heaviest, [1e-3, 1e6]));
         }
         let chances = [
             ("bokeh_chance", self.bokeh_chance),
@@ -281,6 +289,20 @@ mod tests {
     }
 
     #[test]
+    fn where_streaks_are_many_they_are_faint() {
+        let range = RainRange { coverage: [0.1, 40.0], opacity: [0.05, 0.7], heaviest: 1.5, ..RainRange::default() };
+        // As many streaks as asked for may lie over each other; the mean over depths is what counts.
+        let drawn = |seed| {
+            let options = draw(&range, seed).unwrap();
+            RainOptions { bokeh: super::Bokeh::default(), ..options }
+        };
+        let samples: Vec<_> = (0..300).map(drawn).collect();
+        assert!(samples.iter().all(|options| options.coverage() * options.opacity < 1.51));
+        assert!(samples.iter().any(|options| options.coverage() > 10.0));
+        assert!(samples.iter().any(|options| options.coverage() < 1.0 && options.opacity > 0.5));
+    }
+
+    #[test]
     fn ranges_the_wrong_way_round_or_too_wide_are_refused() {
         let name = |range: RainRange| match draw(&range, 1) {
             Err(Error::InvalidOption { option, .. }) => option,
@@ -289,6 +311,7 @@ mod tests {
         assert_eq!(name(RainRange { veil: [0.3, 0.2], ..RainRange::default() }), "veil");
         assert_eq!(name(RainRange { length: [0.0, 0.2], ..RainRange::default() }), "length");
         assert_eq!(name(RainRange { angle: [70.0, 80.0], ..RainRange::default() }), "angle");
+        assert_eq!(name(RainRange { heaviest: 0.0, ..RainRange::default() }), "heaviest");
         assert_eq!(name(RainRange { jpeg_chance: f32::NAN, ..RainRange::default() }), "jpeg_chance");
         assert!(serde_json::from_str::<RainRange>(r#"{"rain": 1}"#).is_err());
     }
