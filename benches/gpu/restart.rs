@@ -1,5 +1,7 @@
 //! The released algorithm of the scans as a baseline on the GPU.
 
+use std::sync::OnceLock;
+
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PushKernelArg};
@@ -27,12 +29,17 @@ impl CustomOp1 for Restart {
         let (_, channels, height, width) = layout.shape().dims4()?;
         let device = x.device();
         let (major, minor) = device.cuda_stream().context().compute_capability().w()?;
-        let options = CompileOptions {
-            options: vec![format!("--gpu-architecture=compute_{major}{minor}")],
-            ..CompileOptions::default()
-        };
-        let ptx = compile_ptx_with_opts(include_str!("restart.cu"), options).w()?.to_src();
-        let function = device.get_or_load_custom_func("restart_from_border", "restart", &ptx)?;
+        // Once, by the round that warms up: its time is not the kernel's.
+        static PTX: OnceLock<String> = OnceLock::new();
+        if PTX.get().is_none() {
+            let options = CompileOptions {
+                options: vec![format!("--gpu-architecture=compute_{major}{minor}")],
+                ..CompileOptions::default()
+            };
+            let _ = PTX.set(compile_ptx_with_opts(include_str!("restart.cu"), options).w()?.to_src());
+        }
+        let ptx = PTX.get().map_or("", String::as_str);
+        let function = device.get_or_load_custom_func("restart_from_border", "restart", ptx)?;
         let count = 4 * layout.shape().elem_count();
         // SAFETY: the kernel writes every element.
         let mut out = unsafe { device.alloc::<f32>(count)? };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use derain::{Derainer, Device, Network};
+use derain::{Derainer, Network, Placement, Precision};
 
 use crate::size;
 use crate::support::device::DeviceName;
@@ -24,6 +24,10 @@ pub(crate) struct EngineArguments {
     #[arg(long, default_value = "cpu", value_name = "cpu|cuda:N")]
     pub(crate) device: DeviceName,
 
+    /// What features are kept and multiplied in; f16 and bf16 on GPUs alone, for half the memory.
+    #[arg(long, default_value_t, value_name = "f32|f16|bf16")]
+    pub(crate) precision: Precision,
+
     /// Memory that inference may take, such as 2GiB, 500MB or 1073741824: pictures that need more run from temporary files, with the same
     /// result (SPANet), and those too large even for that are refused. Without it, what is free at the start (on the cpu of
     /// Linux; elsewhere there is no limit, and a GPU without memory left says so).
@@ -39,10 +43,11 @@ impl EngineArguments {
     /// Loads the weights.
     pub(crate) fn derainer(&self) -> Result<Derainer> {
         let device = self.device.open()?;
+        let place = Placement::new(&device, self.precision);
         let derainer = match &self.weights {
-            Some(weights) => Derainer::from_weights(self.model, weights, &device)
+            Some(weights) => Derainer::from_weights(self.model, weights, place)
                 .with_context(|| format!("cannot use the weights {}", weights.display()))?,
-            None => shipped(self.model, &device)?,
+            None => shipped(self.model, place)?,
         };
         let mut derainer =
             derainer.with_max_memory(self.max_memory.or_else(|| available_memory().filter(|_| device.is_cpu())));
@@ -55,12 +60,12 @@ impl EngineArguments {
 }
 
 #[cfg(feature = "pretrained")]
-fn shipped(network: Network, device: &Device) -> Result<Derainer> {
-    Ok(Derainer::pretrained(network, device)?)
+fn shipped(network: Network, place: Placement) -> Result<Derainer> {
+    Ok(Derainer::pretrained(network, place)?)
 }
 
 #[cfg(not(feature = "pretrained"))]
-fn shipped(network: Network, _: &Device) -> Result<Derainer> {
+fn shipped(network: Network, _: Placement) -> Result<Derainer> {
     anyhow::bail!("this build has no weights of {network} (feature `pretrained`): give a file with --weights")
 }
 

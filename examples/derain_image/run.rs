@@ -72,9 +72,12 @@ fn process(derainer: &Derainer, task: &Task, arguments: &Arguments, progress: &P
     data::check_format(format, picture.image.color())?;
 
     let begun = Instant::now();
-    let DerainedPicture { image, attention, .. } =
+    let DerainedPicture { image, attention, bands, .. } =
         derainer.derain_dynamic_with_progress(&picture.image, &|share| progress.within(share))?;
     let seconds = begun.elapsed().as_secs_f64();
+    if bands > 1 {
+        tracing::warn!("{}: done in {bands} bands, for want of memory on the GPU", task.input.display());
+    }
 
     // Both are encoded before either is written.
     let clean = data::encode_picture(&picture.with_image(image), format)?;

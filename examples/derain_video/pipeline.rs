@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
-use derain::Derainer;
 use derain::data::transcode::{FrameTime, Parts, TimedFrame, VideoEncoder, VideoReader};
+use derain::{DerainedPicture, Derainer};
 use image::DynamicImage;
 
 use crate::progress::Progress;
@@ -81,6 +81,7 @@ fn infer(
     times: &mut Times,
     progress: &Progress,
 ) -> Result<()> {
+    let mut most_bands = 1;
     loop {
         let begun = Instant::now();
         let received = rainy.recv();
@@ -91,7 +92,13 @@ fn infer(
         let frame = match frame {
             Some(TimedFrame { image, time }) => {
                 let begun = Instant::now();
-                let image = derainer.derain_dynamic(&DynamicImage::from(image))?.into_rgb8();
+                let DerainedPicture { image, bands, .. } =
+                    derainer.derain_dynamic_with_attention(&DynamicImage::from(image))?;
+                if bands > most_bands {
+                    most_bands = bands;
+                    tracing::warn!("frames are done in {bands} bands, for want of memory on the GPU");
+                }
+                let image = image.into_rgb8();
                 times.inference += begun.elapsed();
                 progress.advance();
                 Some(TimedFrame { image, time })

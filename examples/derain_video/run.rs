@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     let origin = Origin::of(input, &encoder)?
         .with("network", &derainer.network().to_string())
         .with("weights", derainer.weights_sha256())
-        .with("device", &format!("{:?}", arguments.engine.device));
+        .with("device", &format!("{:?}", arguments.engine.device))
+        .with("precision", arguments.engine.precision.name());
     let mut parts = begin(arguments, &origin)?;
     let resumed = parts.times().count();
     if resumed > 0 {

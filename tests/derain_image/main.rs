@@ -289,6 +289,7 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
         ("-i rainy.png -o c.png --weights broken.pth", "cannot use the weights broken.pth"),
         ("-i rainy.png -o c.png --weights none.pth", "cannot use the weights none.pth"),
         (&format!("-i rainy.png -o c.png --device cuda:99 {weights}"), "cuda:99 cannot be used: "),
+        (&format!("-i rainy.png -o c.png --precision f16 {weights}"), "f16 is for GPUs"),
         (&format!("-i none.png -o c.png {weights}"), "cannot read none.png"),
         (&format!("-i empty -o c {weights}"), "there are no pictures in empty"),
         (&format!("-i empty -o rainy.png {weights}"), "rainy.png must be one too"),
@@ -299,6 +300,7 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     for (arguments, words) in [
         ("-i rainy.png -o c.png --model unet", "there are: spanet, rranet"),
         ("-i rainy.png -o c.png --device tpu", "expected cpu or cuda:N"),
+        ("-i rainy.png -o c.png --precision int8", "there are: f32, f16, bf16"),
         ("-i rainy.png -o c.png --max-memory 2XB", "is no size such as 2GiB"),
         ("-i rainy.png", "--output"),
     ] {

@@ -7,7 +7,7 @@ use derain::models::spanet::DirectionWeights;
 use derain::models::weights::WeightFile;
 use derain::models::{RranetConfig, SpanetConfig, rranet, spanet};
 use derain::train::{Observed, Observer, StepRecord, TrainConfig, Trainer};
-use derain::{Derainer, Network};
+use derain::{Derainer, Network, Placement, Precision};
 use image::{Rgb, RgbImage};
 
 use crate::support::gpu;
@@ -50,6 +50,23 @@ fn spanet_derains_as_on_the_cpu() {
 fn rranet_derains_as_on_the_cpu() {
     let config = RranetConfig { widths: [8, 16, 16, 16], stages: 2, ..RranetConfig::default() };
     compare(Network::Rranet, rranet::initial_weight_file(&config, 5).unwrap());
+}
+
+/// How far halves may lead values astray: on average, in 8-bit steps.
+#[test]
+#[cfg(feature = "pretrained")]
+fn halves_derain_nearly_as_on_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    for network in Network::ALL {
+        let expected = Derainer::pretrained(network, &Device::Cpu).unwrap().derain(&rainy()).unwrap().image;
+        for (precision, most) in [(Precision::F16, 0.5), (Precision::Bf16, 2.0)] {
+            let derainer = Derainer::pretrained(network, Placement::new(&gpu, precision)).unwrap();
+            let got = derainer.derain(&rainy()).unwrap().image;
+            let sum: u64 = got.as_raw().iter().zip(expected.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+            let mean = sum as f64 / got.as_raw().len() as f64;
+            assert!(mean < most, "{network} in {precision}: {mean} on average");
+        }
+    }
 }
 
 /// Ten steps of a training, loss by loss.

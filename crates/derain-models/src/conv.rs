@@ -1,6 +1,7 @@
 //! A convolution of odd size that keeps the picture's size, as all networks here use it.
 
 use candle_core::{DType, Result, Tensor};
+use candle_nn::VarBuilder;
 use derain_ops::conv2d::cpu::Weights;
 use derain_ops::{Activation, Conv2dOptions, conv2d};
 
@@ -43,6 +44,20 @@ impl Conv {
         let values = values(&self.weight)?;
         f(Weights { values: &values, bias: bias.as_deref(), outputs, size }, self.dilation)
     }
+}
+
+/// A builder for what halves do not suffice for: f32 where the network's features are halves.
+pub(crate) fn in_f32(vb: VarBuilder<'_>) -> VarBuilder<'_> {
+    match vb.dtype() {
+        DType::F16 | DType::BF16 => vb.set_dtype(DType::F32),
+        _ => vb,
+    }
+}
+
+/// A tensor in the type of a convolution's weights, where one of the two is of halves.
+pub(crate) fn for_conv(x: &Tensor, conv: &Conv) -> Result<Tensor> {
+    let is_half = |tensor: &Tensor| matches!(tensor.dtype(), DType::F16 | DType::BF16);
+    if is_half(x) || is_half(&conv.weight) { x.to_dtype(conv.weight.dtype()) } else { Ok(x.clone()) }
 }
 
 /// A tensor's values as f32, in order.

@@ -1,6 +1,5 @@
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use crate::engine::{Place, Progress};
@@ -9,7 +8,7 @@ use crate::pixels::{self, RgbPixels};
 use crate::rranet::RranetConfig;
 use crate::spanet::SpanetConfig;
 use crate::weights::WeightFile;
-use crate::{Error, Network, Result};
+use crate::{Error, Network, Placement, Result};
 
 /// A network with its weights, ready to take rain out of pictures of any size.
 ///
@@ -40,25 +39,28 @@ pub struct DerainedPicture {
     pub attention: Option<GrayImage>,
     /// The maps of RRANet's coarser scales, the coarsest first: a quarter and a half of the picture's size, rounded up. SPANet has none.
     pub coarse_attention: Vec<GrayImage>,
+    /// 1, or in how many bands of rows a GPU worked that had no memory for the whole picture; results differ a little from the whole's.
+    pub bands: usize,
 }
 
 impl Derainer {
-    /// A derainer with the weights of a file, safetensors or .pth; the variant of the network is recognised from it.
+    /// A derainer with the weights of a file, safetensors or .pth; the variant of the network is recognised from it. `place` is a
+    /// `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// Nothing in the file is run, and memory stays bounded by its size.
     ///
     /// # Errors
     /// When the file cannot be read, is damaged or hostile, or does not hold the weights of `network`.
-    pub fn from_weights(network: Network, path: impl AsRef<Path>, device: &Device) -> Result<Self> {
-        Self::from_weight_file(network, &WeightFile::open(path.as_ref())?, device)
+    pub fn from_weights(network: Network, path: impl AsRef<Path>, place: impl Into<Placement>) -> Result<Self> {
+        Self::from_weight_file(network, &WeightFile::open(path.as_ref())?, place)
     }
 
     /// The same with a weight file that is in memory.
     ///
     /// # Errors
     /// When the file does not hold the weights of `network`.
-    pub fn from_weight_file(network: Network, file: &WeightFile, device: &Device) -> Result<Self> {
-        Ok(Self::new(Model::from_file(network, file, device)?, file))
+    pub fn from_weight_file(network: Network, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
+        Ok(Self::new(Model::from_file(network, file, &place.into())?, file))
     }
 
     /// SPANet as `config` says, for weight files that do not say it themselves: a .pth of the paper's form, say, which its tensors'
@@ -66,16 +68,16 @@ impl Derainer {
     ///
     /// # Errors
     /// When the file does not hold the weights of that network.
-    pub fn from_spanet_file(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        Ok(Self::new(Model::spanet(config, file, device)?, file))
+    pub fn from_spanet_file(config: &SpanetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
+        Ok(Self::new(Model::spanet(config, file, &place.into())?, file))
     }
 
     /// RRANet as `config` says, likewise: its tensors tell neither the number of stages nor the RLCN options.
     ///
     /// # Errors
     /// When the file does not hold the weights of that network.
-    pub fn from_rranet_file(config: &RranetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        Ok(Self::new(Model::rranet(config, file, device)?, file))
+    pub fn from_rranet_file(config: &RranetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
+        Ok(Self::new(Model::rranet(config, file, &place.into())?, file))
     }
 
     fn new(model: Model, file: &WeightFile) -> Self {
@@ -131,7 +133,7 @@ impl Derainer {
     /// Takes the rain out of an 8-bit colour picture. Values of the result are round(255·x), clamped.
     ///
     /// # Errors
-    /// When the picture has no pixels or needs more memory than allowed or than the GPU has, a temporary file fails, or the result is not finite.
+    /// When the picture has no pixels or needs more memory than allowed or than the GPU has for a band of it, a temporary file fails, or the result is not finite.
     pub fn derain(&self, picture: &RgbImage) -> Result<Derained> {
         // The pixel buffer is copied once so that one code path serves every pixel format; inference dwarfs the copy.
         let DerainedPicture { image, attention, .. } =
@@ -176,9 +178,9 @@ impl Derainer {
         if reversed {
             pixels.reverse_colours();
         }
-        let ModelOutput { clean, maps } =
+        let (ModelOutput { clean, maps }, bands) =
             self.model.run(pixels, place, Progress(progress)).map_err(|error| {
-                match error.is_out_of_device_memory() {
+                match error.is_too_large_for_device() {
                     true => Error::DeviceMemory { width, height },
                     false => error,
                 }
@@ -193,7 +195,7 @@ impl Derainer {
         let image = pixels::with_colours(picture, &clean)?;
         let mut maps = maps.iter().map(|Map { width, values }| pixels::grey_picture(*width as u32, values));
         let attention = maps.next_back();
-        Ok(DerainedPicture { image, attention, coarse_attention: maps.collect() })
+        Ok(DerainedPicture { image, attention, coarse_attention: maps.collect(), bands })
     }
 
     /// Where a picture's features go.

@@ -12,6 +12,20 @@ pub enum Error {
         /// The name that came.
         name: String,
     },
+    /// The name of a precision that is none.
+    #[error("no precision is called `{name}`; there are: f32, f16, bf16")]
+    UnknownPrecision {
+        /// The name that came.
+        name: String,
+    },
+    /// A precision that the device has no code for.
+    #[error("{precision} is for GPUs; on {device} networks compute in f32")]
+    Precision {
+        /// What was asked for.
+        precision: crate::Precision,
+        /// Where.
+        device: String,
+    },
     /// The weight file could not be read.
     #[error(transparent)]
     WeightFile(#[from] WeightError),
@@ -93,9 +107,9 @@ pub enum Error {
         /// Bytes that it may take.
         limit: u64,
     },
-    /// A GPU has no memory left for a picture.
+    /// A GPU has no memory left for a picture, not even for a band of its rows.
     #[error(
-        "the GPU has no memory left for a picture of {width}x{height}; cut or scale the picture, or compute on the cpu, which needs less"
+        "the GPU has no memory left for a picture of {width}x{height}, nor for bands of it; cut or scale the picture, or compute on the cpu, which needs less"
     )]
     DeviceMemory {
         /// The picture's width.
@@ -115,9 +129,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether a GPU had no memory left.
-    pub(crate) fn is_out_of_device_memory(&self) -> bool {
+    /// Whether a picture was too much for a GPU: for its memory, or for what counts elements there.
+    pub(crate) fn is_too_large_for_device(&self) -> bool {
         match self {
+            Self::Ops(derain_ops::Error::TooManyElements { .. }) => true,
             Self::Ops(error) => is_out_of_memory(error),
             Self::Candle(error) => is_out_of_memory(error),
             _ => false,

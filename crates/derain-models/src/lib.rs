@@ -18,6 +18,7 @@
 //! # Ok::<(), derain_models::Error>(())
 //! ```
 
+mod bands;
 mod conv;
 mod derainer;
 mod engine;
@@ -27,6 +28,7 @@ mod model;
 mod network;
 mod parameters;
 mod pixels;
+mod precision;
 #[cfg(feature = "pretrained")]
 mod pretrained;
 pub mod rranet;
@@ -40,5 +42,6 @@ pub use derainer::{Derained, DerainedPicture, Derainer};
 pub use error::{Error, Result};
 pub use heat_map::heat_map;
 pub use network::Network;
+pub use precision::{Placement, Precision};
 pub use rranet::{Rranet, RranetConfig, RranetOutput};
 pub use spanet::{Spanet, SpanetConfig, SpanetOutput};

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
+use crate::bands;
 use crate::engine::{Place, Progress};
 use crate::pixels::RgbPixels;
 use crate::rranet::{self, Rranet, RranetConfig, RranetOutput};
 use crate::spanet::{self, ChannelOrder, Spanet, SpanetConfig, SpanetOutput};
 use crate::weights::WeightFile;
-use crate::{Network, Result};
+use crate::{Network, Placement, Result};
 
 /// A network with its weights.
 #[derive(Clone, Debug)]
@@ -41,23 +42,23 @@ pub(crate) struct Map {
 }
 
 impl Model {
-    pub(crate) fn spanet(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        let network = Spanet::with_config(config, file, device)?;
-        let planned = device.is_cpu().then(|| spanet::Planned::new(&network)).transpose()?.map(Arc::new);
+    pub(crate) fn spanet(config: &SpanetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
+        let network = Spanet::placed(config, file, place)?;
+        let planned = place.device.is_cpu().then(|| spanet::Planned::new(&network)).transpose()?.map(Arc::new);
         Ok(Self::Spanet { network, planned })
     }
 
-    pub(crate) fn rranet(config: &RranetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        let network = Rranet::with_config(config, file, device)?;
-        let planned = device.is_cpu().then(|| rranet::Planned::new(&network)).transpose()?.map(Arc::new);
+    pub(crate) fn rranet(config: &RranetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
+        let network = Rranet::placed(config, file, place)?;
+        let planned = place.device.is_cpu().then(|| rranet::Planned::new(&network)).transpose()?.map(Arc::new);
         Ok(Self::Rranet { network, planned })
     }
 
     /// The network that a file holds, its variant recognised.
-    pub(crate) fn from_file(network: Network, file: &WeightFile, device: &Device) -> Result<Self> {
+    pub(crate) fn from_file(network: Network, file: &WeightFile, place: &Placement) -> Result<Self> {
         match network {
-            Network::SpaNet => Self::spanet(&spanet::recognize(file)?, file, device),
-            Network::Rranet => Self::rranet(&rranet::recognize(file)?, file, device),
+            Network::SpaNet => Self::spanet(&spanet::recognize(file)?, file, place),
+            Network::Rranet => Self::rranet(&rranet::recognize(file)?, file, place),
         }
     }
 
@@ -80,39 +81,51 @@ impl Model {
 
     /// Bytes that a run takes at most, the picture not counted.
     pub(crate) fn memory_needed(&self, (height, width): (usize, usize), place: Place<'_>) -> u64 {
-        let floats =
-            |per_pixel: usize| (height as u64).saturating_mul(width as u64).saturating_mul(4 * per_pixel as u64);
+        // On GPUs: tensors of so many values a pixel, and the columns of one band of a convolution or what cuDNN takes instead.
+        let on_gpu = |per_pixel: usize, dtype: DType| {
+            let values = (height as u64).saturating_mul(width as u64).saturating_mul(per_pixel as u64);
+            values.saturating_mul(dtype.size_in_bytes() as u64).saturating_add(1 << 30)
+        };
         match self {
             Self::Spanet { planned: Some(planned), .. } => planned.memory_needed(height, width, place),
-            // Inputs, four scans and one result of a module, as tensors; a convolution's columns come in bands.
-            Self::Spanet { network, planned: None } => floats(12 * network.config().channels),
+            // Features, a module's four scans, and these twice with zeros around them.
+            Self::Spanet { network, planned: None } => on_gpu(14 * network.config().channels, network.dtype()),
             Self::Rranet { planned: Some(planned), .. } => planned.memory_needed(height, width),
             // Gates, their input, two states and what skips, as tensors.
             Self::Rranet { network, planned: None } => {
                 let [first, second, third, fourth] = network.config().widths;
-                floats(24 * (first + second.div_ceil(4) + third.div_ceil(16) + fourth.div_ceil(64)))
+                let channels = first + second.div_ceil(4) + third.div_ceil(16) + fourth.div_ceil(64);
+                on_gpu(24 * channels, network.dtype())
             }
         }
     }
 
-    /// Runs the network on pixels in its own colour order.
-    pub(crate) fn run(&self, pixels: RgbPixels, place: Place<'_>, progress: Progress<'_>) -> Result<ModelOutput> {
+    /// Runs the network on pixels in its own colour order. On GPUs, where memory does not suffice, in bands.
+    pub(crate) fn run(
+        &self,
+        pixels: RgbPixels,
+        place: Place<'_>,
+        progress: Progress<'_>,
+    ) -> Result<(ModelOutput, usize)> {
         let (height, width) = (pixels.height as usize, pixels.width as usize);
         match self {
             Self::Spanet { planned: Some(planned), .. } => {
                 let spanet::PlannedOutput { clean, attention } =
                     planned.run((height, width), pixels.values, place, progress)?;
-                Ok(ModelOutput { clean, maps: attention.map(|values| Map { width, values }).into_iter().collect() })
+                let maps = attention.map(|values| Map { width, values }).into_iter().collect();
+                Ok((ModelOutput { clean, maps }, 1))
             }
-            Self::Spanet { network, planned: None } => {
+            Self::Spanet { network, planned: None } => bands::run(&pixels, |pixels| {
                 let SpanetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, attention.as_slice())
+            }),
+            Self::Rranet { planned: Some(planned), .. } => {
+                Ok((planned.run((height, width), &pixels.values, progress)?, 1))
             }
-            Self::Rranet { planned: Some(planned), .. } => planned.run((height, width), &pixels.values, progress),
-            Self::Rranet { network, planned: None } => {
+            Self::Rranet { network, planned: None } => bands::run(&pixels, |pixels| {
                 let RranetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, &attention)
-            }
+            }),
         }
     }
 }
@@ -125,6 +138,7 @@ fn picture(pixels: RgbPixels, device: &Device) -> Result<Tensor> {
 
 fn output(clean: &Tensor, maps: &[Tensor]) -> Result<ModelOutput> {
     let clean = clean.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()?;
-    let maps = maps.iter().map(|map| Ok(Map { width: map.dim(3)?, values: map.flatten_all()?.to_vec1()? }));
+    let values = |map: &Tensor| map.flatten_all()?.to_dtype(DType::F32)?.to_vec1();
+    let maps = maps.iter().map(|map| Ok(Map { width: map.dim(3)?, values: values(map)? }));
     Ok(ModelOutput { clean, maps: maps.collect::<Result<_>>()? })
 }

@@ -1,10 +1,16 @@
 //! Between pictures and pixels of f32 in 0..1.
 
+use std::ops::Range;
+
 use image::{DynamicImage, GenericImageView, GrayImage, ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba};
 
 use crate::{Error, Result};
 
+/// Values of a pixel.
+const COLOURS: usize = 3;
+
 /// A picture's pixels, red, green and blue side by side, rows contiguous, values in 0..1.
+#[derive(Clone)]
 pub(crate) struct RgbPixels {
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -12,6 +18,13 @@ pub(crate) struct RgbPixels {
 }
 
 impl RgbPixels {
+    /// Some of the rows, as a picture.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Self {
+        let row = COLOURS * self.width as usize;
+        let values = self.values[rows.start * row..rows.end * row].to_vec();
+        Self { width: self.width, height: rows.len() as u32, values }
+    }
+
     /// Column and row of the first pixel with a value that is NaN or infinite.
     pub(crate) fn first_not_finite(&self) -> Option<(u32, u32)> {
         let at = self.values.iter().position(|value| !value.is_finite())?;

@@ -1,10 +1,8 @@
 //! The weights that come with this crate, feature `pretrained`. What they were trained on, what they score and the terms under which they may be
 //! used: the model cards beside them, `weights/*.md`.
 
-use candle_core::Device;
-
 use crate::weights::WeightFile;
-use crate::{Derainer, Network, Result};
+use crate::{Derainer, Network, Placement, Result};
 
 impl Network {
     /// The weight file of this network that comes with the crate: safetensors, its configuration inside.
@@ -29,14 +27,15 @@ impl Derainer {
     /// ```
     ///
     /// # Errors
-    /// When the device refuses.
-    pub fn pretrained(network: Network, device: &Device) -> Result<Self> {
-        Self::from_weight_file(network, &WeightFile::parse(network.pretrained_file())?, device)
+    /// When the device refuses, or has no code for the precision.
+    pub fn pretrained(network: Network, place: impl Into<Placement>) -> Result<Self> {
+        Self::from_weight_file(network, &WeightFile::parse(network.pretrained_file())?, place)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
     use image::{Rgb, RgbImage};
 
     use super::*;

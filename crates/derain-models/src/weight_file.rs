@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::parameters;
 use crate::weights::{WeightError, WeightFile, printable};
-use crate::{Error, Result};
+use crate::{Error, Placement, Result};
 
 /// How one network's weight files are told from others.
 #[derive(Clone, Copy)]
@@ -43,15 +43,16 @@ impl Kind {
         Ok(safetensors::serialize(sorted, Some(metadata)).map_err(WeightError::from)?)
     }
 
-    /// The network that `build` makes from a file's tensors, in f32.
+    /// The network that `build` makes from a file's tensors.
     pub(crate) fn build<N>(
         self,
         file: &WeightFile,
-        device: &Device,
+        place: &Placement,
         build: impl Fn(VarBuilder<'_>) -> Result<N>,
     ) -> Result<N> {
+        place.check()?;
         let expected = parameters::shapes(&build)?;
-        let parameters = parameters::check(self.network, &expected, file, device)?;
-        build(parameters::builder(parameters, DType::F32, device))
+        let parameters = parameters::check(self.network, &expected, file, &place.device)?;
+        build(parameters::builder(parameters, place.precision.dtype(), &place.device))
     }
 }

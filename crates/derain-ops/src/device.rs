@@ -8,7 +8,11 @@
 //! }
 //! ```
 
+#[cfg(feature = "cuda")]
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
+#[cfg(feature = "cuda")]
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::Device;
 #[cfg(any(test, feature = "cuda"))]
@@ -25,7 +29,16 @@ use crate::{Error, Result};
 /// [`Error::NoCuda`] in builds without the feature `cuda`, [`Error::NoDevice`] where there is no such GPU or no driver.
 #[cfg(feature = "cuda")]
 pub fn cuda(ordinal: usize) -> Result<Device> {
-    Device::new_cuda_with_stream(ordinal).map_err(|error| Error::NoDevice { ordinal, reason: first_line(&error) })
+    // Two calls get the same stream: candle lets their tensors meet.
+    static OPENED: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = opened.get(&ordinal) {
+        return Ok(device.clone());
+    }
+    let device = Device::new_cuda_with_stream(ordinal)
+        .map_err(|error| Error::NoDevice { ordinal, reason: first_line(&error) })?;
+    opened.insert(ordinal, device.clone());
+    Ok(device)
 }
 
 /// The GPU of this number, counted from 0 as `nvidia-smi` does.
@@ -83,6 +96,11 @@ fn of_candle(error: &candle_core::Error) -> bool {
         Candle::WrappedContext { wrapped, .. } => is_out_of_memory(&**wrapped),
         Candle::Context { inner, .. } | Candle::WithPath { inner, .. } | Candle::WithBacktrace { inner, .. } => {
             of_candle(inner)
+        }
+        // What cuDNN says is wrapped as text.
+        Candle::Wrapped(text) => {
+            let text = text.to_string();
+            ["ALLOC_FAILED", "ALLOCATION_FAILED", "OUT_OF_MEMORY"].iter().any(|status| text.contains(status))
         }
         _ => false,
     }

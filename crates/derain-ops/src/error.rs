@@ -98,6 +98,16 @@ pub enum Error {
         /// The inputs' shapes.
         shapes: String,
     },
+    /// More elements than what a GPU runs can count. Take fewer rows at once.
+    #[error(
+        "{op}: {got} elements are more than are counted to on GPUs (4,294,967,295); use smaller pictures or batches"
+    )]
+    TooManyElements {
+        /// The operation that was called.
+        op: &'static str,
+        /// The elements of its largest tensor.
+        got: usize,
+    },
     /// A GPU's driver refused a launch. It may report the failure of an earlier one: `CUDA_LAUNCH_BLOCKING=1` makes each launch wait for its end.
     #[error("{op} failed on {device} for inputs of shape {shapes}: {source}")]
     Cuda {

@@ -44,7 +44,7 @@ impl From<(usize, usize, usize, usize)> for Planes {
     }
 }
 
-/// The dimensions of a tensor that an operation can work on: four of them, none zero, in f32 or f64, on a device that it has kernels for.
+/// The dimensions of a tensor that an operation can work on: four of them, none zero, of a type and on a device that it has code for.
 pub(crate) fn of_tensor(op: &'static str, x: &Tensor) -> Result<Planes> {
     let dims = x.dims4().ok().map(Planes::from).filter(|planes| !planes.is_empty());
     let planes = dims.ok_or_else(|| {
@@ -52,9 +52,16 @@ pub(crate) fn of_tensor(op: &'static str, x: &Tensor) -> Result<Planes> {
         Error::Shape { op, argument: "x", expected, got: x.shape().clone() }
     })?;
     check_device(op, x)?;
-    match x.dtype() {
-        DType::F32 | DType::F64 => Ok(planes),
-        got => Err(Error::DType { op, argument: "x", got }),
+    check_float(op, "x", x)?;
+    Ok(planes)
+}
+
+/// Refuses a tensor of a type that operations have no code for on its device: they take f32 and f64, and on GPUs f16 and bf16.
+pub(crate) fn check_float(op: &'static str, argument: &'static str, tensor: &Tensor) -> Result<()> {
+    match tensor.dtype() {
+        DType::F32 | DType::F64 => Ok(()),
+        DType::F16 | DType::BF16 if tensor.device().is_cuda() => Ok(()),
+        got => Err(Error::DType { op, argument, got }),
     }
 }
 

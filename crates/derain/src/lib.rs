@@ -25,6 +25,6 @@ pub use candle_core::Device;
 pub use derain_data as data;
 pub use derain_metrics as metrics;
 pub use derain_models as models;
-pub use derain_models::{Derained, DerainedPicture, Derainer, Network};
+pub use derain_models::{Derained, DerainedPicture, Derainer, Network, Placement, Precision};
 pub use derain_ops as ops;
 pub use derain_train as train;

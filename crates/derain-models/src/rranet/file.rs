@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use candle_core::{Device, Tensor};
 
 use super::{DECODERS, Rranet, RranetConfig, SCALES};
-use crate::Result;
 use crate::parameters::{self, Parameters};
 use crate::weight_file::Kind;
 use crate::weights::WeightFile;
+use crate::{Placement, Result};
 
 const KIND: Kind = Kind { network: "rranet", key: "derain.rranet" };
 
@@ -80,6 +80,11 @@ impl Rranet {
     /// # Errors
     /// When a tensor is missing, unknown or of another shape.
     pub fn with_config(config: &RranetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        KIND.build(file, device, |vb| Self::new(config, vb))
+        Self::placed(config, file, &device.into())
+    }
+
+    /// The same in a precision.
+    pub(crate) fn placed(config: &RranetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
+        KIND.build(file, place, |vb| Self::new(config, vb))
     }
 }

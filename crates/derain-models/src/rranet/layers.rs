@@ -8,7 +8,7 @@ use derain_ops::{
 };
 
 use super::BatchStatistics;
-use crate::conv::Conv;
+use crate::conv::{Conv, in_f32};
 
 /// Standard deviation of the initial weights, around 0 for convolutions and around 1 for the gains of batch norms.
 const INITIAL_DEVIATION: f64 = 0.02;
@@ -43,14 +43,16 @@ pub(super) struct BatchNorm {
 
 impl BatchNorm {
     fn new(channels: usize, epsilon: f64, vb: VarBuilder<'_>) -> Result<Self> {
-        let constant = |name, value| vb.get_with_hints(channels, name, Init::Const(value));
+        let constant = |vb: &VarBuilder<'_>, name, value| vb.get_with_hints(channels, name, Init::Const(value));
+        // A variance is the square of what halves hold.
+        let statistics = in_f32(vb.clone());
         let gain = Init::Randn { mean: 1.0, stdev: INITIAL_DEVIATION };
         Ok(Self {
             name: vb.prefix(),
             gamma: vb.get_with_hints(channels, "weight", gain)?,
-            beta: constant("bias", 0.0)?,
-            mean: constant("running_mean", 0.0)?,
-            variance: constant("running_var", 1.0)?,
+            beta: constant(&vb, "bias", 0.0)?,
+            mean: constant(&statistics, "running_mean", 0.0)?,
+            variance: constant(&statistics, "running_var", 1.0)?,
             epsilon,
         })
     }
@@ -87,7 +89,12 @@ impl ConvNorm {
 
 /// The first convolution, with instance norm and ReLU: `[B, 9, H, W]` -> `[B, C, H, W]`.
 pub(super) fn stem(conv: &Conv, x: &Tensor, epsilon: f64) -> crate::Result<Tensor> {
-    Ok(instance_norm(&conv.forward(x)?, epsilon)?.relu()?)
+    Ok(relu(&instance_norm(&conv.forward(x)?, epsilon)?)?)
+}
+
+/// max(x, 0). Candle's makes 0 of NaN, and with it a black picture of what went wrong; in training the losses notice.
+fn relu(x: &Tensor) -> Result<Tensor> {
+    if x.track_op() { x.relu() } else { x.le(0.0)?.where_cond(&x.zeros_like()?, x) }
 }
 
 /// Two convolutions beside a shortcut: the decoder's block, and the encoder's with a ConvLSTM between the two.
@@ -116,13 +123,13 @@ impl ResidualBlock {
         statistics: &mut Statistics,
         between: impl FnOnce(Tensor) -> crate::Result<Tensor>,
     ) -> crate::Result<Tensor> {
-        let inner = between(self.conv1.forward(x, statistics)?.relu()?)?;
+        let inner = between(relu(&self.conv1.forward(x, statistics)?)?)?;
         let change = self.conv2.forward(&inner, statistics)?;
         let shortcut = match &self.shortcut {
             Some(shortcut) => shortcut.forward(x, statistics)?,
             None => x.clone(),
         };
-        Ok((change + shortcut)?.relu()?)
+        Ok(relu(&(change + shortcut)?)?)
     }
 }
 
@@ -192,7 +199,7 @@ impl Decoder {
         rlcn: &Tensor,
         statistics: &mut Statistics,
     ) -> crate::Result<(Tensor, Tensor)> {
-        let up = self.up.forward(&upsample2x(below, Upsampling::Nearest)?, statistics)?.relu()?;
+        let up = relu(&self.up.forward(&upsample2x(below, Upsampling::Nearest)?, statistics)?)?;
         let map = self.gam.forward(skip, &up, rlcn, statistics)?;
         let features = Tensor::cat(&[&skip.broadcast_mul(&map)?, &up], 1)?;
         Ok((self.block.forward(&features, statistics, Ok)?, map))
@@ -221,7 +228,7 @@ impl GuidedAttention {
 
     fn forward(&self, skip: &Tensor, up: &Tensor, rlcn: &Tensor, statistics: &mut Statistics) -> crate::Result<Tensor> {
         let of_features = (self.w_f.forward(skip, statistics)? + self.w_d.forward(up, statistics)?)?;
-        let inner = (of_features + self.w_l.forward(rlcn, statistics)?)?.relu()?;
+        let inner = relu(&(of_features + self.w_l.forward(rlcn, statistics)?)?)?;
         Ok(sigmoid(&self.w_a.forward(&inner, statistics)?)?)
     }
 }

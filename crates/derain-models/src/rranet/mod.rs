@@ -38,7 +38,7 @@ mod planned;
 #[cfg(test)]
 mod tests;
 
-use candle_core::{Device, Shape, Tensor};
+use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::VarBuilder;
 use derain_ops::{LstmState, max_pool2d, rlcn};
 
@@ -47,7 +47,7 @@ pub use file::{initial_weight_file, recognize, weight_file};
 use layers::{Decoder, Encoder, Statistics};
 pub(crate) use planned::Planned;
 
-use crate::conv::Conv;
+use crate::conv::{self, Conv};
 use crate::{Error, Result};
 
 /// Scales of the encoder, each half as large as the one before.
@@ -118,7 +118,7 @@ impl Rranet {
             conv_in: Conv::normal(3 * COLOURS, widths[0], 3, vb.pp("conv_in"))?,
             encoder: encoder.collect::<candle_core::Result<_>>()?,
             decoder: decoder.collect::<candle_core::Result<_>>()?,
-            conv_out: Conv::normal(widths[0], COLOURS, 1, vb.pp("conv_out"))?,
+            conv_out: Conv::normal(widths[0], COLOURS, 1, conv::in_f32(vb.pp("conv_out")))?,
         })
     }
 
@@ -130,6 +130,11 @@ impl Rranet {
     /// Where the weights are.
     pub(crate) fn device(&self) -> &Device {
         self.conv_in.weight.device()
+    }
+
+    /// The type of features.
+    pub(crate) fn dtype(&self) -> DType {
+        self.conv_in.weight.dtype()
     }
 
     /// Runs the network on pictures `[B, 3, H, W]` in 0..1 with the running statistics; gradients flow to the weights where those are
@@ -157,6 +162,10 @@ impl Rranet {
         let size = check_pictures(pictures)?;
         let pictures = padding::pad(pictures)?;
         let guides = self.guides(&pictures)?;
+        let rlcn = guides[0].clone();
+        // The decoders take them as they take features.
+        let guides = guides.iter().map(|guide| conv::for_conv(guide, &self.conv_in));
+        let guides = guides.collect::<candle_core::Result<Vec<_>>>()?;
         let picture = pictures.affine(2.0, -1.0)?;
         // Joined once for all stages.
         let gates =
@@ -165,7 +174,8 @@ impl Rranet {
         let mut background = picture.clone();
         let mut maps = Vec::new();
         for _ in 0..self.config.stages {
-            let input = Tensor::cat(&[&picture, &guides[0], &background], 1)?;
+            let input = Tensor::cat(&[&picture, &rlcn, &background], 1)?;
+            let input = conv::for_conv(&input, &self.conv_in)?;
             let mut x = layers::stem(&self.conv_in, &input, self.config.norm_epsilon)?;
             let mut skips = Vec::new();
             for (k, ((encoder, gates), state)) in self.encoder.iter().zip(&gates).zip(&mut states).enumerate() {
@@ -183,7 +193,7 @@ impl Rranet {
                 x = features;
                 maps.push(map);
             }
-            background = (&picture + self.conv_out.forward(&x)?)?;
+            background = (&picture + self.conv_out.forward(&conv::for_conv(&x, &self.conv_out)?)?)?;
         }
         let clean = padding::crop(&background.affine(0.5, 0.5)?, size, 1)?;
         let maps = maps.iter().enumerate();

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use candle_core::{Device, Tensor};
 
 use super::{Attention, DirectionWeights, Spanet, SpanetConfig};
-use crate::Result;
 use crate::parameters::{self, Parameters};
 use crate::weight_file::Kind;
 use crate::weights::WeightFile;
+use crate::{Placement, Result};
 
 const KIND: Kind = Kind { network: "spanet", key: "derain.spanet" };
 
@@ -84,6 +84,11 @@ impl Spanet {
     /// # Errors
     /// When a tensor is missing, unknown or of another shape.
     pub fn with_config(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        KIND.build(file, device, |vb| Self::new(config, vb))
+        Self::placed(config, file, &device.into())
+    }
+
+    /// The same in a precision.
+    pub(crate) fn placed(config: &SpanetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
+        KIND.build(file, place, |vb| Self::new(config, vb))
     }
 }

@@ -37,7 +37,7 @@ pub use file::{initial_weight_file, recognize, weight_file};
 use layers::{Bottleneck, SpatialAttention};
 pub(crate) use planned::{Planned, PlannedOutput};
 
-use crate::conv::Conv;
+use crate::conv::{self, Conv};
 use crate::{Error, Result};
 
 /// Residual blocks in all; the first and last run without attention.
@@ -87,7 +87,7 @@ impl Spanet {
             conv_in: Conv::new(3, channels, 3, vb.pp("conv_in.0"))?,
             attention: attention.collect::<candle_core::Result<_>>()?,
             blocks: blocks.collect::<candle_core::Result<_>>()?,
-            conv_out: Conv::new(channels, 3, 3, vb.pp("conv_out.0"))?,
+            conv_out: Conv::new(channels, 3, 3, conv::in_f32(vb.pp("conv_out.0")))?,
             pools: Arc::default(),
         })
     }
@@ -100,6 +100,11 @@ impl Spanet {
     /// Where the weights are.
     pub(crate) fn device(&self) -> &Device {
         self.conv_in.weight.device()
+    }
+
+    /// The type of features.
+    pub(crate) fn dtype(&self) -> DType {
+        self.conv_in.weight.dtype()
     }
 
     /// Runs the network on pictures `[B, 3, H, W]` in 0..1; gradients flow to the weights where those are variables.
@@ -123,7 +128,7 @@ impl Spanet {
 
     /// The same layer by layer, tensor by tensor: on devices other than the CPU, and what `taped` is compared with.
     fn by_layers(&self, pictures: &Tensor) -> Result<SpanetOutput> {
-        let mut x = pictures.clone();
+        let mut x = conv::for_conv(pictures, &self.conv_in)?;
         let mut first_map = None;
         let mut map: Option<Tensor> = None;
         for layer in self.layers() {
@@ -136,7 +141,7 @@ impl Spanet {
                 Layer::Block { index, attentive } => {
                     x = self.blocks[index].forward(&x, map.as_ref().filter(|_| attentive))?;
                 }
-                Layer::ConvOut => x = self.conv_out.forward(&x)?,
+                Layer::ConvOut => x = self.conv_out.forward(&conv::for_conv(&x, &self.conv_out)?)?,
             }
         }
         Ok(SpanetOutput { clean: x, attention: first_map })

@@ -121,8 +121,8 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64)
 
 /// Normalizes `x` with running statistics, with gradients for `x`, `gamma` and `beta`.
 ///
-/// `x` is `[B, C, H, W]`, the others are `[C]`; f32 or f64, the same for all, strided or not. No gradient reaches the running
-/// statistics.
+/// `x` is `[B, C, H, W]`, the others are `[C]`; f32 or f64, the same for all, strided or not. Beside halves, which GPUs take, running statistics
+/// are f32. No gradient reaches them.
 ///
 /// # Errors
 /// When a shape or a type does not fit, a dimension of `x` is 0, or `epsilon` is not above 0 and finite.
@@ -134,9 +134,13 @@ pub fn batch_norm_eval(
     running_variance: &Tensor,
     epsilon: f64,
 ) -> Result<Tensor> {
-    let channels =
-        [("gamma", gamma), ("beta", beta), ("running_mean", running_mean), ("running_variance", running_variance)];
-    check("batch_norm_eval", x, &channels, epsilon)?;
+    const OP: &str = "batch_norm_eval";
+    let channels = check(OP, x, &[("gamma", gamma), ("beta", beta)], epsilon)?.channels;
+    let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    for (argument, statistics) in [("running_mean", running_mean), ("running_variance", running_variance)] {
+        check_shape(OP, argument, statistics, &[channels], "[C]")?;
+        check_dtype(OP, argument, statistics, wide)?;
+    }
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
         let moments = gpu::stacked(running_mean, running_variance)?;

@@ -1,8 +1,10 @@
-//! The convolution on GPUs: candle's (cuDNN with the feature `cudnn`, else columns of pixels and a matrix product), and kernels of ours behind it.
+//! The convolution on GPUs: by cuDNN with the feature `cudnn`, else by candle (columns of pixels and a matrix product), and kernels of ours behind it.
 //!
 //! Candle's own gradients of a convolution are a kernel without reuse for x and a convolution with kernels as large as the picture for the
-//! weights. Here that for x is a convolution with turned kernels, that for the weights a matrix product for each of their places.
+//! weights. Without cuDNN that for x is here a convolution with turned kernels, that for the weights a matrix product for each of their places.
 
+#[cfg(feature = "cudnn")]
+mod cudnn;
 mod epilogue;
 #[cfg(feature = "cuda")]
 mod gpu;
@@ -15,10 +17,13 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Storage, Tensor};
 use epilogue::{Epilogue, Gradients};
 
 use super::op::Conv2d;
-use crate::{Result, device};
+use crate::{Error, Result, device};
 
 /// Bytes of columns at once: bands of rows that need more go one after the other. A 3x3 convolution has nine times its input as columns.
 const MOST_COLUMNS: usize = 1 << 30;
+
+/// cuDNN counts elements in ints.
+const MOST_OF_CUDNN: usize = i32::MAX as usize;
 
 /// The result of `op` for the inputs that its own form takes: x, parameters as one list, residual and scale as one tensor. All are contiguous.
 pub(super) fn conv2d(op: Conv2d, x: &Tensor, parameters: &Tensor, extras: Option<&Tensor>) -> Result<Tensor> {
@@ -88,10 +93,7 @@ impl Composed {
         let call = Call::of(&self.op, x, parameters, has_extras.then_some(extras))?;
         let (y, grad) = (y.detach(), grad.detach().contiguous()?);
         let Gradients { residual, sums, bias } = call.epilogue.backward(&y, &grad)?;
-        let of_x = x.track_op().then(|| -> Result<Tensor> {
-            let turned = call.weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
-            convolution(&sums, &turned, call.dilation, MOST_COLUMNS)
-        });
+        let of_x = x.track_op().then(|| -> Result<Tensor> { data_gradient(&sums, &call.weight, x, call.dilation) });
         let of_parameters = parameters.track_op().then(|| -> Result<Tensor> {
             let weight = weight_gradient(&call.x, &sums, self.op.size, call.dilation)?.flatten_all()?;
             let of_all = if call.epilogue.bias.is_some() { Tensor::cat(&[&weight, &bias], 0)? } else { weight };
@@ -169,26 +171,74 @@ fn convolution(x: &Tensor, weight: &Tensor, dilation: usize, most_columns: usize
     let (batch, channels, height, width) = x.dims4()?;
     let size = weight.dim(2)?;
     let padding = size / 2 * dilation;
-    let row = batch * channels * size * size * width * x.dtype().size_in_bytes();
-    let rows = (most_columns / row).max(1);
-    if rows >= height || cfg!(feature = "cudnn") {
-        return Ok(x.conv2d(weight, padding, 1, dilation, 1)?);
+    let row = batch * channels.max(weight.dim(0)?) * (width + 2 * padding);
+    check_count(row, height + 2 * padding)?;
+    let columns = most_columns / (batch * channels * size * size * width * x.dtype().size_in_bytes());
+    let rows = if by_cudnn(x) { rows_within(MOST_OF_CUDNN, row, height, padding) } else { columns.max(1) };
+    if rows >= height {
+        return sums(x, weight, padding, dilation);
     }
     let padded = pad(x, padding)?;
     let mut bands = Vec::with_capacity(height.div_ceil(rows));
     for first in (0..height).step_by(rows) {
         let rows = rows.min(height - first);
         let band = padded.narrow(2, first, rows + 2 * padding)?.contiguous()?;
-        bands.push(band.conv2d(weight, 0, 1, dilation, 1)?);
+        bands.push(sums(&band, weight, 0, dilation)?);
     }
     Ok(Tensor::cat(&bands, 2)?)
 }
 
+/// Candle's kernels that copy count elements to so many, and beyond it copy something else.
+fn check_count(row: usize, rows: usize) -> Result<()> {
+    if row.saturating_mul(rows) <= u32::MAX as usize {
+        return Ok(());
+    }
+    Err(Error::TooManyElements { op: "conv2d", got: row.saturating_mul(rows) })
+}
+
+/// How many of a picture's rows, each of `row` elements, may be convolved at once so that they and their surroundings are no more than `most`.
+fn rows_within(most: usize, row: usize, height: usize, padding: usize) -> usize {
+    match most / row {
+        rows if rows >= height + 2 * padding => height,
+        rows => rows.saturating_sub(2 * padding).max(1),
+    }
+}
+
+/// Whether cuDNN convolves this tensor.
+fn by_cudnn(x: &Tensor) -> bool {
+    cfg!(feature = "cudnn") && x.device().is_cuda()
+}
+
+/// The convolution of a whole tensor.
+fn sums(x: &Tensor, weight: &Tensor, padding: usize, dilation: usize) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if by_cudnn(x) {
+        return cudnn::forward(x, weight, padding, dilation);
+    }
+    Ok(x.conv2d(weight, padding, 1, dilation, 1)?)
+}
+
+/// The gradient for x from `grad`, that for the sums.
+fn data_gradient(grad: &Tensor, weight: &Tensor, x: &Tensor, dilation: usize) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if by_cudnn(x) && x.elem_count().max(grad.elem_count()) <= MOST_OF_CUDNN {
+        return cudnn::data_gradient(grad, weight, x.shape(), dilation);
+    }
+    debug_assert_eq!(x.dim(1)?, weight.dim(1)?);
+    let turned = weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
+    convolution(grad, &turned, dilation, MOST_COLUMNS)
+}
+
 /// Σ over pictures and pixels of grad `[B, O, H, W]` times the pixel of x `[B, C, H, W]` that each of a kernel's places meets: `[O, C, K, K]`.
 fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: usize) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if by_cudnn(x) && x.elem_count().max(grad.elem_count()) <= MOST_OF_CUDNN {
+        return cudnn::filter_gradient(x, grad, size, dilation);
+    }
     let (batch, channels, height, width) = x.dims4()?;
-    let outputs = grad.dim(1)?;
-    let padded = pad(x, size / 2 * dilation)?;
+    let (outputs, padding) = (grad.dim(1)?, size / 2 * dilation);
+    check_count(batch * channels * (width + 2 * padding), height + 2 * padding)?;
+    let padded = pad(x, padding)?;
     let grad = grad.reshape((batch, outputs, height * width))?;
     let mut places = Vec::with_capacity(size * size);
     for (row, column) in (0..size).flat_map(|row| (0..size).map(move |column| (row, column))) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::DType;
+use candle_core::cuda_backend::cudarc::nvrtc::sys::{nvrtcGetNumSupportedArchs, nvrtcGetSupportedArchs};
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 use candle_core::cuda_backend::{CudaDevice, WrapErr};
 
@@ -24,6 +25,7 @@ pub(crate) fn module_name(source: &Source, dtype: DType) -> String {
 /// A source compiled for a device. Whoever else wants one meanwhile waits.
 pub(crate) fn ptx(op: &'static str, source: &Source, dtype: DType, device: &CudaDevice) -> Result<Arc<str>> {
     let capability = device.cuda_stream().context().compute_capability().w()?;
+    let capability = newest_known(capability);
     let key = (capability, source.name, dtype);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let compiled = compiled.get_or_insert_default();
@@ -35,6 +37,23 @@ pub(crate) fn ptx(op: &'static str, source: &Source, dtype: DType, device: &Cuda
         .into();
     compiled.insert(key, Arc::clone(&ptx));
     Ok(ptx)
+}
+
+/// The newest kind of GPU, up to this one, that the installed NVRTC knows: what is compiled for an older kind runs on a newer one.
+fn newest_known((major, minor): (i32, i32)) -> (i32, i32) {
+    let mut kinds = Vec::new();
+    let mut count = 0;
+    // SAFETY: the first call writes one number, the second as many as the first said.
+    unsafe {
+        if nvrtcGetNumSupportedArchs(&mut count).result().is_ok() {
+            kinds = vec![0; usize::try_from(count).unwrap_or(0)];
+            if nvrtcGetSupportedArchs(kinds.as_mut_ptr()).result().is_err() {
+                kinds.clear();
+            }
+        }
+    }
+    let known = kinds.into_iter().filter(|&kind| kind <= 10 * major + minor).max();
+    known.map_or((major, minor), |kind| (kind / 10, kind % 10))
 }
 
 /// The PTX of a text for a compute capability, or what the compiler said.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use candle_core::backend::BackendStorage;
+use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::sys::CUdeviceptr;
 use candle_core::cuda_backend::cudarc::driver::{
@@ -80,6 +80,19 @@ impl<'a> Input<'a> {
     }
 }
 
+/// Refuses storages of another GPU than the first one's: what a kernel reads there is no memory to it.
+pub(crate) fn check_same_gpu<'a>(
+    op: &'static str,
+    first: &CudaStorage,
+    others: impl IntoIterator<Item = &'a CudaStorage>,
+) -> Result<()> {
+    let place = first.device().location();
+    if others.into_iter().all(|other| other.device().location() == place) {
+        return Ok(());
+    }
+    Err(candle_core::Error::msg(format!("{op}: all its arguments must be on the same GPU")).into())
+}
+
 /// Calls `f` with the elements of storages, as a custom operation's inputs come: contiguous and on one device.
 pub(crate) fn on_storages<'a, R, const N: usize>(
     op: &'static str,
@@ -89,6 +102,7 @@ pub(crate) fn on_storages<'a, R, const N: usize>(
     if let Some((_, layout)) = inputs.iter().find(|(_, layout)| !layout.is_contiguous()) {
         return Err(candle_core::Error::msg(format!("{op}: expected a contiguous tensor, got {layout:?}")).into());
     }
+    check_same_gpu(op, inputs[0].0, inputs.iter().map(|(storage, _)| *storage))?;
     let shapes = inputs.iter().map(|(_, layout)| layout.shape()).collect();
     let gpu = Gpu { op, device: inputs[0].0.device(), shapes };
     f(&gpu, inputs.map(|(storage, layout)| Input { memory: Memory::Lent(storage), start: layout.start_offset() }))
@@ -129,6 +143,7 @@ pub(crate) fn on_storage_to_change<R>(
     if let Some(layout) = layouts().find(|layout| !layout.is_contiguous()) {
         return Err(candle_core::Error::msg(format!("{op}: expected a contiguous tensor, got {layout:?}")).into());
     }
+    check_same_gpu(op, changed, inputs.iter().flatten().map(|&(storage, _)| storage))?;
     let device = changed.device.clone();
     let gpu = Gpu { op, device: &device, shapes: layouts().map(Layout::shape).collect() };
     let address = gpu.address(changed)?;

@@ -11,6 +11,9 @@ use crate::testing::{Noise, assert_close};
 /// Relative to the largest value, forward and for gradients.
 const TOLERANCES: [(DType, f64, f64); 2] = [(DType::F32, 1e-5, 1e-4), (DType::F64, 1e-12, 1e-11)];
 
+/// Of results alone, against the CPU's in f32 from the same inputs: halves of a unit in the last place, and what several roundings make of them.
+const HALVES: [(DType, f64); 2] = [(DType::F16, 4e-3), (DType::BF16, 3e-2)];
+
 pub(crate) fn gpu() -> Option<Device> {
     match crate::device::cuda(0) {
         Ok(device) => Some(device),
@@ -40,6 +43,15 @@ impl Op {
 
     pub(crate) fn three(op: impl CustomOp3 + Send + Sync + 'static) -> Self {
         Self::Three(Arc::new(Box::new(op)))
+    }
+
+    fn forward(&self, inputs: &[Tensor]) -> candle_core::Result<Tensor> {
+        match (self, inputs) {
+            (Self::One(op), [x]) => x.apply_op1_arc(Arc::clone(op)),
+            (Self::Two(op), [a, b]) => a.apply_op2_arc(b, Arc::clone(op)),
+            (Self::Three(op), [a, b, c]) => a.apply_op3_arc(b, c, Arc::clone(op)),
+            _ => panic!("as many inputs as the operation has"),
+        }
     }
 
     /// Result and gradients, from the gradient that `gradient` gives to a result.
@@ -102,5 +114,15 @@ pub(crate) fn compare(name: &str, op: impl Fn(&[Tensor]) -> Op, shapes: &[Vec<us
             assert_close(got, expected, backward, &format!("{what}: gradient for input {input}"));
         }
         assert!(run(&gpu) == (got, gradients), "{what}: two runs differ");
+    }
+    for (dtype, tolerance) in HALVES {
+        let run = |inputs: Vec<Tensor>| {
+            let y = op(&inputs).forward(&inputs);
+            values(&y.unwrap_or_else(|error| panic!("{name} {dtype:?} {shapes:?}: {error}")))
+        };
+        let as_f32 = |half: Tensor| half.to_dtype(DType::F32).expect("f32");
+        let expected = run(inputs(shapes, range, dtype, &Device::Cpu).into_iter().map(as_f32).collect());
+        let got = run(inputs(shapes, range, dtype, &gpu));
+        assert_close(&got, &expected, tolerance, &format!("{name} {dtype:?} {shapes:?}"));
     }
 }

@@ -17,6 +17,8 @@ pub(crate) const SOURCE: Source = Source {
 
 /// Lines of a block's strip, and segments that it divides chunks of a line into: LANES and SEGMENTS of the kernels.
 const LANES: usize = 32;
+/// Positions of a chunk.
+const CHUNK: usize = 128;
 const SEGMENTS: u32 = 8;
 
 /// The inputs of a call, whose type of elements is `dtype`.
@@ -53,7 +55,7 @@ struct Counts {
 impl Counts {
     fn of(planes: Planes) -> Result<Self> {
         // Offsets within a plane are ints, and so is the number of a block.
-        int(SOURCE.name, "H·W", planes.pixels() + planes.width * LANES)?;
+        int(SOURCE.name, "H·W", planes.pixels() + planes.width * CHUNK)?;
         let (column_strips, row_strips) = (planes.width.div_ceil(LANES), planes.height.div_ceil(LANES));
         Ok(Self {
             planes: planes.batch * planes.channels,

@@ -45,12 +45,12 @@ mod tests;
 #[cfg(test)]
 mod tests_cuda;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 #[cfg(test)]
 pub(crate) use cuda::SOURCE as KERNELS;
 
-use crate::plane::{check_device, check_dtype};
+use crate::plane::{check_device, check_dtype, check_float};
 use crate::{Error, Planes, Result};
 
 /// What a step of an LSTM passes on to the next.
@@ -89,8 +89,6 @@ fn check(gates: &Tensor, cell: &Tensor) -> Result<()> {
         return Err(shape("gates", format!("[B, 4·C, H, W] = {four:?}, to fit `cell`"), gates));
     }
     check_device(OP, cell)?;
-    match cell.dtype() {
-        DType::F32 | DType::F64 => check_dtype(OP, "gates", gates, cell.dtype()),
-        got => Err(Error::DType { op: OP, argument: "cell", got }),
-    }
+    check_float(OP, "cell", cell)?;
+    check_dtype(OP, "gates", gates, cell.dtype())
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor, Var};
 
-use super::convolution;
+use super::{MOST_OF_CUDNN, check_count, convolution, rows_within};
 use crate::Planes;
 use crate::conv2d::op::Conv2d;
 use crate::conv2d::reference::{self, Arguments};
@@ -98,6 +98,20 @@ fn bands_change_nothing() -> crate::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The sizes at which a 24 megapixel picture meets the limits: bands count with the zeros around them.
+#[test]
+fn bands_stay_within_what_is_counted_to() {
+    for (channels, height, width, padding) in [(128, 4000, 6000, 1), (32, 4000, 6000, 2), (128, 8192, 5464, 2)] {
+        let row = channels * (width + 2 * padding);
+        let rows = rows_within(MOST_OF_CUDNN, row, height, padding);
+        let all = (height + 2 * padding) * row;
+        assert_eq!(rows < height, all > MOST_OF_CUDNN, "{channels}x{height}x{width}");
+        assert!(row * (rows + 2 * padding) <= MOST_OF_CUDNN && rows > 100, "{channels}x{height}x{width}: {rows}");
+        assert_eq!(check_count(row, height + 2 * padding).is_err(), all > u32::MAX as usize);
+    }
+    assert_eq!(rows_within(1000, 2000, 50, 1), 1);
 }
 
 /// Unlike candle's, whose ReLU makes 0 of it.

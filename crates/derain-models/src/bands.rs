@@ -1,0 +1,160 @@
+//! Pictures too large for a GPU's memory: bands of rows, one after the other.
+//!
+//! Each band is seen with [`CONTEXT`] rows more on both sides, which are cut off again. Scans and convolutions reach farther, if faintly, and RRANet's first norm
+//! is over all that it sees, so the result is near the whole picture's and not equal to it.
+
+use crate::Result;
+use crate::model::{Map, ModelOutput};
+use crate::pixels::RgbPixels;
+
+/// Rows that a band sees of each neighbour; a multiple of [`GRID`].
+const CONTEXT: usize = 128;
+
+/// Bands start at multiples of this, where the coarsest attention maps have a pixel of their own.
+const GRID: usize = 8;
+
+/// Bands of fewer rows would see little but context.
+const FEWEST_ROWS: usize = 64;
+
+/// Runs a network on a picture as a whole, or, as long as it finds no memory for that, on twice as many bands each time. Also says how many there were.
+pub(crate) fn run(
+    pixels: &RgbPixels,
+    network: impl Fn(RgbPixels) -> Result<ModelOutput>,
+) -> Result<(ModelOutput, usize)> {
+    let height = pixels.height as usize;
+    let mut rows = height;
+    loop {
+        let output = if rows == height { network(pixels.clone()) } else { in_bands(pixels, rows, &network) };
+        match output {
+            Err(error) if error.is_too_large_for_device() && rows > FEWEST_ROWS => {
+                rows = rows.div_ceil(2).next_multiple_of(GRID).min(rows - 1);
+            }
+            output => return Ok((output?, height.div_ceil(rows))),
+        }
+    }
+}
+
+fn in_bands(
+    pixels: &RgbPixels,
+    rows: usize,
+    network: impl Fn(RgbPixels) -> Result<ModelOutput>,
+) -> Result<ModelOutput> {
+    let height = pixels.height as usize;
+    let rows = rows.next_multiple_of(GRID);
+    let mut whole = ModelOutput { clean: Vec::with_capacity(pixels.values.len()), maps: Vec::new() };
+    for first in (0..height).step_by(rows) {
+        let end = (first + rows).min(height);
+        let (seen_first, seen_end) = (first.saturating_sub(CONTEXT), (end + CONTEXT).min(height));
+        let ModelOutput { clean, maps } = network(pixels.rows(seen_first..seen_end))?;
+        let row = 3 * pixels.width as usize;
+        whole.clean.extend(&clean[(first - seen_first) * row..(end - seen_first) * row]);
+        if whole.maps.is_empty() {
+            whole.maps = maps.iter().map(|map| Map { width: map.width, values: Vec::new() }).collect();
+        }
+        // The last map is as large as the picture, each one before it half as large, rounded up.
+        for (k, (map, whole)) in maps.iter().zip(&mut whole.maps).rev().enumerate() {
+            let of_map = |row: usize| (row - seen_first).div_ceil(1 << k) * map.width;
+            whole.values.extend(&map.values[of_map(first)..of_map(end)]);
+        }
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::Error;
+
+    /// A picture whose values name their places.
+    fn picture(width: u32, height: u32) -> RgbPixels {
+        RgbPixels { width, height, values: (0..3 * width * height).map(|value| value as f32).collect() }
+    }
+
+    /// A network that sees each pixel alone, with maps of three sizes: the first value of every block.
+    fn local(pixels: RgbPixels) -> ModelOutput {
+        let (width, height) = (pixels.width as usize, pixels.height as usize);
+        let map = |step: usize| {
+            let places = (0..height).step_by(step).flat_map(|y| (0..width).step_by(step).map(move |x| y * width + x));
+            Map { width: width.div_ceil(step), values: places.map(|place| pixels.values[3 * place]).collect() }
+        };
+        ModelOutput { maps: vec![map(4), map(2), map(1)], clean: pixels.values.iter().map(|value| -value).collect() }
+    }
+
+    fn out_of_memory() -> Error {
+        let shapes = String::new();
+        derain_ops::Error::OutOfDeviceMemory { op: "irnn", device: "cuda:0".into(), shapes }.into()
+    }
+
+    #[test]
+    fn what_sees_no_neighbours_is_the_same_in_bands() {
+        for (width, height, most_rows) in [(5, 700, 400), (3, 521, 330), (4, 1030, 328), (2, 65, 64)] {
+            let pixels = picture(width, height);
+            let calls = Cell::new(0);
+            let run = run(&pixels, |band| {
+                calls.set(calls.get() + 1);
+                if band.height > most_rows { Err(out_of_memory()) } else { Ok(local(band)) }
+            });
+            let (output, bands) = run.unwrap();
+            let expected = local(pixels);
+            assert!(bands > 1 && calls.get() > bands, "{bands} bands, {} calls", calls.get());
+            assert!(output.clean == expected.clean);
+            for (map, expected) in output.maps.iter().zip(&expected.maps) {
+                assert!(map.width == expected.width && map.values == expected.values, "{width}x{height}");
+            }
+        }
+    }
+
+    #[test]
+    fn gives_up_where_bands_are_all_context_and_at_other_errors() {
+        let error = run(&picture(2, 3000), |_| Err(out_of_memory())).err();
+        assert!(error.is_some_and(|error| error.is_too_large_for_device()));
+        let calls = Cell::new(0);
+        let error = run(&picture(2, 3000), |_| {
+            calls.set(calls.get() + 1);
+            Err(Error::NotFiniteResult { x: 0, y: 0 })
+        });
+        assert!(matches!(error, Err(Error::NotFiniteResult { .. })) && calls.get() == 1);
+    }
+
+    /// What docs/gpu.md says of bands, on the CPU.
+    #[test]
+    #[cfg(feature = "pretrained")]
+    fn networks_make_nearly_the_same_of_bands() {
+        use candle_core::Device;
+
+        use crate::Network;
+        use crate::engine::{Place, Progress};
+        use crate::model::Model;
+        use crate::weights::WeightFile;
+
+        let pixels = RgbPixels {
+            width: 96,
+            height: 640,
+            values: (0..640)
+                .flat_map(|y| (0..96).map(move |x| (x, y)))
+                .flat_map(|(x, y)| {
+                    let wet = (x + y / 4) % 19 < 2 && y / 24 % 3 == 0;
+                    [0.2, 0.3, 0.4]
+                        .map(|value| value + x as f32 / 400.0 + y as f32 / 3000.0 + f32::from(u8::from(wet)) * 0.3)
+                })
+                .collect(),
+        };
+        for (network, most) in [(Network::SpaNet, 0.004), (Network::Rranet, 0.02)] {
+            let file = WeightFile::parse(network.pretrained_file()).unwrap();
+            let model = Model::from_file(network, &file, &(&Device::Cpu).into()).unwrap();
+            let whole = |pixels| Ok(model.run(pixels, Place::Memory, Progress(&|_| ()))?.0);
+            let (in_bands, bands) = run(&pixels, |band| match band.height > 500 {
+                true => Err(out_of_memory()),
+                false => whole(band),
+            })
+            .unwrap();
+            let expected = whole(pixels.clone()).unwrap();
+            let differences = in_bands.clean.iter().zip(&expected.clean).map(|(a, b)| (a - b).abs());
+            let largest = differences.fold(0.0, f32::max);
+            println!("{network}: {bands} bands, {largest} at most");
+            assert!(bands == 2 && largest > 0.0 && largest < most, "{network}: {bands} bands, {largest}");
+        }
+    }
+}
