@@ -26,10 +26,11 @@ def compare(race, folder, weights, side, compiled):
     derained = load_file(folder / "derained.safetensors")
     variants = [("NCHW", {}), ("channels-last, norms not folded", {"channels_last": True, "fold": False}),
                 ("channels-last", {"channels_last": True})]
-    variants += [("channels-last, torch.compile", {"channels_last": True})] if compiled else []
+    variants += [("channels-last, each stage by torch.compile", {"channels_last": True})] if compiled else []
     for label, options in variants:
         network = Rranet(weights, **options).eval()
-        network = torch.compile(network) if "compile" in label else network
+        if "compile" in label:
+            network.stage = torch.compile(network.stage)
         _, clean, maps = infer(network, rainy)
         agreement = Agreement(f"inference {side}x{side}, {label}")
         inside = ((clean > 0) & (clean < 1)).double().mean().item()

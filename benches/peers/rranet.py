@@ -73,29 +73,40 @@ class Rranet(torch.nn.Module):
             guides.append(F.max_pool2d(guides[-1], 2))
         guides = [guide.contiguous(memory_format=self.format) for guide in guides]
         picture = (2 * picture - 1).contiguous(memory_format=self.format)
-        background, states, maps = picture, [None] * SCALES, []
+        background, states, maps = picture, [self.no_state(k, picture) for k in range(SCALES)], []
         for _ in range(STAGES):
-            x = F.relu_(F.instance_norm(self.conv("conv_in", torch.cat([picture, guides[0], background], 1)), eps=self.epsilon))
-            features, maps = [], []
-            for k in range(SCALES):
-                name = f"encoder.{k}"
-                x = x if k == 0 else F.max_pool2d(x, 2)
-                inner = F.relu_(self.conv_norm(name + ".conv1", x))
-                h, c = states[k] or (torch.zeros_like(inner), torch.zeros_like(inner))
-                i, f, g, o = self.conv(name + ".lstm", torch.cat([inner, h], 1)).chunk(4, 1)
-                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-                h = torch.sigmoid(o) * torch.tanh(c)
-                states[k] = h, c
-                x = F.relu_(self.conv_norm(name + ".conv2", h) + self.shortcut(name + ".shortcut", x))
-                features.append(x)
-            for k in range(SCALES - 1):
-                name, skip = f"decoder.{k}", features[SCALES - 2 - k]
-                up = F.relu_(self.conv_norm(name + ".up", F.interpolate(x, scale_factor=2, mode="nearest")))
-                inner = self.conv_norm(name + ".gam.w_f", skip) + self.conv_norm(name + ".gam.w_d", up)
-                inner = F.relu_(inner + self.conv_norm(name + ".gam.w_l", guides[SCALES - 2 - k]))
-                maps.append(torch.sigmoid(self.conv_norm(name + ".gam.w_a", inner)))
-                x = torch.cat([maps[-1] * skip, up], 1)
-                inner = F.relu_(self.conv_norm(name + ".block.conv1", x))
-                x = F.relu_(self.conv_norm(name + ".block.conv2", inner) + self.shortcut(name + ".block.shortcut", x))
-            background = picture + self.conv("conv_out", x)
+            background, states, maps = self.stage(picture, guides, background, states)
         return (background + 1) / 2, maps
+
+    def no_state(self, k, picture):
+        """The hidden state and the cell of a scale before the first stage."""
+        batch, _, height, width = picture.shape
+        channels = self.get(f"encoder.{k}.lstm.bias").shape[0] // 4
+        zeros = picture.new_zeros(batch, channels, height >> k, width >> k).contiguous(memory_format=self.format)
+        return zeros, zeros
+
+    def stage(self, picture, guides, background, states):
+        """One of the stages, which are alike: torch.compile takes this, and minutes for it, where all six take hours."""
+        x = F.relu_(F.instance_norm(self.conv("conv_in", torch.cat([picture, guides[0], background], 1)), eps=self.epsilon))
+        features, maps, next_states = [], [], []
+        for k in range(SCALES):
+            name = f"encoder.{k}"
+            x = x if k == 0 else F.max_pool2d(x, 2)
+            inner = F.relu_(self.conv_norm(name + ".conv1", x))
+            h, c = states[k]
+            i, f, g, o = self.conv(name + ".lstm", torch.cat([inner, h], 1)).chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            next_states.append((h, c))
+            x = F.relu_(self.conv_norm(name + ".conv2", h) + self.shortcut(name + ".shortcut", x))
+            features.append(x)
+        for k in range(SCALES - 1):
+            name, skip = f"decoder.{k}", features[SCALES - 2 - k]
+            up = F.relu_(self.conv_norm(name + ".up", F.interpolate(x, scale_factor=2, mode="nearest")))
+            inner = self.conv_norm(name + ".gam.w_f", skip) + self.conv_norm(name + ".gam.w_d", up)
+            inner = F.relu_(inner + self.conv_norm(name + ".gam.w_l", guides[SCALES - 2 - k]))
+            maps.append(torch.sigmoid(self.conv_norm(name + ".gam.w_a", inner)))
+            x = torch.cat([maps[-1] * skip, up], 1)
+            inner = F.relu_(self.conv_norm(name + ".block.conv1", x))
+            x = F.relu_(self.conv_norm(name + ".block.conv2", inner) + self.shortcut(name + ".block.shortcut", x))
+        return picture + self.conv("conv_out", x), next_states, maps
