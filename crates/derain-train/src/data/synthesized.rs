@@ -8,6 +8,7 @@ use derain_data::dataset::{AugmentOptions, DatasetError, Sample, SampleSource};
 use derain_data::synthesis::{RainRange, RainScene};
 use derain_data::{Error as DataError, find_pictures, load_picture};
 use image::RgbImage;
+use image::imageops::rotate90;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ use crate::config::{SynthesizedData, Truth};
 
 /// A source of pairs: crops of clean photographs, and the same crops in rain that is drawn anew for every (seed, epoch, photograph).
 ///
-/// A crop is taken first and rained on then, so streaks have their natural sharpness and direction whatever was scaled and mirrored.
+/// A crop is taken first and rained on then, so streaks have their natural sharpness and direction whatever was scaled, mirrored and turned.
 #[derive(Debug)]
 pub struct SynthesizedRain {
     pictures: Vec<PathBuf>,
@@ -25,6 +26,7 @@ pub struct SynthesizedRain {
     augment: AugmentOptions,
     rain: RainRange,
     rain_free: f64,
+    turned: f64,
     truth: Truth,
     seed: u64,
     cache: Mutex<Cache>,
@@ -65,6 +67,7 @@ impl SynthesizedRain {
             augment: augment.clone(),
             rain: data.rain.clone(),
             rain_free: data.rain_free,
+            turned: data.turned,
             truth: data.truth,
             seed,
             cache: Mutex::default(),
@@ -136,7 +139,11 @@ impl SampleSource for SynthesizedRain {
             }
             error => error,
         })?;
-        let (rainy, clean) = self.rain_on(&picture_of(&crop), &mut generator("rain", &key))?;
+        let mut crop = picture_of(&crop);
+        if crop.width() == crop.height() && generator("turn", &key).random::<f64>() < self.turned {
+            crop = rotate90(&crop);
+        }
+        let (rainy, clean) = self.rain_on(&crop, &mut generator("rain", &key))?;
         Sample::from_pictures(&rainy, &clean)
     }
 }
@@ -205,6 +212,28 @@ mod tests {
         });
         // 80 expected, standard deviation 7; faint rain may leave a small crop as it is.
         assert!((55..110).contains(&dry.count()));
+    }
+
+    #[test]
+    fn a_share_of_crops_is_turned_and_the_rain_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let upright = source(folder.path(), 1.0, 1);
+        let turned = SynthesizedRain { turned: 0.5, ..source(folder.path(), 1.0, 1) };
+        let mut turns = 0;
+        for (epoch, index) in (0..25).flat_map(|epoch| (0..8).map(move |index| (epoch, index))) {
+            let (before, after) = (upright.sample(epoch, index).unwrap(), turned.sample(epoch, index).unwrap());
+            if before == after {
+                continue;
+            }
+            turns += 1;
+            let at = |sample: &Sample, channel: usize, y: usize, x: usize| sample.clean[(channel * 24 + y) * 24 + x];
+            for (y, x) in [(0, 0), (3, 17), (23, 5)] {
+                // What was at the left is at the top.
+                assert_eq!(at(&after, 1, x, 23 - y), at(&before, 1, y, x));
+            }
+        }
+        // 100 expected, standard deviation 7.
+        assert!((70..130).contains(&turns), "{turns}");
     }
 
     #[test]
