@@ -15,16 +15,19 @@ mod restart;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::collections::HashMap;
 use std::hint::black_box;
 
 use candle_core::{DType, Device, Tensor, Var};
-use derain::models::spanet::initial_weight_file;
+use candle_nn::VarBuilder;
 use derain::models::weights::WeightFile;
-use derain::models::{Spanet, SpanetConfig};
+use derain::models::{Rranet, Spanet};
 use derain::ops::{
     Activation, Conv2dOptions, Planes, RlcnOptions, conv2d, irnn, irnn_directional, max_pool2d, rlcn, upsample2x,
 };
+use derain::{Network, Placement, Precision};
 use restart::Restart;
+use serde::de::DeserializeOwned;
 use support::{Contender, Work, pattern, side_by_side};
 
 const ROUNDS: usize = 21;
@@ -54,6 +57,22 @@ impl Bench {
             drop(black_box(loss.backward().expect("runs")));
             self.device.synchronize().expect("no launch failed");
         })
+    }
+
+    fn forward<'a, T>(&'a self, f: impl Fn() -> derain::models::Result<T> + 'a) -> Box<dyn FnMut() + 'a> {
+        Box::new(move || {
+            drop(black_box(f().expect("runs")));
+            self.device.synchronize().expect("no launch failed");
+        })
+    }
+
+    /// A network's result, its squared error and all gradients of that.
+    fn step<'a>(
+        &'a self,
+        clean: impl Fn() -> derain::models::Result<Tensor> + 'a,
+        truth: &'a Tensor,
+    ) -> Box<dyn FnMut() + 'a> {
+        self.forward(move || Ok((clean()? - truth)?.sqr()?.mean_all()?.backward()?))
     }
 
     /// Copying half as many bytes reads and writes that many.
@@ -150,22 +169,51 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     Ok(())
 }
 
-fn network(bench: &Bench) -> Result<(), Box<dyn std::error::Error>> {
-    let file = WeightFile::parse(&initial_weight_file(&SpanetConfig::paper(), 1)?)?;
-    let spanet = Spanet::from_file(&file, &bench.device)?;
-    for (batch, side) in [(1, 512), (16, 64)] {
-        let pictures = bench.tensor(&[batch, 3, side, side], 0.0);
-        // Weights alone would be the floor: these rates are of pictures and features that SPANet's layers hand on, once each.
-        let contenders: Vec<Contender<'_>> = vec![(
-            "SPANet forward",
-            Box::new(|| {
-                drop(black_box(spanet.forward(&pictures).expect("runs")));
-                bench.device.synchronize().expect("no launch failed");
-            }),
-        )];
-        side_by_side(&format!("SPANet {batch}x3x{side}x{side}"), Work::default(), 11, contenders);
+/// The shipped networks: forward in each precision, and the forward and backward pass of a training step in f32.
+fn networks(bench: &Bench) -> Result<(), Box<dyn std::error::Error>> {
+    let files = Network::ALL.map(|network| WeightFile::parse(network.pretrained_file()));
+    let [spanet, rranet] = files;
+    let (spanet, rranet) = (spanet?, rranet?);
+    let placed = |precision| Placement::new(&bench.device, precision);
+    for side in [512, 1024] {
+        let pictures = bench.tensor(&[1, 3, side, side], 0.0);
+        let spanets = each_precision(|precision| Spanet::from_file(&spanet, placed(precision)))?;
+        let forward = spanets.iter().map(|(label, network)| (*label, bench.forward(|| network.forward(&pictures))));
+        side_by_side(&format!("SPANet forward 1x3x{side}x{side}"), Work::default(), 11, forward.collect());
+        let rranets = each_precision(|precision| Rranet::from_file(&rranet, placed(precision)))?;
+        let forward = rranets.iter().map(|(label, network)| (*label, bench.forward(|| network.forward(&pictures))));
+        side_by_side(&format!("RRANet forward 1x3x{side}x{side}"), Work::default(), 11, forward.collect());
     }
+    let [pictures, truth] = [0.0, 0.1].map(|shift| bench.tensor(&[16, 3, 64, 64], shift));
+    let (of_spanet, spanet) = variables(&spanet, &bench.device)?;
+    let (of_rranet, rranet) = variables(&rranet, &bench.device)?;
+    let (spanet, rranet) = (Spanet::new(&of_spanet, spanet)?, Rranet::new(&of_rranet, rranet)?);
+    let contenders: Vec<Contender<'_>> = vec![
+        ("SPANet", bench.step(|| Ok(spanet.forward(&pictures)?.clean), &truth)),
+        ("RRANet", bench.step(|| Ok(rranet.forward_train(&pictures)?.output.clean), &truth)),
+    ];
+    side_by_side("Forward and backward, 16x3x64x64, f32", Work::default(), 11, contenders);
     Ok(())
+}
+
+fn each_precision<N>(
+    network: impl Fn(Precision) -> derain::models::Result<N>,
+) -> derain::models::Result<Vec<(&'static str, N)>> {
+    Precision::ALL.into_iter().map(|precision| Ok((precision.name(), network(precision)?))).collect()
+}
+
+/// A file's configuration, and its tensors as variables on a device.
+fn variables<C: DeserializeOwned>(
+    file: &WeightFile,
+    device: &Device,
+) -> Result<(C, VarBuilder<'static>), Box<dyn std::error::Error>> {
+    let config = serde_json::from_str(file.metadata.values().next().ok_or("no configuration")?)?;
+    let mut tensors = HashMap::new();
+    for (name, tensor) in &file.tensors {
+        let variable = Var::from_tensor(&tensor.to_candle(DType::F32, device)?)?;
+        tensors.insert(name.clone(), variable.into_inner());
+    }
+    Ok((config, VarBuilder::from_tensors(tensors, DType::F32, device)))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -174,5 +222,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         scans(&bench, planes)?;
         layers(&bench, planes)?;
     }
-    network(&bench)
+    networks(&bench)
 }

@@ -10,7 +10,11 @@ import torch
 import torch.nn.functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
-from spanet import scan  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+from rranet import Rranet  # noqa: E402
+from spanet import Spanet, scan  # noqa: E402
+
+WEIGHTS = pathlib.Path(__file__).resolve().parents[2] / "crates/derain-models/weights"
 
 ROUNDS = 11
 
@@ -52,6 +56,37 @@ def main():
         both = milliseconds(lambda: F.relu(F.conv2d(wanting, weight, padding=2, dilation=2)).sum().backward())
         print(f"{'x'.join(map(str, shape)):<16} four copies {copy:9.3f}   scans {scans:9.3f}   conv2d {convolution:9.3f}   "
               f"conv2d and its gradients {both:9.3f}")
+    networks()
+
+
+def networks():
+    """The shipped networks: forward in f32 and bf16, eager and compiled; forward and backward in f32."""
+    load = lambda name: {n: w.float().cuda() for n, w in load_file(WEIGHTS / f"{name}.safetensors").items()}
+    spanet, rranet = load("spanet"), load("rranet")
+    halved = lambda weights: {n: w.bfloat16() for n, w in weights.items()}
+    for side in (512, 1024):
+        x = torch.rand(1, 3, side, side, device="cuda")
+        for name, make in (("SPANet", lambda w: Spanet(w, "paper")), ("RRANet", lambda w: Rranet(w, stages=3).eval())):
+            weights = spanet if name == "SPANet" else rranet
+            with torch.inference_mode():
+                for precision, w, picture in (("f32", weights, x), ("bf16", halved(weights), x.bfloat16())):
+                    network = make(w)
+                    eager = milliseconds(lambda: network(picture))
+                    # The scans line by line are thousands of operations to a compiler; RRANet's stage is one graph, used three times.
+                    if name == "RRANet":
+                        network.stage = torch.compile(network.stage)
+                        print(f"{name} forward {side} {precision}: eager {eager:9.3f}   torch.compile {milliseconds(lambda: network(picture)):9.3f}")
+                    else:
+                        print(f"{name} forward {side} {precision}: eager {eager:9.3f}")
+    x, truth = torch.rand(16, 3, 64, 64, device="cuda"), torch.rand(16, 3, 64, 64, device="cuda")
+    network = Spanet(spanet, "paper", train=True)
+    step = milliseconds(lambda: F.mse_loss(network(x)[0], truth).backward())
+    print(f"SPANet forward and backward, 16x3x64x64: {step:9.3f}")
+    network = Rranet(rranet, fold=False, stages=3)
+    for name, parameter in network.named_buffers():
+        parameter.requires_grad_("running" not in name)
+    step = milliseconds(lambda: F.mse_loss(network(x)[0], truth).backward())
+    print(f"RRANet forward and backward, running statistics: {step:9.3f}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ convolutions beforehand, which is what this project does, or left as they are. S
 import torch
 import torch.nn.functional as F
 
-SCALES, STAGES = 4, 6
+SCALES = 4
 
 
 def rlcn(x, window=9, epsilon=1e-5):
@@ -26,10 +26,10 @@ class Rranet(torch.nn.Module):
     `channels_last` is the memory format of weights and features; with `fold` the running statistics are folded into the convolutions.
     """
 
-    def __init__(self, weights, channels_last=False, fold=True, epsilon=1e-5):
+    def __init__(self, weights, channels_last=False, fold=True, epsilon=1e-5, stages=6):
         super().__init__()
         self.format = torch.channels_last if channels_last else torch.contiguous_format
-        self.epsilon, self.fold, kept = epsilon, fold, {}
+        self.epsilon, self.fold, self.stages, kept = epsilon, fold, stages, {}
         for name, w in weights.items():
             if w.dim() == 4 and ".lstm." not in name:
                 prefix = name.removesuffix("0.weight") + "1."
@@ -74,7 +74,7 @@ class Rranet(torch.nn.Module):
         guides = [guide.contiguous(memory_format=self.format) for guide in guides]
         picture = (2 * picture - 1).contiguous(memory_format=self.format)
         background, states, maps = picture, [self.no_state(k, picture) for k in range(SCALES)], []
-        for _ in range(STAGES):
+        for _ in range(self.stages):
             background, states, maps = self.stage(picture, guides, background, states)
         return (background + 1) / 2, maps
 

@@ -43,13 +43,13 @@ pub(crate) struct Map {
 
 impl Model {
     pub(crate) fn spanet(config: &SpanetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
-        let network = Spanet::placed(config, file, place)?;
+        let network = Spanet::with_config(config, file, place.clone())?;
         let planned = place.device.is_cpu().then(|| spanet::Planned::new(&network)).transpose()?.map(Arc::new);
         Ok(Self::Spanet { network, planned })
     }
 
     pub(crate) fn rranet(config: &RranetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
-        let network = Rranet::placed(config, file, place)?;
+        let network = Rranet::with_config(config, file, place.clone())?;
         let planned = place.device.is_cpu().then(|| rranet::Planned::new(&network)).transpose()?.map(Arc::new);
         Ok(Self::Rranet { network, planned })
     }

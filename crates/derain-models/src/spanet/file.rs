@@ -71,24 +71,19 @@ impl SpanetConfig {
 }
 
 impl Spanet {
-    /// The network that a weight file holds, in f32.
+    /// The network that a weight file holds; `place` is a `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// # Errors
     /// When the file does not hold a SPANet, or a tensor is missing, unknown or of another shape.
-    pub fn from_file(file: &WeightFile, device: &Device) -> Result<Self> {
-        Self::with_config(&recognize(file)?, file, device)
+    pub fn from_file(file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
+        Self::with_config(&recognize(file)?, file, place)
     }
 
     /// A weight file's tensors run as `config` says, for what tensors alone cannot tell (see [`recognize`]).
     ///
     /// # Errors
     /// When a tensor is missing, unknown or of another shape.
-    pub fn with_config(config: &SpanetConfig, file: &WeightFile, device: &Device) -> Result<Self> {
-        Self::placed(config, file, &device.into())
-    }
-
-    /// The same in a precision.
-    pub(crate) fn placed(config: &SpanetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
-        KIND.build(file, place, |vb| Self::new(config, vb))
+    pub fn with_config(config: &SpanetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
+        KIND.build(file, &place.into(), |vb| Self::new(config, vb))
     }
 }
