@@ -3,6 +3,8 @@
 //! Each band is seen with [`CONTEXT`] rows more on both sides, which are cut off again. Scans and convolutions reach farther, if faintly, and RRANet's first norm
 //! is over all that it sees, so the result is near the whole picture's and not equal to it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::Result;
 use crate::model::{Map, ModelOutput};
 use crate::pixels::RgbPixels;
@@ -13,25 +15,45 @@ const CONTEXT: usize = 128;
 /// Bands start at multiples of this, where the coarsest attention maps have a pixel of their own.
 const GRID: usize = 8;
 
-/// Bands of fewer rows would see little but context.
+/// Bands of no more rows see little but context, and are not halved again.
 const FEWEST_ROWS: usize = 64;
+
+/// The largest band that a device had memory for, in pixels: frames of a film are cut alike, and do not try in vain each time.
+#[derive(Debug)]
+pub(crate) struct Room(AtomicUsize);
+
+impl Default for Room {
+    /// Nothing has been too large yet.
+    fn default() -> Self {
+        Self(AtomicUsize::new(usize::MAX))
+    }
+}
 
 /// Runs a network on a picture as a whole, or, as long as it finds no memory for that, on twice as many bands each time. Also says how many there were.
 pub(crate) fn run(
     pixels: &RgbPixels,
+    room: &Room,
     network: impl Fn(RgbPixels) -> Result<ModelOutput>,
 ) -> Result<(ModelOutput, usize)> {
-    let height = pixels.height as usize;
+    let (height, width) = (pixels.height as usize, pixels.width as usize);
     let mut rows = height;
+    while rows > FEWEST_ROWS && rows * width > room.0.load(Ordering::Relaxed) {
+        rows = halved(rows);
+    }
     loop {
         let output = if rows == height { network(pixels.clone()) } else { in_bands(pixels, rows, &network) };
         match output {
             Err(error) if error.is_too_large_for_device() && rows > FEWEST_ROWS => {
-                rows = rows.div_ceil(2).next_multiple_of(GRID).min(rows - 1);
+                rows = halved(rows);
+                room.0.fetch_min(rows * width, Ordering::Relaxed);
             }
             output => return Ok((output?, height.div_ceil(rows))),
         }
     }
+}
+
+fn halved(rows: usize) -> usize {
+    rows.div_ceil(2).next_multiple_of(GRID).min(rows - 1)
 }
 
 fn in_bands(
@@ -92,26 +114,31 @@ mod tests {
         for (width, height, most_rows) in [(5, 700, 400), (3, 521, 330), (4, 1030, 328), (2, 400, 328)] {
             let pixels = picture(width, height);
             let calls = Cell::new(0);
-            let run = run(&pixels, |band| {
+            let room = Room::default();
+            let once = |band: RgbPixels| {
                 calls.set(calls.get() + 1);
                 if band.height > most_rows { Err(out_of_memory()) } else { Ok(local(band)) }
-            });
-            let (output, bands) = run.unwrap();
-            let expected = local(pixels);
+            };
+            let (output, bands) = run(&pixels, &room, once).unwrap();
+            let expected = local(pixels.clone());
             assert!(bands > 1 && calls.get() > bands, "{bands} bands, {} calls", calls.get());
             assert!(output.clean == expected.clean);
             for (map, expected) in output.maps.iter().zip(&expected.maps) {
                 assert!(map.width == expected.width && map.values == expected.values, "{width}x{height}");
             }
+            // The next picture of this size is cut alike at once.
+            calls.set(0);
+            let (again, bands_again) = run(&pixels, &room, once).unwrap();
+            assert!(again.clean == output.clean && bands_again == bands && calls.get() == bands);
         }
     }
 
     #[test]
     fn gives_up_where_bands_are_all_context_and_at_other_errors() {
-        let error = run(&picture(2, 3000), |_| Err(out_of_memory())).err();
+        let error = run(&picture(2, 3000), &Room::default(), |_| Err(out_of_memory())).err();
         assert!(error.is_some_and(|error| error.is_too_large_for_device()));
         let calls = Cell::new(0);
-        let error = run(&picture(2, 3000), |_| {
+        let error = run(&picture(2, 3000), &Room::default(), |_| {
             calls.set(calls.get() + 1);
             Err(Error::NotFiniteResult { x: 0, y: 0 })
         });
@@ -141,11 +168,11 @@ mod tests {
                 })
                 .collect(),
         };
-        for (network, most) in [(Network::SpaNet, 1e-4), (Network::Rranet, 0.1)] {
+        for (network, most) in [(Network::SpaNet, 1e-4), (Network::Rranet, 0.06)] {
             let file = WeightFile::parse(network.pretrained_file()).unwrap();
             let model = Model::from_file(network, &file, &(&Device::Cpu).into()).unwrap();
             let whole = |pixels| Ok(model.run(pixels, Place::Memory, Progress(&|_| ()))?.0);
-            let (in_bands, bands) = run(&pixels, |band| match band.height > 500 {
+            let (in_bands, bands) = run(&pixels, &Room::default(), |band| match band.height > 500 {
                 true => Err(out_of_memory()),
                 false => whole(band),
             })

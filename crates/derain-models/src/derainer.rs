@@ -132,6 +132,8 @@ impl Derainer {
 
     /// Takes the rain out of an 8-bit colour picture. Values of the result are round(255·x), clamped.
     ///
+    /// A GPU that has no memory for the picture works in bands of rows: [`DerainedPicture::bands`] tells.
+    ///
     /// # Errors
     /// When the picture has no pixels or needs more memory than allowed or than the GPU has for a band of it, a temporary file fails, or the result is not finite.
     pub fn derain(&self, picture: &RgbImage) -> Result<Derained> {

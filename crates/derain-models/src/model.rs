@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::bands;
+use crate::bands::{self, Room};
 use crate::engine::{Place, Progress};
 use crate::pixels::RgbPixels;
 use crate::rranet::{self, Rranet, RranetConfig, RranetOutput};
@@ -19,11 +19,13 @@ pub(crate) enum Model {
         network: Spanet,
         /// The network made ready for the CPU; none on other devices.
         planned: Option<Arc<spanet::Planned>>,
+        room: Arc<Room>,
     },
     Rranet {
         network: Rranet,
         /// Likewise.
         planned: Option<Arc<rranet::Planned>>,
+        room: Arc<Room>,
     },
 }
 
@@ -45,13 +47,13 @@ impl Model {
     pub(crate) fn spanet(config: &SpanetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
         let network = Spanet::with_config(config, file, place.clone())?;
         let planned = place.device.is_cpu().then(|| spanet::Planned::new(&network)).transpose()?.map(Arc::new);
-        Ok(Self::Spanet { network, planned })
+        Ok(Self::Spanet { network, planned, room: Arc::default() })
     }
 
     pub(crate) fn rranet(config: &RranetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
         let network = Rranet::with_config(config, file, place.clone())?;
         let planned = place.device.is_cpu().then(|| rranet::Planned::new(&network)).transpose()?.map(Arc::new);
-        Ok(Self::Rranet { network, planned })
+        Ok(Self::Rranet { network, planned, room: Arc::default() })
     }
 
     /// The network that a file holds, its variant recognised.
@@ -89,10 +91,10 @@ impl Model {
         match self {
             Self::Spanet { planned: Some(planned), .. } => planned.memory_needed(height, width, place),
             // Features, a module's four scans, and these twice with zeros around them.
-            Self::Spanet { network, planned: None } => on_gpu(14 * network.config().channels, network.dtype()),
+            Self::Spanet { network, planned: None, .. } => on_gpu(14 * network.config().channels, network.dtype()),
             Self::Rranet { planned: Some(planned), .. } => planned.memory_needed(height, width),
             // Gates, their input, two states and what skips, as tensors.
-            Self::Rranet { network, planned: None } => {
+            Self::Rranet { network, planned: None, .. } => {
                 let [first, second, third, fourth] = network.config().widths;
                 let channels = first + second.div_ceil(4) + third.div_ceil(16) + fourth.div_ceil(64);
                 on_gpu(24 * channels, network.dtype())
@@ -115,14 +117,14 @@ impl Model {
                 let maps = attention.map(|values| Map { width, values }).into_iter().collect();
                 Ok((ModelOutput { clean, maps }, 1))
             }
-            Self::Spanet { network, planned: None } => bands::run(&pixels, |pixels| {
+            Self::Spanet { network, planned: None, room } => bands::run(&pixels, room, |pixels| {
                 let SpanetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, attention.as_slice())
             }),
             Self::Rranet { planned: Some(planned), .. } => {
                 Ok((planned.run((height, width), &pixels.values, progress)?, 1))
             }
-            Self::Rranet { network, planned: None } => bands::run(&pixels, |pixels| {
+            Self::Rranet { network, planned: None, room } => bands::run(&pixels, room, |pixels| {
                 let RranetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, &attention)
             }),

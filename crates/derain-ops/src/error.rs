@@ -17,7 +17,9 @@ pub enum Error {
         got: Shape,
     },
     /// The element type is not one the operation computes in, or the arguments' types differ.
-    #[error("{op}: `{argument}` is {got:?}; this operation takes f32 or f64, the same for all its arguments")]
+    #[error(
+        "{op}: `{argument}` is {got:?}; this operation takes f32 or f64, on GPUs also f16 and bf16, the same for all its arguments"
+    )]
     DType {
         /// The operation that was called.
         op: &'static str,

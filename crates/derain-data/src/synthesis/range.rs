@@ -14,7 +14,7 @@ use crate::Error;
 #[serde(default, deny_unknown_fields)]
 pub struct RainRange {
     /// Mean number of streaks over a pixel, [`RainOptions::coverage`], drops before the lens apart. Evenly in the logarithm, as density
-    /// follows from it: many short or few long streaks.
+    /// follows from it: many short or few long streaks; cut where `heaviest` says so.
     pub coverage: [f32; 2],
     /// Degrees.
     pub angle: [f32; 2],
@@ -33,7 +33,7 @@ pub struct RainRange {
     /// 0 to 1. Evenly in the logarithm.
     pub opacity: [f32; 2],
     /// Most that coverage times opacity may come to: coverage is cut to that. Where many streaks lie over each other each is faint, or
-    /// nothing would be left of the picture. 0.001 to 1,000,000.
+    /// nothing would be left of the picture. 0.001 to 1,000,000, which by default cuts nothing.
     pub heaviest: f32,
     /// Of the logarithm.
     pub opacity_spread: [f32; 2],
@@ -97,7 +97,7 @@ impl Default for RainRange {
             size_spread: [0.1, 0.45],
             depth: [1.3, 6.0],
             opacity: [0.08, 0.7],
-            heaviest: 3.0,
+            heaviest: MOST_HEAVY,
             opacity_spread: [0.3, 1.0],
             fade: [0.0, 1.0],
             focus: [1.0, 8.0],
@@ -125,6 +125,9 @@ impl Default for RainRange {
         }
     }
 }
+
+/// No limit to speak of.
+const MOST_HEAVY: f32 = 1e6;
 
 /// Rain is at least this many times longer than wide: thickness and defocus are cut to that, or it would be snow.
 const STOUTEST: f32 = 6.0;
@@ -224,8 +227,8 @@ impl RainRange {
                 return Err(Error::range(name, low, [min, high]));
             }
         }
-        if !(1e-3..=1e6).contains(&self.heaviest) {
-            return Err(Error::range("heaviest", self.heaviest, [1e-3, 1e6]));
+        if !(1e-3..=MOST_HEAVY).contains(&self.heaviest) {
+            return Err(Error::range("heaviest", self.heaviest, [1e-3, MOST_HEAVY]));
         }
         let chances = [
             ("bokeh_chance", self.bokeh_chance),

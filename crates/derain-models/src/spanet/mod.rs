@@ -84,7 +84,7 @@ impl Spanet {
         let blocks = (1..=BLOCKS).map(|k| Bottleneck::new(channels, vb.pp(format!("res_block{k}.group1"))));
         Ok(Self {
             config: config.clone(),
-            conv_in: Conv::new(3, channels, 3, vb.pp("conv_in.0"))?,
+            conv_in: Conv::new(3, channels, 3, conv::in_f32(vb.pp("conv_in.0")))?,
             attention: attention.collect::<candle_core::Result<_>>()?,
             blocks: blocks.collect::<candle_core::Result<_>>()?,
             conv_out: Conv::new(channels, 3, 3, conv::in_f32(vb.pp("conv_out.0")))?,
@@ -104,7 +104,7 @@ impl Spanet {
 
     /// The type of features.
     pub(crate) fn dtype(&self) -> DType {
-        self.conv_in.weight.dtype()
+        self.blocks[0].conv1.weight.dtype()
     }
 
     /// Runs the network on pictures `[B, 3, H, W]` in 0..1; gradients flow to the weights where those are variables.
@@ -128,12 +128,12 @@ impl Spanet {
 
     /// The same layer by layer, tensor by tensor: on devices other than the CPU, and what `taped` is compared with.
     fn by_layers(&self, pictures: &Tensor) -> Result<SpanetOutput> {
-        let mut x = conv::for_conv(pictures, &self.conv_in)?;
+        let mut x = pictures.clone();
         let mut first_map = None;
         let mut map: Option<Tensor> = None;
         for layer in self.layers() {
             match layer {
-                Layer::ConvIn => x = self.conv_in.forward_relu(&x)?,
+                Layer::ConvIn => x = conv::for_conv(&self.conv_in.forward_relu(&x)?, &self.blocks[0].conv1)?,
                 Layer::Attend(module) => {
                     map = Some(self.attention[module].forward(&x)?);
                     first_map = first_map.or_else(|| map.clone());

@@ -68,9 +68,9 @@ use crate::{Error, Planes, Result};
 pub struct BatchNormOutput {
     /// The normalized batch, of the shape of x, with gradients.
     pub y: Tensor,
-    /// The batch's mean, `[C]`, without gradient.
+    /// The batch's mean, `[C]`, without gradient; f32 beside halves.
     pub mean: Tensor,
-    /// The batch's unbiased variance, `[C]`, without gradient.
+    /// The batch's unbiased variance, `[C]`, without gradient; f32 beside halves.
     pub variance: Tensor,
 }
 
@@ -85,7 +85,7 @@ struct Statistics {
 
 /// Normalizes `x` with the batch's own statistics, with gradients for `x`, `gamma` and `beta`.
 ///
-/// `x` is `[B, C, H, W]`, `gamma` and `beta` are `[C]`; f32 or f64, the same for all, strided or not. PyTorch's usual `epsilon` is
+/// `x` is `[B, C, H, W]`, `gamma` and `beta` are `[C]`; f32 or f64 (on GPUs also f16 and bf16), the same for all, strided or not. PyTorch's usual `epsilon` is
 /// 1e-5.
 ///
 /// # Errors
@@ -105,7 +105,7 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64)
     if x.device().is_cuda() {
         let moments = gpu::moments(&x)?;
         let [mean, variance] =
-            [moments.get(0)?, (moments.get(1)? * unbiased)?].map(|values| values.to_dtype(x.dtype()));
+            [moments.get(0)?, (moments.get(1)? * unbiased)?].map(|values| values.to_dtype(of_statistics(&x)));
         let op = gpu::Normalize { moments, epsilon, source: gpu::Source::Batch };
         let y = x.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?;
         return Ok(BatchNormOutput { y, mean: mean?, variance: variance? });
@@ -121,7 +121,7 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64)
 
 /// Normalizes `x` with running statistics, with gradients for `x`, `gamma` and `beta`.
 ///
-/// `x` is `[B, C, H, W]`, the others are `[C]`; f32 or f64, the same for all, strided or not. Beside halves, which GPUs take, running statistics
+/// `x` is `[B, C, H, W]`, the others are `[C]`; f32 or f64 (on GPUs also f16 and bf16), the same for all, strided or not. Beside halves, which GPUs take, running statistics
 /// are f32. No gradient reaches them.
 ///
 /// # Errors
@@ -136,10 +136,9 @@ pub fn batch_norm_eval(
 ) -> Result<Tensor> {
     const OP: &str = "batch_norm_eval";
     let channels = check(OP, x, &[("gamma", gamma), ("beta", beta)], epsilon)?.channels;
-    let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
     for (argument, statistics) in [("running_mean", running_mean), ("running_variance", running_variance)] {
         check_shape(OP, argument, statistics, &[channels], "[C]")?;
-        check_dtype(OP, argument, statistics, wide)?;
+        check_dtype(OP, argument, statistics, of_statistics(x))?;
     }
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
@@ -155,7 +154,7 @@ pub fn batch_norm_eval(
 /// Normalizes each channel of each picture of `x` with its own statistics, with the gradient for `x`. There is neither gain nor
 /// offset, and nothing that training would have to keep.
 ///
-/// `x` is `[B, C, H, W]`, f32 or f64, strided or not. PyTorch's usual `epsilon` is 1e-5.
+/// `x` is `[B, C, H, W]`, f32 or f64 (on GPUs also f16 and bf16), strided or not. PyTorch's usual `epsilon` is 1e-5.
 ///
 /// # Errors
 /// When `x` has another shape or type, a dimension of 0 or pictures of one pixel, or `epsilon` is not above 0 and finite.
@@ -178,6 +177,11 @@ pub fn instance_norm(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     let (means, variances) = moments(&planes)?;
     let statistics = statistics(means, variances, epsilon);
     Ok(x.apply_op3(&gamma, &gamma.zeros_like()?, op::NormalizeByBatch(statistics))?)
+}
+
+/// The type of a tensor's statistics: halves do not hold the squares of halves.
+fn of_statistics(x: &Tensor) -> DType {
+    if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
 /// The mean and the biased variance of every channel of a contiguous tensor.

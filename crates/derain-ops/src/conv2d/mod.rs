@@ -80,7 +80,7 @@ pub enum Activation {
 
 /// Convolves `x` `[B, C, H, W]` with `weight` `[O, C, K, K]`, K = 1 or 3, and adds `bias` `[O]`; the result is `[B, O, H, W]`.
 ///
-/// Type f32 or f64, the same for all; strided tensors are taken as they are; gradients flow to all three.
+/// Type f32 or f64 (on GPUs also f16 and bf16), the same for all; strided tensors are taken as they are; gradients flow to all three.
 ///
 /// # Errors
 /// When a shape or a type does not fit, a dimension is 0, or the dilation is out of range.

@@ -25,14 +25,13 @@ pub(crate) fn module_name(source: &Source, dtype: DType) -> String {
 /// A source compiled for a device. Whoever else wants one meanwhile waits.
 pub(crate) fn ptx(op: &'static str, source: &Source, dtype: DType, device: &CudaDevice) -> Result<Arc<str>> {
     let capability = device.cuda_stream().context().compute_capability().w()?;
-    let capability = newest_known(capability);
     let key = (capability, source.name, dtype);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let compiled = compiled.get_or_insert_default();
     if let Some(ptx) = compiled.get(&key) {
         return Ok(Arc::clone(ptx));
     }
-    let ptx: Arc<str> = compile(&source.text_for(dtype)?, &format!("{}.cu", source.name), capability)
+    let ptx: Arc<str> = compile(&source.text_for(dtype)?, &format!("{}.cu", source.name), newest_known(capability))
         .map_err(|log| Error::Kernels { op, dtype, device: describe(device), log })?
         .into();
     compiled.insert(key, Arc::clone(&ptx));

@@ -17,9 +17,9 @@ pub(crate) const SOURCE: Source = Source {
 
 /// Lines of a block's strip, and segments that it divides chunks of a line into: LANES and SEGMENTS of the kernels.
 const LANES: usize = 32;
-/// Positions of a chunk.
-const CHUNK: usize = 128;
 const SEGMENTS: u32 = 8;
+/// Positions of a chunk: CHUNK of the kernels, SEGMENTS · RUN.
+const CHUNK: usize = 128;
 
 /// The inputs of a call, whose type of elements is `dtype`.
 pub(crate) struct Inputs<'a, B> {

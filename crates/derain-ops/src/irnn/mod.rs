@@ -107,7 +107,7 @@ impl<E: Copy> Coefficients<'_, E> {
 /// The four scans of `x`, with gradients for all three arguments.
 ///
 /// Shapes: `x` `[B, C, H, W]`, `weights` and `biases` `[4, C]` in the order up, right, down, left; the result is
-/// `[B, 4·C, H, W]`. Type f32 or f64, the same for all. Strided tensors are taken as they are.
+/// `[B, 4·C, H, W]`. Type f32 or f64 (on GPUs also f16 and bf16), the same for all. Strided tensors are taken as they are.
 ///
 /// # Errors
 /// When a shape or a type does not fit, or a dimension of `x` is 0.

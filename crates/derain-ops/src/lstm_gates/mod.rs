@@ -64,7 +64,7 @@ pub struct LstmState {
 
 /// One step's state from its gates and the previous cell, with gradients for both.
 ///
-/// `gates` is `[B, 4·C, H, W]`, the pre-activations of i, f, g and o in this order; `cell` is `[B, C, H, W]`. Type f32 or f64, the
+/// `gates` is `[B, 4·C, H, W]`, the pre-activations of i, f, g and o in this order; `cell` is `[B, C, H, W]`. Type f32 or f64 (on GPUs also f16 and bf16), the
 /// same for both, strided or not.
 ///
 /// # Errors

@@ -39,7 +39,7 @@ use crate::{Error, Result};
 
 /// The largest pixel of every 2x2 window, with its gradient for `x`.
 ///
-/// `x` is `[B, C, H, W]` with even H and W, f32 or f64, strided or not; the result is `[B, C, H/2, W/2]`.
+/// `x` is `[B, C, H, W]` with even H and W, f32 or f64 (on GPUs also f16 and bf16), strided or not; the result is `[B, C, H/2, W/2]`.
 ///
 /// # Errors
 /// When `x` has another shape or type or a dimension of 0, or H or W is odd.

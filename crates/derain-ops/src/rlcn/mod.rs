@@ -82,7 +82,7 @@ impl RlcnOptions {
 
 /// The normalized picture, with its gradient for `x`.
 ///
-/// `x` is `[B, C, H, W]`, usually three channels in 0..1, f32 or f64, strided or not; the result has the same shape and
+/// `x` is `[B, C, H, W]`, usually three channels in 0..1, f32 or f64 (on GPUs also f16 and bf16), strided or not; the result has the same shape and
 /// is >= 0 (and <= 1 with [`RlcnOptions::clamp`]).
 ///
 /// # Errors

@@ -105,7 +105,7 @@ impl SsimOptions {
 
 /// The mean structural similarity of `x` and `y`, a scalar in -1..=1, with gradients for both.
 ///
-/// Both are `[B, C, H, W]` of any size from 1 x 1 up, values in 0..1 (others are taken, but the constants are meant for these), f32 or f64,
+/// Both are `[B, C, H, W]` of any size from 1 x 1 up, values in 0..1 (others are taken, but the constants are meant for these), f32 or f64 (on GPUs also f16 and bf16),
 /// the same for both, strided or not. A loss is `1 - ssim`.
 ///
 /// # Errors

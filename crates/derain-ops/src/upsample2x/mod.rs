@@ -59,7 +59,7 @@ pub enum Upsampling {
 
 /// `x` at twice its height and width, with its gradient for `x`.
 ///
-/// `x` is `[B, C, H, W]`, f32 or f64, strided or not; the result is `[B, C, 2·H, 2·W]`.
+/// `x` is `[B, C, H, W]`, f32 or f64 (on GPUs also f16 and bf16), strided or not; the result is `[B, C, 2·H, 2·W]`.
 ///
 /// # Errors
 /// When `x` has another shape or type or a dimension of 0.
