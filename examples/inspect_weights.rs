@@ -4,6 +4,7 @@
 //! cargo run --release --example inspect_weights -- spanet.pth
 //! cargo run --release --example inspect_weights -- spanet.pth -o spanet.safetensors
 //! cargo run --release --example inspect_weights -- big.safetensors -o small.safetensors --f16
+//! cargo run --release --example inspect_weights -- before.safetensors --blend after.safetensors --share 0.8 -o between.safetensors
 //! ```
 //!
 //! The file may come from anywhere: nothing in it is run.
@@ -28,8 +29,14 @@ struct Arguments {
     #[arg(short, long, value_name = "OUT.safetensors")]
     output: Option<PathBuf>,
     /// Store floats in 16 bits: half the size.
-    #[arg(long, requires = "output")]
+    #[arg(long, requires = "output", conflicts_with = "blend")]
     f16: bool,
+    /// Blend the values with those of this file, of the same network trained on: --share of it, the rest of the first.
+    #[arg(long, value_name = "FILE", requires_all = ["output", "share"])]
+    blend: Option<PathBuf>,
+    /// How much of --blend's values, 0 to 1.
+    #[arg(long, value_name = "SHARE", requires = "blend")]
+    share: Option<f64>,
 }
 
 #[path = "support/mod.rs"]
@@ -63,7 +70,15 @@ fn convert(weights: &WeightFile, arguments: &Arguments, output: &Path) -> anyhow
     if output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("safetensors")) {
         bail!("what is written is safetensors, so the name of {} must end in .safetensors", output.display());
     }
-    let bytes = if arguments.f16 { weights.to_safetensors_f16() } else { weights.to_safetensors() };
+    let bytes = match (&arguments.blend, arguments.share) {
+        (Some(_), Some(share)) if !(0.0..=1.0).contains(&share) => bail!("--share must be from 0 to 1, got {share}"),
+        (Some(other), Some(share)) => {
+            let other = WeightFile::open(other).with_context(|| format!("{} was not read", other.display()))?;
+            weights.blended(&other, share)
+        }
+        _ if arguments.f16 => weights.to_safetensors_f16(),
+        _ => weights.to_safetensors(),
+    };
     let bytes = bytes.context("the tensors were not converted")?;
     if let Some(folder) = output.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

@@ -1,0 +1,93 @@
+//! Two weight files into one.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device};
+
+use super::error::{WeightError, printable};
+use super::{ElementType, WeightFile, WeightTensor};
+
+impl WeightFile {
+    /// (1 − `share`) times this file's values plus `share` times the other's, as safetensors in f32 with this file's metadata. Between two trainings of which one went on from
+    /// the other this is often better than both (Wortsman et al., "Model soups", ICML 2022); between unrelated ones it is nonsense.
+    ///
+    /// ```
+    /// use derain_models::weights::{ElementType, WeightFile};
+    /// # let file = |value: f32| {
+    /// #     let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    /// #     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    /// #     bytes.extend_from_slice(header);
+    /// #     bytes.extend(value.to_le_bytes());
+    /// #     WeightFile::parse(&bytes)
+    /// # };
+    /// let (one, two) = (file(1.0)?, file(2.0)?);
+    /// let between = WeightFile::parse(&one.blended(&two, 0.25)?)?;
+    /// assert_eq!(between.tensors["a"], file(1.25)?.tensors["a"]);
+    /// # Ok::<(), derain_models::weights::WeightError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`WeightError::BadTensor`] when a tensor is in one file alone or of another shape in the other; else as
+    /// [`to_safetensors`](Self::to_safetensors).
+    pub fn blended(&self, other: &Self, share: f64) -> Result<Vec<u8>, WeightError> {
+        let bad = |name: &str, reason: String| WeightError::BadTensor { name: printable(name), reason };
+        if let Some(name) = other.tensors.keys().find(|name| !self.tensors.contains_key(*name)) {
+            return Err(bad(name, "only one of the two files has it".into()));
+        }
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            let Some(theirs) = other.tensors.get(name) else {
+                return Err(bad(name, "only one of the two files has it".into()));
+            };
+            if tensor.shape != theirs.shape {
+                return Err(bad(
+                    name,
+                    format!("is {:?} in one file and {:?} in the other", tensor.shape, theirs.shape),
+                ));
+            }
+            let values = values(tensor)?.into_iter().zip(values(theirs)?);
+            let bytes = values.flat_map(|(ours, theirs)| ((ours + share * (theirs - ours)) as f32).to_le_bytes());
+            let blend = WeightTensor::from_bytes(ElementType::F32, &tensor.shape, bytes.collect())?;
+            tensors.insert(name.clone(), blend);
+        }
+        super::safetensors::write(&tensors, &self.metadata)
+    }
+}
+
+fn values(tensor: &WeightTensor) -> Result<Vec<f64>, WeightError> {
+    let values = tensor.to_candle(DType::F64, &Device::Cpu)?.flatten_all().and_then(|values| values.to_vec1());
+    values.map_err(|source| WeightError::Device {
+        shape: tensor.shape.clone(),
+        dtype: DType::F64,
+        source: Box::new(source),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, shape: &[usize], values: &[f32]) -> WeightFile {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let tensor = WeightTensor::from_bytes(ElementType::F32, shape, bytes).unwrap();
+        let bytes = super::super::safetensors::write(&BTreeMap::from([(name.to_owned(), tensor)]), &BTreeMap::new());
+        WeightFile::parse(&bytes.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn ends_are_the_files_and_the_middle_their_mean() {
+        let (a, b) = (file("w", &[2], &[1.0, -3.0]), file("w", &[2], &[2.0, 5.0]));
+        for (share, expected) in [(0.0, [1.0, -3.0]), (0.5, [1.5, 1.0]), (1.0, [2.0, 5.0])] {
+            let blend = WeightFile::parse(&a.blended(&b, share).unwrap()).unwrap();
+            assert_eq!(blend.tensors, file("w", &[2], &expected).tensors);
+        }
+    }
+
+    #[test]
+    fn files_of_different_networks_are_refused() {
+        let a = file("w", &[2], &[1.0, -3.0]);
+        for other in [file("v", &[2], &[1.0, 1.0]), file("w", &[1, 2], &[1.0, 1.0])] {
+            assert!(matches!(a.blended(&other, 0.5), Err(WeightError::BadTensor { .. })));
+        }
+    }
+}
