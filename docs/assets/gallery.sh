@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the pictures of docs/gallery.md: photographs of scikit-image, our rain over them, and what both networks make of it. Needs python3 with
-# scikit-image.
+# scikit-image and Pillow.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
@@ -25,6 +25,6 @@ for picture in astronaut:normal chelsea:dense coffee:sparse; do
   for model in spanet rranet; do
     example derain_image -- -i "$work/$name/rain/$name.png" -o "docs/assets/gallery/$name-$model.jpg" --model $model
   done
-  python3 -c 'import sys; from skimage import io; io.imsave(sys.argv[2], io.imread(sys.argv[1]), quality=90)' \
+  python3 -c 'import sys; from PIL import Image; Image.open(sys.argv[1]).save(sys.argv[2], quality=90)' \
     "$work/$name/rain/$name.png" "docs/assets/gallery/$name-rainy.jpg"
 done
