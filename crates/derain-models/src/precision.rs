@@ -85,7 +85,9 @@ impl Placement {
     pub(crate) fn check(&self) -> Result<()> {
         match self.precision {
             Precision::F16 | Precision::Bf16 if !self.device.is_cuda() => {
-                Err(Error::Precision { precision: self.precision, device: format!("{:?}", self.device.location()) })
+                let device =
+                    if self.device.is_cpu() { "the cpu".into() } else { format!("{:?}", self.device.location()) };
+                Err(Error::Precision { precision: self.precision, device })
             }
             _ => Ok(()),
         }
