@@ -16,6 +16,7 @@ mod restart;
 mod support;
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::hint::black_box;
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -45,7 +46,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn run<'a>(&'a self, f: impl Fn() -> derain::ops::Result<Tensor> + 'a) -> Box<dyn FnMut() + 'a> {
+    fn run<'a, T, E: Debug>(&'a self, f: impl Fn() -> Result<T, E> + 'a) -> Box<dyn FnMut() + 'a> {
         Box::new(move || {
             drop(black_box(f().expect("runs")));
             self.device.synchronize().expect("no launch failed");
@@ -53,17 +54,7 @@ impl Bench {
     }
 
     fn gradients<'a>(&'a self, loss: &'a Tensor) -> Box<dyn FnMut() + 'a> {
-        Box::new(move || {
-            drop(black_box(loss.backward().expect("runs")));
-            self.device.synchronize().expect("no launch failed");
-        })
-    }
-
-    fn forward<'a, T>(&'a self, f: impl Fn() -> derain::models::Result<T> + 'a) -> Box<dyn FnMut() + 'a> {
-        Box::new(move || {
-            drop(black_box(f().expect("runs")));
-            self.device.synchronize().expect("no launch failed");
-        })
+        self.run(|| loss.backward())
     }
 
     /// A network's result, its squared error and all gradients of that.
@@ -72,16 +63,13 @@ impl Bench {
         clean: impl Fn() -> derain::models::Result<Tensor> + 'a,
         truth: &'a Tensor,
     ) -> Box<dyn FnMut() + 'a> {
-        self.forward(move || Ok((clean()? - truth)?.sqr()?.mean_all()?.backward()?))
+        self.run(move || -> derain::models::Result<_> { Ok((clean()? - truth)?.sqr()?.mean_all()?.backward()?) })
     }
 
     /// Copying half as many bytes reads and writes that many.
     fn copy(&self, bytes: f64) -> Box<dyn FnMut() + '_> {
         let source = Tensor::zeros((bytes / 8.0) as usize, DType::F32, &self.device).expect("memory");
-        Box::new(move || {
-            drop(black_box(source.copy().expect("runs")));
-            self.device.synchronize().expect("no launch failed");
-        })
+        self.run(move || source.copy())
     }
 
     fn tensor(&self, shape: &[usize], shift: f64) -> Tensor {
@@ -108,7 +96,7 @@ fn scans(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
         ("irnn_directional", bench.run(|| irnn_directional(&x, &weights, &biases, &maps))),
     ];
     if batch == 1 {
-        let restart = || Ok(x.apply_op1_no_bwd(&Restart { weight: 0.2, bias: 0.1 })?);
+        let restart = || x.apply_op1_no_bwd(&Restart { weight: 0.2, bias: 0.1 });
         let apart = (restart()? - irnn(&x, &weights, &biases)?)?.abs()?.max_all()?.to_scalar::<f32>()?;
         assert!(apart < 1e-5, "the released algorithm differs by {apart}");
         contenders.push(("restart from the border (release)", bench.run(restart)));
@@ -171,17 +159,16 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
 
 /// The shipped networks: forward in each precision, and the forward and backward pass of a training step in f32.
 fn networks(bench: &Bench) -> Result<(), Box<dyn std::error::Error>> {
-    let files = Network::ALL.map(|network| WeightFile::parse(network.pretrained_file()));
-    let [spanet, rranet] = files;
-    let (spanet, rranet) = (spanet?, rranet?);
+    let spanet = WeightFile::parse(Network::SpaNet.pretrained_file())?;
+    let rranet = WeightFile::parse(Network::Rranet.pretrained_file())?;
     let placed = |precision| Placement::new(&bench.device, precision);
     for side in [512, 1024] {
         let pictures = bench.tensor(&[1, 3, side, side], 0.0);
         let spanets = each_precision(|precision| Spanet::from_file(&spanet, placed(precision)))?;
-        let forward = spanets.iter().map(|(label, network)| (*label, bench.forward(|| network.forward(&pictures))));
+        let forward = spanets.iter().map(|(label, network)| (*label, bench.run(|| network.forward(&pictures))));
         side_by_side(&format!("SPANet forward 1x3x{side}x{side}"), Work::default(), 11, forward.collect());
         let rranets = each_precision(|precision| Rranet::from_file(&rranet, placed(precision)))?;
-        let forward = rranets.iter().map(|(label, network)| (*label, bench.forward(|| network.forward(&pictures))));
+        let forward = rranets.iter().map(|(label, network)| (*label, bench.run(|| network.forward(&pictures))));
         side_by_side(&format!("RRANet forward 1x3x{side}x{side}"), Work::default(), 11, forward.collect());
     }
     let [pictures, truth] = [0.0, 0.1].map(|shift| bench.tensor(&[16, 3, 64, 64], shift));

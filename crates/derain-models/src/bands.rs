@@ -33,7 +33,7 @@ impl Default for Room {
 pub(crate) fn run(
     pixels: &RgbPixels,
     room: &Room,
-    network: impl Fn(RgbPixels) -> Result<ModelOutput>,
+    network: impl Fn(&RgbPixels) -> Result<ModelOutput>,
 ) -> Result<(ModelOutput, usize)> {
     let (height, width) = (pixels.height as usize, pixels.width as usize);
     let mut rows = height;
@@ -41,7 +41,7 @@ pub(crate) fn run(
         rows = halved(rows);
     }
     loop {
-        let output = if rows == height { network(pixels.clone()) } else { in_bands(pixels, rows, &network) };
+        let output = if rows == height { network(pixels) } else { in_bands(pixels, rows, &network) };
         match output {
             Err(error) if error.is_too_large_for_device() && rows > FEWEST_ROWS => {
                 rows = halved(rows);
@@ -52,22 +52,22 @@ pub(crate) fn run(
     }
 }
 
+/// Half of more than [`FEWEST_ROWS`], on the grid.
 fn halved(rows: usize) -> usize {
-    rows.div_ceil(2).next_multiple_of(GRID).min(rows - 1)
+    rows.div_ceil(2).next_multiple_of(GRID)
 }
 
 fn in_bands(
     pixels: &RgbPixels,
     rows: usize,
-    network: impl Fn(RgbPixels) -> Result<ModelOutput>,
+    network: impl Fn(&RgbPixels) -> Result<ModelOutput>,
 ) -> Result<ModelOutput> {
     let height = pixels.height as usize;
-    let rows = rows.next_multiple_of(GRID);
     let mut whole = ModelOutput { clean: Vec::with_capacity(pixels.values.len()), maps: Vec::new() };
     for first in (0..height).step_by(rows) {
         let end = (first + rows).min(height);
         let (seen_first, seen_end) = (first.saturating_sub(CONTEXT), (end + CONTEXT).min(height));
-        let ModelOutput { clean, maps } = network(pixels.rows(seen_first..seen_end))?;
+        let ModelOutput { clean, maps } = network(&pixels.rows(seen_first..seen_end))?;
         let row = 3 * pixels.width as usize;
         whole.clean.extend(&clean[(first - seen_first) * row..(end - seen_first) * row]);
         if whole.maps.is_empty() {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     /// A network that sees each pixel alone, with maps of three sizes: the first value of every block.
-    fn local(pixels: RgbPixels) -> ModelOutput {
+    fn local(pixels: &RgbPixels) -> ModelOutput {
         let (width, height) = (pixels.width as usize, pixels.height as usize);
         let map = |step: usize| {
             let places = (0..height).step_by(step).flat_map(|y| (0..width).step_by(step).map(move |x| y * width + x));
@@ -115,12 +115,12 @@ mod tests {
             let pixels = picture(width, height);
             let calls = Cell::new(0);
             let room = Room::default();
-            let once = |band: RgbPixels| {
+            let once = |band: &RgbPixels| {
                 calls.set(calls.get() + 1);
                 if band.height > most_rows { Err(out_of_memory()) } else { Ok(local(band)) }
             };
             let (output, bands) = run(&pixels, &room, once).unwrap();
-            let expected = local(pixels.clone());
+            let expected = local(&pixels);
             assert!(bands > 1 && calls.get() > bands, "{bands} bands, {} calls", calls.get());
             assert!(output.clean == expected.clean);
             for (map, expected) in output.maps.iter().zip(&expected.maps) {
@@ -171,13 +171,15 @@ mod tests {
         for (network, most) in [(Network::SpaNet, 0.02), (Network::Rranet, 0.06)] {
             let file = WeightFile::parse(network.pretrained_file()).unwrap();
             let model = Model::from_file(network, &file, &(&Device::Cpu).into()).unwrap();
-            let whole = |pixels| Ok(model.run(pixels, Place::Memory, Progress(&|_| ()))?.0);
+            let whole = |pixels: &RgbPixels| {
+                Ok(model.run(pixels.rows(0..pixels.height as usize), Place::Memory, Progress(&|_| ()))?.0)
+            };
             let (in_bands, bands) = run(&pixels, &Room::default(), |band| match band.height > 500 {
                 true => Err(out_of_memory()),
                 false => whole(band),
             })
             .unwrap();
-            let expected = whole(pixels.clone()).unwrap();
+            let expected = whole(&pixels).unwrap();
             let differences = in_bands.clean.iter().zip(&expected.clean).map(|(a, b)| (a - b).abs());
             let largest = differences.fold(0.0, f32::max);
             println!("{network}: {bands} bands, {largest} at most");

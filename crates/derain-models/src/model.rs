@@ -133,9 +133,9 @@ impl Model {
 }
 
 /// Pixels as a tensor `[1, 3, H, W]`.
-fn picture(pixels: RgbPixels, device: &Device) -> Result<Tensor> {
+fn picture(pixels: &RgbPixels, device: &Device) -> Result<Tensor> {
     let shape = (1, pixels.height as usize, pixels.width as usize, 3);
-    Ok(Tensor::from_vec(pixels.values, shape, device)?.permute((0, 3, 1, 2))?.contiguous()?)
+    Ok(Tensor::from_slice(&pixels.values, shape, device)?.permute((0, 3, 1, 2))?.contiguous()?)
 }
 
 fn output(clean: &Tensor, maps: &[Tensor]) -> Result<ModelOutput> {

@@ -10,7 +10,6 @@ use crate::{Error, Result};
 const COLOURS: usize = 3;
 
 /// A picture's pixels, red, green and blue side by side, rows contiguous, values in 0..1.
-#[derive(Clone)]
 pub(crate) struct RgbPixels {
     pub(crate) width: u32,
     pub(crate) height: u32,

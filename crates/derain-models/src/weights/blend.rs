@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device};
-
 use super::error::{WeightError, printable};
 use super::{ElementType, WeightFile, WeightTensor};
 
@@ -46,22 +44,13 @@ impl WeightFile {
                     format!("is {:?} in one file and {:?} in the other", tensor.shape, theirs.shape),
                 ));
             }
-            let values = values(tensor)?.into_iter().zip(values(theirs)?);
+            let values = tensor.values()?.into_iter().zip(theirs.values()?);
             let bytes = values.flat_map(|(ours, theirs)| ((ours + share * (theirs - ours)) as f32).to_le_bytes());
             let blend = WeightTensor::from_bytes(ElementType::F32, &tensor.shape, bytes.collect())?;
             tensors.insert(name.clone(), blend);
         }
         super::safetensors::write(&tensors, &self.metadata)
     }
-}
-
-fn values(tensor: &WeightTensor) -> Result<Vec<f64>, WeightError> {
-    let values = tensor.to_candle(DType::F64, &Device::Cpu)?.flatten_all().and_then(|values| values.to_vec1());
-    values.map_err(|source| WeightError::Device {
-        shape: tensor.shape.clone(),
-        dtype: DType::F64,
-        source: Box::new(source),
-    })
 }
 
 #[cfg(test)]
@@ -80,7 +69,7 @@ mod tests {
         let (a, b) = (file("w", &[2], &[1.0, -3.0]), file("w", &[2], &[2.0, 5.0]));
         for (share, expected) in [(0.0, [1.0, -3.0]), (0.5, [1.5, 1.0]), (1.0, [2.0, 5.0])] {
             let blend = WeightFile::parse(&a.blended(&b, share).unwrap()).unwrap();
-            assert_eq!(values(&blend.tensors["w"]).unwrap(), expected);
+            assert_eq!(blend.tensors["w"].values().unwrap(), expected);
         }
     }
 

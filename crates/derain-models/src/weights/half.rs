@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device};
-
 use super::error::{WeightError, printable};
 use super::{ElementType, WeightFile, WeightTensor};
 
@@ -38,11 +36,8 @@ fn in_16_bits(name: &str, tensor: &WeightTensor) -> Result<WeightTensor, WeightE
     if !matches!(tensor.dtype, ElementType::F64 | ElementType::F32 | ElementType::Bf16) {
         return Ok(tensor.clone());
     }
-    let device =
-        |source| WeightError::Device { shape: tensor.shape.clone(), dtype: DType::F16, source: Box::new(source) };
-    let values = tensor.to_candle(DType::F64, &Device::Cpu)?.flatten_all().and_then(|values| values.to_vec1::<f64>());
     let mut bytes = Vec::with_capacity(2 * tensor.element_count());
-    for value in values.map_err(device)? {
+    for value in tensor.values()? {
         let half = half::f16::from_f64(value);
         if !half.is_finite() {
             let reason = format!("{value} does not fit a 16-bit float");
@@ -55,6 +50,8 @@ fn in_16_bits(name: &str, tensor: &WeightTensor) -> Result<WeightTensor, WeightE
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{DType, Device};
+
     use super::*;
 
     fn file(dtype: ElementType, values: &[u8], shape: &[usize]) -> WeightFile {

@@ -251,6 +251,16 @@ impl WeightTensor {
         gathered
     }
 
+    /// The values in order.
+    pub(super) fn values(&self) -> Result<Vec<f64>, WeightError> {
+        let values = self.to_candle(DType::F64, &Device::Cpu)?.flatten_all().and_then(|values| values.to_vec1());
+        values.map_err(|source| WeightError::Device {
+            shape: self.shape.clone(),
+            dtype: DType::F64,
+            source: Box::new(source),
+        })
+    }
+
     /// A candle tensor of the same values, converted to `dtype` on the CPU and moved to `device`.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ use candle_core::cuda_backend::cudarc::cudnn::sys::{
     cudnnConvolutionFwdAlgo_t as ForwardAlgorithm, cudnnConvolutionMode_t, cudnnMathType_t, cudnnTensorFormat_t,
 };
 use candle_core::cuda_backend::cudarc::cudnn::{
-    ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnDataType, FilterDescriptor,
-    TensorDescriptor,
+    ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnDataType, CudnnError,
+    FilterDescriptor, TensorDescriptor,
 };
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr, ValidAsZeroBits};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, DeviceId};
@@ -116,14 +116,10 @@ fn forward_of<T: Value>(x: &Tensor, weight: &Tensor, padding: usize, dilation: u
         if sums.get_workspace_size(algorithm)? > MOST_WORKSPACE {
             algorithm = ForwardAlgorithm::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
         }
-        let mut workspace = scratch(device, sums.get_workspace_size(algorithm)?)?;
-        // SAFETY: cuDNN writes every element before anything reads it.
-        let mut values = unsafe { device.alloc::<T>(y.elem_count())? };
-        // SAFETY: the descriptors were made from the tensors' shapes and this result's.
-        unsafe {
-            sums.launch(algorithm, Some(&mut workspace), one_and_zero(), &x_values, &weight_values, &mut values)?
-        };
-        Ok(tensor(values, device, y.clone()))
+        filled(device, &y, sums.get_workspace_size(algorithm)?, |workspace, values| {
+            // SAFETY: the descriptors were made from the tensors' shapes and the result's.
+            unsafe { sums.launch(algorithm, Some(workspace), one_and_zero(), &x_values, &weight_values, values) }
+        })
     })
 }
 
@@ -133,29 +129,17 @@ fn data_gradient_of<T: Value>(grad: &Tensor, weight: &Tensor, x: &Shape, dilatio
         let call = Call::<T>::new(device, x, weight.shape(), grad.shape(), padding, dilation)?;
         let Call { convolution: conv, x: dx, weight: w, y: dy, .. } = &call;
         let gradient = ConvBackwardData { conv, dx, w, dy };
-        let algorithm = match gradient.pick_algorithm()? {
-            // Adds by atomics, in any order.
-            DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0 => DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1,
-            large if gradient.get_workspace_size(large)? > MOST_WORKSPACE => {
-                DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1
-            }
-            other => other,
-        };
-        let mut workspace = scratch(device, gradient.get_workspace_size(algorithm)?)?;
-        // SAFETY: as in `forward_of`.
-        let mut values = unsafe { device.alloc::<T>(x.elem_count())? };
-        // SAFETY: as in `forward_of`.
-        unsafe {
-            gradient.launch(
-                algorithm,
-                Some(&mut workspace),
-                one_and_zero(),
-                &mut values,
-                &weight_values,
-                &grad_values,
-            )?;
+        let mut algorithm = gradient.pick_algorithm()?;
+        // The first adds by atomics, in any order.
+        if algorithm == DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0
+            || gradient.get_workspace_size(algorithm)? > MOST_WORKSPACE
+        {
+            algorithm = DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
         }
-        Ok(tensor(values, device, x.clone()))
+        filled(device, x, gradient.get_workspace_size(algorithm)?, |workspace, values| {
+            // SAFETY: as in `forward_of`.
+            unsafe { gradient.launch(algorithm, Some(workspace), one_and_zero(), values, &weight_values, &grad_values) }
+        })
     })
 }
 
@@ -165,25 +149,19 @@ fn filter_gradient_of<T: Value>(x: &Tensor, grad: &Tensor, size: usize, dilation
         let call = Call::<T>::new(device, x.shape(), &weight, grad.shape(), size / 2 * dilation, dilation)?;
         let Call { convolution: conv, x, weight: dw, y: dy, .. } = &call;
         let gradient = ConvBackwardFilter { conv, x, dw, dy };
-        let algorithm = match gradient.pick_algorithm()? {
-            // Add by atomics, in any order.
-            FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0
-            | FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3 => {
-                FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1
-            }
-            large if gradient.get_workspace_size(large)? > MOST_WORKSPACE => {
-                FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1
-            }
-            other => other,
-        };
-        let mut workspace = scratch(device, gradient.get_workspace_size(algorithm)?)?;
-        // SAFETY: as in `forward_of`.
-        let mut values = unsafe { device.alloc::<T>(weight.elem_count())? };
-        // SAFETY: as in `forward_of`.
-        unsafe {
-            gradient.launch(algorithm, Some(&mut workspace), one_and_zero(), &x_values, &mut values, &grad_values)?;
+        let mut algorithm = gradient.pick_algorithm()?;
+        // Two add by atomics, in any order.
+        let by_atomics = matches!(
+            algorithm,
+            FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0 | FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3
+        );
+        if by_atomics || gradient.get_workspace_size(algorithm)? > MOST_WORKSPACE {
+            algorithm = FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
         }
-        Ok(tensor(values, device, weight.clone()))
+        filled(device, &weight, gradient.get_workspace_size(algorithm)?, |workspace, values| {
+            // SAFETY: as in `forward_of`.
+            unsafe { gradient.launch(algorithm, Some(workspace), one_and_zero(), &x_values, values, &grad_values) }
+        })
     })
 }
 
@@ -244,10 +222,19 @@ fn one_and_zero<T: Value>() -> (T, T) {
     (T::from_f64(1.0), T::from_f64(0.0))
 }
 
-/// Memory that is written before it is read; there is none of 0 bytes.
-fn scratch(device: &CudaDevice, bytes: usize) -> candle_core::Result<CudaSlice<u8>> {
-    // SAFETY: cuDNN does not read its workspace before it has written it.
-    unsafe { device.alloc(bytes.max(1)) }
+/// A tensor that `launch` fills, by means of a workspace of so many bytes.
+fn filled<T: Value>(
+    device: &CudaDevice,
+    shape: &Shape,
+    workspace: usize,
+    launch: impl FnOnce(&mut CudaSlice<u8>, &mut CudaSlice<T>) -> std::result::Result<(), CudnnError>,
+) -> candle_core::Result<Tensor> {
+    // SAFETY: cuDNN reads of its workspace what it has written there, and writes all of its result. There is no memory of 0 bytes.
+    let (mut workspace, mut values) =
+        unsafe { (device.alloc::<u8>(workspace.max(1))?, device.alloc::<T>(shape.elem_count())?) };
+    launch(&mut workspace, &mut values)?;
+    let storage = CudaStorage::wrap_cuda_slice(values, device.clone());
+    Ok(Tensor::from_storage(Storage::Cuda(storage), shape.clone(), BackpropOp::none(), false))
 }
 
 /// Calls `f` with the elements of two tensors on one device.
@@ -265,9 +252,4 @@ fn with_elements<T: Value, R>(
         second.as_cuda_slice::<T>()?.slice(second_layout.start_offset()..),
     ];
     Ok(f(first.device(), views)?)
-}
-
-fn tensor<T: Value>(values: CudaSlice<T>, device: &CudaDevice, shape: Shape) -> Tensor {
-    let storage = CudaStorage::wrap_cuda_slice(values, device.clone());
-    Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false)
 }
