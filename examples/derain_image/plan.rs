@@ -62,7 +62,8 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
     let mut written = Vec::new();
     for folder in [Some(&arguments.output), arguments.attention.as_ref()].into_iter().flatten() {
         let (shown, resolved) = (folder.display(), resolve(folder)?);
-        let is_free = !folder.exists() || folder.is_dir();
+        // A new folder named like a picture is a slip, unless it ends in a separator.
+        let is_free = is_folder(folder) || !folder.exists() && data::output_format(folder).is_err();
         ensure!(is_free, "{} is a folder, so {shown} must be one too", arguments.input.display());
         ensure!(resolved != source, "{shown} is the input folder: choose another");
         ensure!(!written.contains(&resolved), "{shown} is for both the pictures and the attention: choose another");

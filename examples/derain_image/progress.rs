@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use crate::report::about;
+
 /// Steps of the bar for one picture.
 const STEPS: u64 = 1000;
 /// Time between two lines about the same picture.
@@ -87,7 +89,7 @@ impl Progress {
 
     /// Failures are said at once and whatever the log filter says.
     pub(crate) fn failed(&self, input: &Path, reason: &str) {
-        let _ = self.bar.suspend(|| writeln!(io::stderr(), "error: {}: {reason}", input.display()));
+        let _ = self.bar.suspend(|| writeln!(io::stderr(), "error: {}", about(input, reason)));
         self.advance();
     }
 }

@@ -38,6 +38,12 @@ impl Serialize for PathText {
     }
 }
 
+/// The reason with the picture's name before it, unless it says that itself.
+pub(crate) fn about(input: &Path, reason: &str) -> String {
+    let name = input.display().to_string();
+    if reason.contains(&name) { reason.to_owned() } else { format!("{name}: {reason}") }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -65,7 +71,7 @@ impl Report {
             writeln!(out, "{failed} of {all} failed:")?;
         }
         for (entry, reason) in self.failures() {
-            writeln!(out, "  {}: {reason}", entry.input.0.display())?;
+            writeln!(out, "  {}", about(&entry.input.0, reason))?;
         }
         Ok(())
     }

@@ -129,7 +129,7 @@ fn bad_input_is_named() {
     let bench = Bench::new(6);
     let missing = bench.run("--output run --data nowhere");
     assert!(!missing.status.success());
-    assert!(stderr(&missing).contains("nowhere"), "{}", stderr(&missing));
+    assert!(stderr(&missing).contains("nowhere") && !bench.path("run").exists(), "{}", stderr(&missing));
     fs::write(bench.path("train.toml"), "stepps = 1").unwrap();
     let unknown = bench.run("--output run");
     assert!(!unknown.status.success());

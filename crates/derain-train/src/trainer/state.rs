@@ -26,9 +26,10 @@ impl Trainer {
         if !config.micro_batches.is_multiple_of(ranks.size()) {
             return Err(Error::Uneven { micro_batches: config.micro_batches, ranks: ranks.size() });
         }
+        // Before the folder is made: a mistyped path leaves none behind.
+        let (source, data) = training_source(&config)?;
         let leads = ranks.rank() == 0;
         let folder = if leads { Folder::open(&config.output)? } else { Folder::elsewhere(&config.output) };
-        let (source, data) = training_source(&config)?;
         let samples = source.len();
         let steps_per_epoch = samples / config.batch_size;
         if steps_per_epoch == 0 {
