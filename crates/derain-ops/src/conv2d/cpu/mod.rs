@@ -131,7 +131,7 @@ impl<E: Element> Convolution<E> {
         let groups = groups(sources);
         let packed = match form {
             Form::Direct => direct::pack(&weights, &groups),
-            Form::Winograd => winograd::pack(&weights, &groups),
+            Form::Winograd => winograd::pack(isa, &weights),
         };
         let bias = epilogue::padded_bias(bias);
         Ok(Self { isa, form, groups, outputs, size, dilation, bias, packed })

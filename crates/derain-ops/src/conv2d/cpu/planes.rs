@@ -10,7 +10,7 @@ use super::{Convolution, Epilogue, Weights};
 use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::interleave::{Interleave, Separate};
-use crate::rect::{Patch, Rect, padded};
+use crate::rect::{CHANNEL_BLOCK, Patch, Rect, padded};
 use crate::reuse::Reused;
 use crate::{Isa, Planes, Result, buffer};
 
@@ -273,13 +273,19 @@ fn dot_channels<'a, E: Element>(
     });
 }
 
-/// The kernel that takes a gradient back: inputs and outputs swapped, taps turned around.
+/// The kernel that takes a gradient back: inputs and outputs swapped, taps turned around. A block of inputs at a time, whose kernels are neighbours.
 pub fn flipped<E: Element>(weights: &Weights<'_, E>) -> Vec<E> {
-    let taps = weights.size * weights.size;
-    let mut flipped = Vec::with_capacity(weights.values.len());
-    for channel in 0..weights.channels() {
-        for output in 0..weights.outputs {
-            flipped.extend((0..taps).rev().map(|tap| weights.at(output, channel, tap)));
+    let (taps, channels, outputs) = (weights.size * weights.size, weights.channels(), weights.outputs);
+    let mut flipped = buffer::zeroed(weights.values.len());
+    let blocks = flipped.chunks_mut(CHANNEL_BLOCK * outputs * taps).enumerate();
+    for (block, flipped) in blocks {
+        for (output, kernels) in weights.values.chunks_exact(channels * taps).enumerate() {
+            let kernels = kernels.chunks_exact(taps).skip(block * CHANNEL_BLOCK);
+            for (target, kernel) in flipped.chunks_exact_mut(outputs * taps).zip(kernels) {
+                let target = &mut target[output * taps..][..taps];
+                target.copy_from_slice(kernel);
+                target.reverse();
+            }
         }
     }
     flipped

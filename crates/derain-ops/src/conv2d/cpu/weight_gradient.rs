@@ -7,10 +7,10 @@ use super::winograd;
 use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::interleave::Interleave;
-use crate::rect::{Patch, Rect, padded};
+use crate::rect::{CHANNEL_BLOCK, Patch, Rect, padded};
 use crate::reuse::Reused;
 use crate::simd::{Kernel, Vector};
-use crate::{Isa, Planes};
+use crate::{Isa, Planes, buffer};
 
 /// Rows and columns of a piece whose sums stay in the element type; pieces are then added in f64, in order. They do not depend on the
 /// number of threads, so neither do the sums.
@@ -139,14 +139,16 @@ pub(super) fn total<E: Element>(
     (layout_weights(&total, channels, outputs, size), bias.map(|&sum| E::from_f64(sum)).collect())
 }
 
-/// Sums `[K·K, padded C, padded O]` as weights `[O, C, K, K]`.
+/// Sums `[K·K, padded C, padded O]` as weights `[O, C, K, K]`: a block of outputs at a time, whose sums are neighbours.
 fn layout_weights<E: Element>(sums: &[f64], channels: usize, outputs: usize, size: usize) -> Vec<E> {
-    let taps = size * size;
-    let mut weights = Vec::with_capacity(outputs * channels * taps);
-    for output in 0..outputs {
+    let (taps, of_output) = (size * size, channels * size * size);
+    let mut weights = buffer::zeroed(outputs * of_output);
+    for (block, weights) in weights.chunks_mut(CHANNEL_BLOCK * of_output).enumerate() {
         for channel in 0..channels {
             for tap in 0..taps {
-                weights.push(E::from_f64(sums[(tap * padded(channels) + channel) * padded(outputs) + output]));
+                let sums = &sums[(tap * padded(channels) + channel) * padded(outputs) + block * CHANNEL_BLOCK..];
+                let targets = weights[channel * taps + tap..].iter_mut().step_by(of_output);
+                targets.zip(sums).for_each(|(target, &sum)| *target = E::from_f64(sum));
             }
         }
     }

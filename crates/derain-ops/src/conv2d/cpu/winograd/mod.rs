@@ -15,13 +15,15 @@ mod weights;
 
 use std::ops::Range;
 
+use rayon::prelude::*;
 use step::Step;
-use transform::{transformed_kernel, transformed_products, transformed_window};
+use transform::{transformed_kernels, transformed_products, transformed_window};
 pub(super) use weights::WeightSums;
 
 use super::epilogue::Epilogue;
 use super::multiply::{Strip, block_pixels};
 use super::{Group, Weights};
+use crate::Isa;
 use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::rect::{CHANNEL_BLOCK, Rect, RectMut};
@@ -31,27 +33,68 @@ use crate::simd::{Kernel, Vector};
 pub(super) const TILE: usize = 4;
 /// Pixels along a window's side.
 const WINDOW: usize = 6;
+/// Values of a kernel.
+const TAPS: usize = 9;
 /// Products of one tile.
 const PRODUCTS: usize = WINDOW * WINDOW;
 /// Tiles that are transformed before they are multiplied: the transformed windows of 32 channels and the products of 32 outputs
 /// (115 kB each) stay in the second-level cache, while weights are fetched from there once for so many tiles. 12 and 48 are as fast within 5 %.
 const TILES_AT_ONCE: usize = 24;
 
-/// Weights as `[O / 16, 36, C, 16]` with the groups' channels one after the other, transformed: G g Gᵀ.
-pub(super) fn pack<E: Element>(weights: &Weights<'_, E>, groups: &[Group]) -> Aligned<E> {
-    let depth = weights.channels();
-    let mut packed = Aligned::zeroed(weights.outputs.next_multiple_of(CHANNEL_BLOCK) * PRODUCTS * depth);
-    for output in 0..weights.outputs {
-        let block = &mut packed[output / CHANNEL_BLOCK * CHANNEL_BLOCK * PRODUCTS * depth..];
-        for (at, channel) in groups.iter().flat_map(|group| group.weights.clone()).enumerate() {
-            let kernel =
-                std::array::from_fn(|u| std::array::from_fn(|v| weights.at(output, channel, 3 * u + v).to_f64()));
-            for (product, value) in transformed_kernel(kernel).into_iter().flatten().enumerate() {
-                block[(product * depth + at) * CHANNEL_BLOCK + output % CHANNEL_BLOCK] = E::from_f64(value);
+/// Fewest kernels that are worth a second thread.
+const MANY_KERNELS: usize = 1 << 12;
+
+/// Weights as `[O / 16, 36, C, 16]`, transformed: G g Gᵀ; zero where there is no such output channel.
+pub(super) fn pack<E: Element>(isa: Isa, weights: &Weights<'_, E>) -> Aligned<E> {
+    let channels = weights.channels();
+    let mut packed = Aligned::zeroed(weights.outputs.next_multiple_of(CHANNEL_BLOCK) * PRODUCTS * channels);
+    let size = CHANNEL_BLOCK * channels;
+    if weights.outputs * channels < MANY_KERNELS {
+        let blocks = packed.chunks_mut(PRODUCTS * size).zip(weights.values.chunks(TAPS * size));
+        blocks.for_each(|(packed, kernels)| E::run(isa, Pack { kernels, channels, packed }));
+    } else {
+        let blocks = packed.par_chunks_mut(PRODUCTS * size).zip(weights.values.par_chunks(TAPS * size));
+        blocks.for_each(|(packed, kernels)| E::run(isa, Pack { kernels, channels, packed }));
+    }
+    packed
+}
+
+/// Transforms the kernels of up to 16 outputs `[≤ 16, C, 3·3]`, all outputs of an input channel at once.
+struct Pack<'a, E> {
+    kernels: &'a [E],
+    channels: usize,
+    packed: &'a mut [E],
+}
+
+impl<E: Element> Kernel<E> for Pack<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector<Elem = E>>(self) {
+        let Self { kernels, channels, packed } = self;
+        for channel in 0..channels {
+            let mut taps = [[[0.0; CHANNEL_BLOCK]; 3]; 3];
+            for (lane, kernels) in kernels.chunks_exact(TAPS * channels).enumerate() {
+                for (tap, value) in kernels[TAPS * channel..][..TAPS].iter().enumerate() {
+                    taps[tap % 3][tap / 3][lane] = value.to_f64();
+                }
+            }
+            // Loops, not closures: what is not inlined here is compiled without the instruction set.
+            let mut columns = [[[0.0; CHANNEL_BLOCK]; WINDOW]; 3];
+            for (column, taps) in columns.iter_mut().zip(taps) {
+                *column = transformed_kernels(taps);
+            }
+            for i in 0..WINDOW {
+                let row = transformed_kernels([columns[0][i], columns[1][i], columns[2][i]]);
+                for (j, values) in row.into_iter().enumerate() {
+                    let target = &mut packed[((i * WINDOW + j) * channels + channel) * CHANNEL_BLOCK..];
+                    for (target, value) in target.iter_mut().zip(values) {
+                        *target = E::from_f64(value);
+                    }
+                }
             }
         }
     }
-    packed
 }
 
 /// One rectangle of results, whose corner lies on the tiles' grid. Sources reach `dilation` pixels beyond the whole tiles on every side.

@@ -5,14 +5,21 @@ use candle_core::WithDType;
 use super::{TILE, WINDOW};
 use crate::simd::Vector;
 
-/// G g Gᵀ.
-pub(super) fn transformed_kernel(kernel: [[f64; 3]; 3]) -> [[f64; WINDOW]; WINDOW] {
-    fn transform([a, b, c]: [f64; 3]) -> [f64; WINDOW] {
-        let (even, odd) = (a / 24.0 + c / 6.0, b / 12.0);
-        [a / 4.0, -(a + b + c) / 6.0, -(a - b + c) / 6.0, even + odd, even - odd, c]
+/// G g for one column of kernels, lane by lane. In f64: what is rounded here is rounded for every pixel.
+#[inline(always)]
+pub(super) fn transformed_kernels<const LANES: usize>([a, b, c]: [[f64; LANES]; 3]) -> [[f64; LANES]; WINDOW] {
+    let mut transformed = [[0.0; LANES]; WINDOW];
+    for lane in 0..LANES {
+        let (a, b, c) = (a[lane], b[lane], c[lane]);
+        let (outer, inner) = (a + c, a * (1.0 / 24.0) + c * (1.0 / 6.0));
+        transformed[0][lane] = a * (1.0 / 4.0);
+        transformed[1][lane] = (outer + b) * (-1.0 / 6.0);
+        transformed[2][lane] = (outer - b) * (-1.0 / 6.0);
+        transformed[3][lane] = inner + b * (1.0 / 12.0);
+        transformed[4][lane] = inner - b * (1.0 / 12.0);
+        transformed[5][lane] = c;
     }
-    let columns: [[f64; WINDOW]; 3] = std::array::from_fn(|v| transform(std::array::from_fn(|u| kernel[u][v])));
-    std::array::from_fn(|i| transform(std::array::from_fn(|v| columns[v][i])))
+    transformed
 }
 
 /// Bᵀ d for one column of a window.
