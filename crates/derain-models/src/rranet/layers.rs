@@ -1,10 +1,11 @@
 //! The parts that RRANet is made of.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::ops::sigmoid;
 use candle_nn::{Init, VarBuilder};
 use derain_ops::{
-    BatchNormOutput, LstmState, Upsampling, batch_norm_eval, batch_norm_train, instance_norm, lstm_gates, upsample2x,
+    Activation, BatchNormOutput, Conv2dOptions, LstmState, Upsampling, batch_norm_train, conv2d, conv2d_residual,
+    instance_norm, lstm_gates, upsample2x,
 };
 
 use super::BatchStatistics;
@@ -12,14 +13,6 @@ use crate::conv::{Conv, in_f32};
 
 /// Standard deviation of the initial weights, around 0 for convolutions and around 1 for the gains of batch norms.
 const INITIAL_DEVIATION: f64 = 0.02;
-
-/// Whose mean and variance batch norms use.
-pub(super) enum Statistics {
-    /// Those that training has gathered.
-    Running,
-    /// The batch's own, noted in order of use.
-    Batch(Vec<BatchStatistics>),
-}
 
 impl Conv {
     /// With bias, undilated; drawn from N(0, 0.02), bias 0.
@@ -32,13 +25,13 @@ impl Conv {
 
 /// A batch norm's parameters and running statistics, `[C]` each.
 #[derive(Clone, Debug)]
-pub(super) struct BatchNorm {
+struct BatchNorm {
     name: String,
-    pub(super) gamma: Tensor,
-    pub(super) beta: Tensor,
-    pub(super) mean: Tensor,
-    pub(super) variance: Tensor,
-    pub(super) epsilon: f64,
+    gamma: Tensor,
+    beta: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    epsilon: f64,
 }
 
 impl BatchNorm {
@@ -57,33 +50,73 @@ impl BatchNorm {
         })
     }
 
-    fn forward(&self, x: &Tensor, statistics: &mut Statistics) -> crate::Result<Tensor> {
-        let Self { name, gamma, beta, mean, variance, epsilon } = self;
-        match statistics {
-            Statistics::Running => Ok(batch_norm_eval(x, gamma, beta, mean, variance, *epsilon)?),
-            Statistics::Batch(noted) => {
-                let BatchNormOutput { y, mean, variance } = batch_norm_train(x, gamma, beta, *epsilon)?;
-                noted.push(BatchStatistics { name: name.clone(), mean, variance });
-                Ok(y)
-            }
-        }
+    /// By the batch's own mean and variance, which are noted.
+    fn forward(&self, x: &Tensor, noted: &mut Vec<BatchStatistics>) -> crate::Result<Tensor> {
+        let BatchNormOutput { y, mean, variance } = batch_norm_train(x, &self.gamma, &self.beta, self.epsilon)?;
+        noted.push(BatchStatistics { name: self.name.clone(), mean, variance });
+        Ok(y)
     }
 }
 
-/// A convolution and its batch norm.
+/// A convolution and its batch norm; none where it is folded into the convolution.
 #[derive(Clone, Debug)]
 pub(super) struct ConvNorm {
     pub(super) conv: Conv,
-    pub(super) norm: BatchNorm,
+    norm: Option<BatchNorm>,
 }
 
 impl ConvNorm {
     fn new(from: usize, to: usize, size: usize, epsilon: f64, vb: VarBuilder<'_>) -> Result<Self> {
-        Ok(Self { conv: Conv::normal(from, to, size, vb.pp("0"))?, norm: BatchNorm::new(to, epsilon, vb.pp("1"))? })
+        let norm = Some(BatchNorm::new(to, epsilon, vb.pp("1"))?);
+        Ok(Self { conv: Conv::normal(from, to, size, vb.pp("0"))?, norm })
     }
 
-    fn forward(&self, x: &Tensor, statistics: &mut Statistics) -> crate::Result<Tensor> {
-        self.norm.forward(&self.conv.forward(x)?, statistics)
+    /// The convolution that also norms by running statistics: y = γ / s · (w * x + b - μ) + β, s² = σ² + ε. Gradients flow through it.
+    fn folded(&self) -> Result<Self> {
+        let Some(BatchNorm { gamma, beta, mean, variance, epsilon, .. }) = &self.norm else { return Ok(self.clone()) };
+        let Conv { weight, bias, dilation } = &self.conv;
+        let wide = |tensor: &Tensor| tensor.to_dtype(DType::F64);
+        let gain = (wide(gamma)? / (wide(&variance.detach())? + *epsilon)?.sqrt()?)?;
+        let shift = (wide(&mean.detach())?.neg()? * &gain)?.add(&wide(beta)?)?;
+        let shift = match bias {
+            Some(bias) => ((wide(bias)? * &gain)? + shift)?,
+            None => shift,
+        };
+        let weight = wide(weight)?.broadcast_mul(&gain.reshape(((), 1, 1, 1))?)?.to_dtype(weight.dtype())?;
+        let bias = Some(shift.to_dtype(weight.dtype())?);
+        Ok(Self { conv: Conv { weight, bias, dilation: *dilation }, norm: None })
+    }
+
+    fn forward(&self, x: &Tensor, noted: &mut Vec<BatchStatistics>) -> crate::Result<Tensor> {
+        self.run(x, None, Activation::None, noted)
+    }
+
+    fn forward_relu(&self, x: &Tensor, noted: &mut Vec<BatchStatistics>) -> crate::Result<Tensor> {
+        self.run(x, None, Activation::Relu, noted)
+    }
+
+    /// activation(norm(conv(x)) + residual).
+    fn run(
+        &self,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        activation: Activation,
+        noted: &mut Vec<BatchStatistics>,
+    ) -> crate::Result<Tensor> {
+        let Some(norm) = &self.norm else {
+            let Conv { weight, bias, dilation } = &self.conv;
+            let options = Conv2dOptions { dilation: *dilation, activation };
+            return Ok(match residual {
+                Some(residual) => conv2d_residual(x, weight, bias.as_ref(), None, residual, &options)?,
+                None => conv2d(x, weight, bias.as_ref(), &options)?,
+            });
+        };
+        let y = norm.forward(&self.conv.forward(x)?, noted)?;
+        let y = match residual {
+            Some(residual) => (y + residual)?,
+            None => y,
+        };
+        Ok(if activation == Activation::Relu { relu(&y)? } else { y })
     }
 }
 
@@ -92,9 +125,9 @@ pub(super) fn stem(conv: &Conv, x: &Tensor, epsilon: f64) -> crate::Result<Tenso
     Ok(relu(&instance_norm(&conv.forward(x)?, epsilon)?)?)
 }
 
-/// max(x, 0). Candle's makes 0 of NaN, and with it a black picture of what went wrong; in training the losses notice.
+/// max(x, 0). Candle's own makes 0 of NaN, and with it a black picture of what went wrong; in training the losses notice.
 fn relu(x: &Tensor) -> Result<Tensor> {
-    if x.track_op() { x.relu() } else { x.le(0.0)?.where_cond(&x.zeros_like()?, x) }
+    if x.track_op() { x.relu() } else { x.elu(0.0) }
 }
 
 /// Two convolutions beside a shortcut: the decoder's block, and the encoder's with a ConvLSTM between the two.
@@ -116,20 +149,24 @@ impl ResidualBlock {
         })
     }
 
+    fn folded(&self) -> Result<Self> {
+        let shortcut = self.shortcut.as_ref().map(ConvNorm::folded).transpose()?;
+        Ok(Self { conv1: self.conv1.folded()?, conv2: self.conv2.folded()?, shortcut })
+    }
+
     /// relu(conv2(between(relu(conv1(x)))) + shortcut(x)).
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        statistics: &mut Statistics,
+        noted: &mut Vec<BatchStatistics>,
         between: impl FnOnce(Tensor) -> crate::Result<Tensor>,
     ) -> crate::Result<Tensor> {
-        let inner = between(relu(&self.conv1.forward(x, statistics)?)?)?;
-        let change = self.conv2.forward(&inner, statistics)?;
+        let inner = between(self.conv1.forward_relu(x, noted)?)?;
         let shortcut = match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x, statistics)?,
+            Some(shortcut) => shortcut.forward(x, noted)?,
             None => x.clone(),
         };
-        Ok(relu(&(change + shortcut)?)?)
+        self.conv2.run(&inner, Some(&shortcut), Activation::Relu, noted)
     }
 }
 
@@ -143,6 +180,10 @@ pub(super) struct Encoder {
 impl Encoder {
     pub(super) fn new(from: usize, to: usize, epsilon: f64, vb: VarBuilder<'_>) -> Result<Self> {
         Ok(Self { block: ResidualBlock::new(from, to, epsilon, vb.clone())?, lstm: ConvLstm::new(to, vb.pp("lstm"))? })
+    }
+
+    pub(super) fn folded(&self) -> Result<Self> {
+        Ok(Self { block: self.block.folded()?, lstm: self.lstm.clone() })
     }
 }
 
@@ -191,18 +232,22 @@ impl Decoder {
         })
     }
 
+    pub(super) fn folded(&self) -> Result<Self> {
+        Ok(Self { up: self.up.folded()?, gam: self.gam.folded()?, block: self.block.folded()? })
+    }
+
     /// From the features below, those that skip and the RLCN picture to features and the attention map `[B, 1, H, W]`.
     pub(super) fn forward(
         &self,
         below: &Tensor,
         skip: &Tensor,
         rlcn: &Tensor,
-        statistics: &mut Statistics,
+        noted: &mut Vec<BatchStatistics>,
     ) -> crate::Result<(Tensor, Tensor)> {
-        let up = relu(&self.up.forward(&upsample2x(below, Upsampling::Nearest)?, statistics)?)?;
-        let map = self.gam.forward(skip, &up, rlcn, statistics)?;
+        let up = self.up.forward_relu(&upsample2x(below, Upsampling::Nearest)?, noted)?;
+        let map = self.gam.forward(skip, &up, rlcn, noted)?;
         let features = Tensor::cat(&[&skip.broadcast_mul(&map)?, &up], 1)?;
-        Ok((self.block.forward(&features, statistics, Ok)?, map))
+        Ok((self.block.forward(&features, noted, Ok)?, map))
     }
 }
 
@@ -226,9 +271,21 @@ impl GuidedAttention {
         })
     }
 
-    fn forward(&self, skip: &Tensor, up: &Tensor, rlcn: &Tensor, statistics: &mut Statistics) -> crate::Result<Tensor> {
-        let of_features = (self.w_f.forward(skip, statistics)? + self.w_d.forward(up, statistics)?)?;
-        let inner = relu(&(of_features + self.w_l.forward(rlcn, statistics)?)?)?;
-        Ok(sigmoid(&self.w_a.forward(&inner, statistics)?)?)
+    fn folded(&self) -> Result<Self> {
+        let Self { w_f, w_d, w_l, w_a } = self;
+        Ok(Self { w_f: w_f.folded()?, w_d: w_d.folded()?, w_l: w_l.folded()?, w_a: w_a.folded()? })
+    }
+
+    fn forward(
+        &self,
+        skip: &Tensor,
+        up: &Tensor,
+        rlcn: &Tensor,
+        noted: &mut Vec<BatchStatistics>,
+    ) -> crate::Result<Tensor> {
+        let of_features = self.w_f.forward(skip, noted)?;
+        let of_features = self.w_d.run(up, Some(&of_features), Activation::None, noted)?;
+        let inner = self.w_l.run(rlcn, Some(&of_features), Activation::Relu, noted)?;
+        Ok(sigmoid(&self.w_a.forward(&inner, noted)?)?)
     }
 }

@@ -44,7 +44,7 @@ use derain_ops::{LstmState, max_pool2d, rlcn};
 
 pub use config::{RlcnPooling, RranetConfig, RranetRlcn};
 pub use file::{initial_weight_file, recognize, weight_file};
-use layers::{Decoder, Encoder, Statistics};
+use layers::{Decoder, Encoder};
 pub(crate) use planned::Planned;
 
 use crate::conv::{self, Conv};
@@ -143,7 +143,7 @@ impl Rranet {
     /// # Errors
     /// When the shape or type does not fit.
     pub fn forward(&self, pictures: &Tensor) -> Result<RranetOutput> {
-        self.run(pictures, &mut Statistics::Running)
+        self.folded()?.run(pictures, &mut Vec::new())
     }
 
     /// The same with the batch's own statistics, as in training.
@@ -152,13 +152,24 @@ impl Rranet {
     /// When the shape or type does not fit, or a batch norm would see but one value: at 1/8 of the size there must be more than one
     /// pixel in the batch.
     pub fn forward_train(&self, pictures: &Tensor) -> Result<RranetTraining> {
-        let mut statistics = Statistics::Batch(Vec::new());
+        let mut statistics = Vec::new();
         let output = self.run(pictures, &mut statistics)?;
-        let statistics = if let Statistics::Batch(noted) = statistics { noted } else { Vec::new() };
         Ok(RranetTraining { output, statistics })
     }
 
-    fn run(&self, pictures: &Tensor, statistics: &mut Statistics) -> Result<RranetOutput> {
+    /// The network for inference alone: batch norms, by their running statistics, are part of the convolutions before them.
+    pub(crate) fn folded(&self) -> Result<Self> {
+        Ok(Self {
+            config: self.config.clone(),
+            conv_in: self.conv_in.clone(),
+            encoder: self.encoder.iter().map(Encoder::folded).collect::<candle_core::Result<_>>()?,
+            decoder: self.decoder.iter().map(Decoder::folded).collect::<candle_core::Result<_>>()?,
+            conv_out: self.conv_out.clone(),
+        })
+    }
+
+    /// By the statistics of the batch, which are noted, where batch norms are not folded.
+    fn run(&self, pictures: &Tensor, noted: &mut Vec<BatchStatistics>) -> Result<RranetOutput> {
         let size = check_pictures(pictures)?;
         let pictures = padding::pad(pictures)?;
         let guides = self.guides(&pictures)?;
@@ -180,7 +191,7 @@ impl Rranet {
             let mut skips = Vec::new();
             for (k, ((encoder, gates), state)) in self.encoder.iter().zip(&gates).zip(&mut states).enumerate() {
                 x = if k == 0 { x } else { max_pool2d(&x)? };
-                x = encoder.block.forward(&x, statistics, |x| {
+                x = encoder.block.forward(&x, noted, |x| {
                     let next = layers::lstm_step(gates, &x, state.as_ref())?;
                     Ok(state.insert(next).hidden.clone())
                 })?;
@@ -189,7 +200,7 @@ impl Rranet {
             maps.clear();
             for (k, decoder) in self.decoder.iter().enumerate() {
                 let scale = DECODERS - 1 - k;
-                let (features, map) = decoder.forward(&x, &skips[scale], &guides[scale], statistics)?;
+                let (features, map) = decoder.forward(&x, &skips[scale], &guides[scale], noted)?;
                 x = features;
                 maps.push(map);
             }

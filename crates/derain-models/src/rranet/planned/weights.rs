@@ -1,10 +1,10 @@
-//! Weights in the order in which the kernels use them, batch norms folded in.
+//! Weights in the order in which the kernels use them.
 
 use derain_ops::Isa;
 use derain_ops::conv2d::cpu::{Convolution, Weights};
 use derain_ops::rect::{CHANNEL_BLOCK, padded};
 
-use super::super::layers::{BatchNorm, ConvLstm, ConvNorm};
+use super::super::layers::ConvLstm;
 use crate::Result;
 use crate::conv::{Conv, values};
 
@@ -20,22 +20,6 @@ impl Kernel {
         let (outputs, _, size, _) = conv.weight.dims4()?;
         let bias = conv.bias.as_ref().map(values).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
         Ok(Self { values: values(&conv.weight)?, bias, size })
-    }
-
-    /// A convolution with its norm by running statistics: y = γ / s · (w * x + b - μ) + β.
-    pub(super) fn folded(layer: &ConvNorm) -> Result<Self> {
-        let BatchNorm { gamma, beta, mean, variance, epsilon, .. } = &layer.norm;
-        let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(values);
-        let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
-        let mut kernel = Self::of(&layer.conv)?;
-        let of_output = kernel.values.len() / gamma.len();
-        let outputs = kernel.values.chunks_exact_mut(of_output).zip(&mut kernel.bias);
-        for (output, (values, bias)) in outputs.enumerate() {
-            let gain = f64::from(gamma[output]) / (f64::from(variance[output]) + epsilon).sqrt();
-            values.iter_mut().for_each(|value| *value = (f64::from(*value) * gain) as f32);
-            *bias = ((f64::from(*bias) - f64::from(mean[output])) * gain + f64::from(beta[output])) as f32;
-        }
-        Ok(kernel)
     }
 
     /// Two kernels of the same outputs and size over two inputs: their results' sum.
