@@ -19,7 +19,8 @@ use std::hint::black_box;
 use candle_core::{Device, Tensor, Var};
 use criterion::{Criterion, criterion_group, criterion_main};
 use derain::ops::{
-    Result, Upsampling, batch_norm_eval, batch_norm_train, instance_norm, lstm_gates, max_pool2d, upsample2x,
+    Activation, Result, Upsampling, batch_norm_eval, batch_norm_train, instance_norm, lstm_gates, max_pool2d,
+    upsample2x,
 };
 use support::{Contender, Work, copy, pattern, side_by_side};
 
@@ -90,13 +91,15 @@ fn comparisons() {
             Ok(vec![upsample2x(&x[0], Upsampling::Bilinear)?])
         });
         compare("batch_norm_train", &[x.clone(), channel(), channel()], moving(3.0, 5.0), |x| {
-            Ok(vec![batch_norm_train(&x[0], &x[1], &x[2], EPSILON)?.y])
+            Ok(vec![batch_norm_train(&x[0], &x[1], &x[2], EPSILON, Activation::None)?.y])
         });
         let (mean, variance) = (channel(), channel().sqr().expect("squares"));
         compare("batch_norm_eval", &[x.clone(), channel(), channel()], moving(2.0, 3.0), |x| {
             Ok(vec![batch_norm_eval(&x[0], &x[1], &x[2], &mean, &variance, EPSILON)?])
         });
-        compare("instance_norm", &single, moving(3.0, 5.0), |x| Ok(vec![instance_norm(&x[0], EPSILON)?]));
+        compare("instance_norm", &single, moving(3.0, 5.0), |x| {
+            Ok(vec![instance_norm(&x[0], EPSILON, Activation::None)?])
+        });
         // By the element of the cell: 5 read and 2 written; backward gates, c, c' and two gradients read, gates and c written.
         let costs = Costs { moved: [7.0, 13.0], flops: [130.0, 150.0] };
         compare("lstm_gates", &[x, variable(&[batch, 4 * channels, height, width])], costs, |x| {
@@ -115,7 +118,7 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("max_pool2d", |b| b.iter(|| max_pool2d(&x)));
     group.bench_function("upsample2x nearest", |b| b.iter(|| upsample2x(&x, Upsampling::Nearest)));
     group.bench_function("upsample2x bilinear", |b| b.iter(|| upsample2x(&x, Upsampling::Bilinear)));
-    group.bench_function("instance_norm", |b| b.iter(|| instance_norm(&x, EPSILON)));
+    group.bench_function("instance_norm", |b| b.iter(|| instance_norm(&x, EPSILON, Activation::None)));
     group.bench_function("lstm_gates", |b| b.iter(|| lstm_gates(&gates, &x)));
     group.finish();
 

@@ -38,10 +38,11 @@ impl Serialize for PathText {
     }
 }
 
-/// The reason with the picture's name before it, unless it says that itself.
+/// The reason with the picture's name before it, unless it names that itself.
 pub(crate) fn about(input: &Path, reason: &str) -> String {
     let name = input.display().to_string();
-    if reason.contains(&name) { reason.to_owned() } else { format!("{name}: {reason}") }
+    let names_it = reason.starts_with(&name) || reason.contains(&format!(" {name}"));
+    if names_it { reason.to_owned() } else { format!("{name}: {reason}") }
 }
 
 fn is_false(value: &bool) -> bool {

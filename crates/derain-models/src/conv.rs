@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 use derain_ops::conv2d::cpu::Weights;
-use derain_ops::{Activation, Conv2dOptions, conv2d};
+use derain_ops::{Activation, Conv2dOptions, conv2d, conv2d_residual};
 
 /// A convolution's parameters.
 #[derive(Clone, Debug)]
@@ -29,9 +29,22 @@ impl Conv {
         self.run(x, Activation::Relu)
     }
 
-    fn run(&self, x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
+    pub(crate) fn run(&self, x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
         let Self { weight, bias, dilation } = self;
         Ok(conv2d(x, weight, bias.as_ref(), &Conv2dOptions { dilation: *dilation, activation })?)
+    }
+
+    /// activation(conv(x) · scale + residual), the scale `[B, 1, H, W]` or 1.
+    pub(crate) fn forward_onto(
+        &self,
+        x: &Tensor,
+        scale: Option<&Tensor>,
+        residual: &Tensor,
+        activation: Activation,
+    ) -> crate::Result<Tensor> {
+        let Self { weight, bias, dilation } = self;
+        let options = Conv2dOptions { dilation: *dilation, activation };
+        Ok(conv2d_residual(x, weight, bias.as_ref(), scale, residual, &options)?)
     }
 
     /// Calls `f` with the weights as f32 slices, and the dilation.

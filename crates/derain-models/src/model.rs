@@ -51,10 +51,8 @@ impl Model {
     }
 
     pub(crate) fn rranet(config: &RranetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
-        let network = Rranet::with_config(config, file, place.clone())?;
+        let network = Rranet::with_config(config, file, place.clone())?.without_norms()?;
         let planned = place.device.is_cpu().then(|| rranet::Planned::new(&network)).transpose()?.map(Arc::new);
-        // What is planned runs on its own copy.
-        let network = if planned.is_some() { network } else { network.folded()? };
         Ok(Self::Rranet { network, planned, room: Arc::default() })
     }
 

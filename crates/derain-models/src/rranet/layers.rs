@@ -4,8 +4,7 @@ use candle_core::{DType, Result, Tensor};
 use candle_nn::ops::sigmoid;
 use candle_nn::{Init, VarBuilder};
 use derain_ops::{
-    Activation, BatchNormOutput, Conv2dOptions, LstmState, Upsampling, batch_norm_train, conv2d, conv2d_residual,
-    instance_norm, lstm_gates, upsample2x,
+    Activation, BatchNormOutput, LstmState, Upsampling, batch_norm_train, instance_norm, lstm_gates, upsample2x,
 };
 
 use super::BatchStatistics;
@@ -36,23 +35,22 @@ struct BatchNorm {
 
 impl BatchNorm {
     fn new(channels: usize, epsilon: f64, vb: VarBuilder<'_>) -> Result<Self> {
-        let constant = |vb: &VarBuilder<'_>, name, value| vb.get_with_hints(channels, name, Init::Const(value));
-        // A variance is the square of what halves hold.
-        let statistics = in_f32(vb.clone());
+        let constant = |name, value| vb.get_with_hints(channels, name, Init::Const(value));
         let gain = Init::Randn { mean: 1.0, stdev: INITIAL_DEVIATION };
         Ok(Self {
             name: vb.prefix(),
             gamma: vb.get_with_hints(channels, "weight", gain)?,
-            beta: constant(&vb, "bias", 0.0)?,
-            mean: constant(&statistics, "running_mean", 0.0)?,
-            variance: constant(&statistics, "running_var", 1.0)?,
+            beta: constant("bias", 0.0)?,
+            mean: constant("running_mean", 0.0)?,
+            variance: constant("running_var", 1.0)?,
             epsilon,
         })
     }
 
     /// By the batch's own mean and variance, which are noted.
-    fn forward(&self, x: &Tensor, noted: &mut Vec<BatchStatistics>) -> crate::Result<Tensor> {
-        let BatchNormOutput { y, mean, variance } = batch_norm_train(x, &self.gamma, &self.beta, self.epsilon)?;
+    fn forward(&self, x: &Tensor, activation: Activation, noted: &mut Vec<BatchStatistics>) -> crate::Result<Tensor> {
+        let Self { gamma, beta, epsilon, .. } = self;
+        let BatchNormOutput { y, mean, variance } = batch_norm_train(x, gamma, beta, *epsilon, activation)?;
         noted.push(BatchStatistics { name: self.name.clone(), mean, variance });
         Ok(y)
     }
@@ -61,30 +59,37 @@ impl BatchNorm {
 /// A convolution and its batch norm; none where it is folded into the convolution.
 #[derive(Clone, Debug)]
 pub(super) struct ConvNorm {
+    /// In f32 where features are halves, until it is folded: once rounded is enough.
     pub(super) conv: Conv,
     norm: Option<BatchNorm>,
+    /// Of the features.
+    dtype: DType,
 }
 
 impl ConvNorm {
     fn new(from: usize, to: usize, size: usize, epsilon: f64, vb: VarBuilder<'_>) -> Result<Self> {
+        let dtype = vb.dtype();
+        let vb = in_f32(vb);
         let norm = Some(BatchNorm::new(to, epsilon, vb.pp("1"))?);
-        Ok(Self { conv: Conv::normal(from, to, size, vb.pp("0"))?, norm })
+        Ok(Self { conv: Conv::normal(from, to, size, vb.pp("0"))?, norm, dtype })
     }
 
-    /// The convolution that also norms by running statistics: y = γ / s · (w * x + b - μ) + β, s² = σ² + ε. Gradients flow through it.
-    fn folded(&self) -> Result<Self> {
-        let Some(BatchNorm { gamma, beta, mean, variance, epsilon, .. }) = &self.norm else { return Ok(self.clone()) };
+    /// The convolution that also norms by running statistics: y = γ / s · (w * x + b - μ) + β, s² = σ² + ε. Gradients flow to w, b, γ and β.
+    pub(super) fn folded(&self) -> Result<Conv> {
+        let Some(BatchNorm { gamma, beta, mean, variance, epsilon, .. }) = &self.norm else {
+            return Ok(self.conv.clone());
+        };
         let Conv { weight, bias, dilation } = &self.conv;
         let wide = |tensor: &Tensor| tensor.to_dtype(DType::F64);
         let gain = (wide(gamma)? / (wide(&variance.detach())? + *epsilon)?.sqrt()?)?;
-        let shift = (wide(&mean.detach())?.neg()? * &gain)?.add(&wide(beta)?)?;
-        let shift = match bias {
-            Some(bias) => ((wide(bias)? * &gain)? + shift)?,
-            None => shift,
-        };
-        let weight = wide(weight)?.broadcast_mul(&gain.reshape(((), 1, 1, 1))?)?.to_dtype(weight.dtype())?;
-        let bias = Some(shift.to_dtype(weight.dtype())?);
-        Ok(Self { conv: Conv { weight, bias, dilation: *dilation }, norm: None })
+        let bias = bias.as_ref().map_or_else(|| gain.zeros_like(), wide)?;
+        let bias = (((bias - wide(&mean.detach())?)? * &gain)? + wide(beta)?)?;
+        let weight = wide(weight)?.broadcast_mul(&gain.reshape(((), 1, 1, 1))?)?;
+        Ok(Conv { weight: weight.to_dtype(self.dtype)?, bias: Some(bias.to_dtype(self.dtype)?), dilation: *dilation })
+    }
+
+    fn without_norm(&self) -> Result<Self> {
+        Ok(Self { conv: self.folded()?, norm: None, dtype: self.dtype })
     }
 
     fn forward(&self, x: &Tensor, noted: &mut Vec<BatchStatistics>) -> crate::Result<Tensor> {
@@ -104,30 +109,21 @@ impl ConvNorm {
         noted: &mut Vec<BatchStatistics>,
     ) -> crate::Result<Tensor> {
         let Some(norm) = &self.norm else {
-            let Conv { weight, bias, dilation } = &self.conv;
-            let options = Conv2dOptions { dilation: *dilation, activation };
-            return Ok(match residual {
-                Some(residual) => conv2d_residual(x, weight, bias.as_ref(), None, residual, &options)?,
-                None => conv2d(x, weight, bias.as_ref(), &options)?,
-            });
+            return match residual {
+                Some(residual) => self.conv.forward_onto(x, None, residual, activation),
+                None => self.conv.run(x, activation),
+            };
         };
-        let y = norm.forward(&self.conv.forward(x)?, noted)?;
-        let y = match residual {
-            Some(residual) => (y + residual)?,
-            None => y,
-        };
-        Ok(if activation == Activation::Relu { relu(&y)? } else { y })
+        let sums = self.conv.forward(x)?;
+        let Some(residual) = residual else { return norm.forward(&sums, activation, noted) };
+        let y = (norm.forward(&sums, Activation::None, noted)? + residual)?;
+        Ok(if activation == Activation::Relu { y.relu()? } else { y })
     }
 }
 
 /// The first convolution, with instance norm and ReLU: `[B, 9, H, W]` -> `[B, C, H, W]`.
 pub(super) fn stem(conv: &Conv, x: &Tensor, epsilon: f64) -> crate::Result<Tensor> {
-    Ok(relu(&instance_norm(&conv.forward(x)?, epsilon)?)?)
-}
-
-/// max(x, 0). Candle's own makes 0 of NaN, and with it a black picture of what went wrong; in training the losses notice.
-fn relu(x: &Tensor) -> Result<Tensor> {
-    if x.track_op() { x.relu() } else { x.elu(0.0) }
+    Ok(instance_norm(&conv.forward(x)?, epsilon, Activation::Relu)?)
 }
 
 /// Two convolutions beside a shortcut: the decoder's block, and the encoder's with a ConvLSTM between the two.
@@ -149,9 +145,9 @@ impl ResidualBlock {
         })
     }
 
-    fn folded(&self) -> Result<Self> {
-        let shortcut = self.shortcut.as_ref().map(ConvNorm::folded).transpose()?;
-        Ok(Self { conv1: self.conv1.folded()?, conv2: self.conv2.folded()?, shortcut })
+    fn without_norms(&self) -> Result<Self> {
+        let shortcut = self.shortcut.as_ref().map(ConvNorm::without_norm).transpose()?;
+        Ok(Self { conv1: self.conv1.without_norm()?, conv2: self.conv2.without_norm()?, shortcut })
     }
 
     /// relu(conv2(between(relu(conv1(x)))) + shortcut(x)).
@@ -182,8 +178,8 @@ impl Encoder {
         Ok(Self { block: ResidualBlock::new(from, to, epsilon, vb.clone())?, lstm: ConvLstm::new(to, vb.pp("lstm"))? })
     }
 
-    pub(super) fn folded(&self) -> Result<Self> {
-        Ok(Self { block: self.block.folded()?, lstm: self.lstm.clone() })
+    pub(super) fn without_norms(&self) -> Result<Self> {
+        Ok(Self { block: self.block.without_norms()?, lstm: self.lstm.clone() })
     }
 }
 
@@ -232,8 +228,9 @@ impl Decoder {
         })
     }
 
-    pub(super) fn folded(&self) -> Result<Self> {
-        Ok(Self { up: self.up.folded()?, gam: self.gam.folded()?, block: self.block.folded()? })
+    pub(super) fn without_norms(&self) -> Result<Self> {
+        let Self { up, gam, block } = self;
+        Ok(Self { up: up.without_norm()?, gam: gam.without_norms()?, block: block.without_norms()? })
     }
 
     /// From the features below, those that skip and the RLCN picture to features and the attention map `[B, 1, H, W]`.
@@ -271,9 +268,9 @@ impl GuidedAttention {
         })
     }
 
-    fn folded(&self) -> Result<Self> {
-        let Self { w_f, w_d, w_l, w_a } = self;
-        Ok(Self { w_f: w_f.folded()?, w_d: w_d.folded()?, w_l: w_l.folded()?, w_a: w_a.folded()? })
+    fn without_norms(&self) -> Result<Self> {
+        let [w_f, w_d, w_l, w_a] = [&self.w_f, &self.w_d, &self.w_l, &self.w_a].map(ConvNorm::without_norm);
+        Ok(Self { w_f: w_f?, w_d: w_d?, w_l: w_l?, w_a: w_a? })
     }
 
     fn forward(

@@ -138,19 +138,19 @@ impl Rranet {
     }
 
     /// Runs the network on pictures `[B, 3, H, W]` in 0..1 with the running statistics; gradients flow to the weights where those are
-    /// variables.
+    /// variables. Batch norms become part of the convolutions anew in every call: `Derainer` does it once.
     ///
     /// # Errors
     /// When the shape or type does not fit.
     pub fn forward(&self, pictures: &Tensor) -> Result<RranetOutput> {
-        self.folded()?.run(pictures, &mut Vec::new())
+        self.without_norms()?.run(pictures, &mut Vec::new())
     }
 
     /// The same with the batch's own statistics, as in training.
     ///
     /// # Errors
-    /// When the shape or type does not fit, or a batch norm would see but one value: at 1/8 of the size there must be more than one
-    /// pixel in the batch.
+    /// When the shape or type does not fit, the network's features are halves, or a batch norm would see but one value: at 1/8 of the size
+    /// there must be more than one pixel in the batch.
     pub fn forward_train(&self, pictures: &Tensor) -> Result<RranetTraining> {
         let mut statistics = Vec::new();
         let output = self.run(pictures, &mut statistics)?;
@@ -158,12 +158,12 @@ impl Rranet {
     }
 
     /// The network for inference alone: batch norms, by their running statistics, are part of the convolutions before them.
-    pub(crate) fn folded(&self) -> Result<Self> {
+    pub(crate) fn without_norms(&self) -> Result<Self> {
         Ok(Self {
             config: self.config.clone(),
             conv_in: self.conv_in.clone(),
-            encoder: self.encoder.iter().map(Encoder::folded).collect::<candle_core::Result<_>>()?,
-            decoder: self.decoder.iter().map(Decoder::folded).collect::<candle_core::Result<_>>()?,
+            encoder: self.encoder.iter().map(Encoder::without_norms).collect::<candle_core::Result<_>>()?,
+            decoder: self.decoder.iter().map(Decoder::without_norms).collect::<candle_core::Result<_>>()?,
             conv_out: self.conv_out.clone(),
         })
     }

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::ops::sigmoid;
 use candle_nn::{Init, VarBuilder};
 use derain_ops::irnn::RectScans;
-use derain_ops::{Activation, Conv2dOptions, Isa, conv2d_residual, irnn, irnn_directional};
+use derain_ops::{Activation, Isa, irnn, irnn_directional};
 
 use super::{DirectionWeights, SpanetConfig};
 use crate::conv::{Conv, values};
@@ -60,9 +60,7 @@ impl Bottleneck {
     pub(super) fn forward(&self, x: &Tensor, map: Option<&Tensor>) -> crate::Result<Tensor> {
         let inner = self.conv1.forward_relu(x)?;
         let inner = self.conv2.forward_relu(&inner)?;
-        let Conv { weight, bias, dilation } = &self.conv3;
-        let options = Conv2dOptions { dilation: *dilation, activation: Activation::Relu };
-        Ok(conv2d_residual(&inner, weight, bias.as_ref(), map, x, &options)?)
+        self.conv3.forward_onto(&inner, map, x, Activation::Relu)
     }
 }
 

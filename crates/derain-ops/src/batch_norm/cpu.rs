@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::Statistics;
 use crate::element::Element;
 use crate::simd::{Kernel, Vector};
-use crate::{Isa, Planes, buffer};
+use crate::{Activation, Isa, Planes, buffer};
 
 /// Elements of a plane that are summed, or normalized, in one go: 16 KiB of f32.
 const PIECE: usize = 1 << 12;
@@ -43,21 +43,21 @@ pub(super) fn moments<E: Element>(isa: Isa, planes: Planes, x: &[E]) -> Vec<Mome
     pieces.into_iter().map(of_channel).collect()
 }
 
-/// Writes γ · (x - μ) / s + β to `out`.
+/// Writes activation(γ · (x - μ) / s + β) to `out`.
 pub(super) fn forward<E: Element>(
     isa: Isa,
     planes: Planes,
     x: &[E],
-    gamma: &[E],
-    beta: &[E],
+    [gamma, beta]: [&[E]; 2],
     statistics: &[Statistics],
+    activation: Activation,
     out: &mut [E],
 ) {
     let channel = |channel: usize| {
         let Statistics { mean, inverse } = statistics[channel];
         Line { mean, slope: gamma[channel].to_f64() * inverse, offset: beta[channel].to_f64() }
     };
-    apply(isa, planes, x, channel, out);
+    apply(isa, planes, x, channel, activation, out);
 }
 
 /// The gradients of a sum weighted by an incoming gradient.
@@ -105,7 +105,7 @@ pub(super) fn backward_with_constants<E: Element>(
     let mut out = buffer::zeroed(x.len());
     let channel =
         |channel: usize| Line { mean: 0.0, slope: gamma[channel].to_f64() * statistics[channel].inverse, offset: 0.0 };
-    apply(isa, planes, grad, channel, &mut out);
+    apply(isa, planes, grad, channel, Activation::None, &mut out);
     Gradients::new(out, &sums)
 }
 
@@ -172,13 +172,23 @@ struct Line {
     offset: f64,
 }
 
-fn apply<E: Element>(isa: Isa, planes: Planes, x: &[E], line: impl Fn(usize) -> Line + Sync, out: &mut [E]) {
-    each_piece(planes, out, |channel, at, out| E::run(isa, Apply { x: &x[at], line: line(channel), out }));
+fn apply<E: Element>(
+    isa: Isa,
+    planes: Planes,
+    x: &[E],
+    line: impl Fn(usize) -> Line + Sync,
+    activation: Activation,
+    out: &mut [E],
+) {
+    each_piece(planes, out, |channel, at, out| {
+        E::run(isa, Apply { x: &x[at], line: line(channel), activation, out });
+    });
 }
 
 struct Apply<'a, E> {
     x: &'a [E],
     line: Line,
+    activation: Activation,
     out: &'a mut [E],
 }
 
@@ -187,9 +197,12 @@ impl<E: Element> Kernel<E> for Apply<'_, E> {
 
     #[inline(always)]
     fn run<V: Vector<Elem = E>>(self) {
-        let Self { x, line: Line { mean, slope, offset }, out } = self;
+        let Self { x, line: Line { mean, slope, offset }, activation, out } = self;
+        // NaN is not below 0, and stays.
+        let lowest = if activation == Activation::Relu { 0.0 } else { f64::NEG_INFINITY };
         for (out, x) in out.iter_mut().zip(x) {
-            *out = E::from_f64((x.to_f64() - mean) * slope + offset);
+            let y = (x.to_f64() - mean) * slope + offset;
+            *out = E::from_f64(if y < lowest { lowest } else { y });
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | [`moments`], then [`normalize`] | read x for its moments and again to normalize it, write y: 3 (2 where x fits the second-level cache) | the same |
 //! | [`normalize`] alone, by running statistics | read x, write y: 2 | the same |
 //! | [`backward_through_statistics`] | read x and g for their sums and again, write dx: 5 (3 where they fit the cache) | the same |
+//! | the same before a ReLU | read its result as well, twice: 7 (4) | the same |
 //! | [`backward_with_constants`] | read x and g, write dx: 3 | the same: sums and dx are one pass |
 //!
 //! Instance normalization is the same on one picture of B·C channels.
@@ -14,7 +15,7 @@
 use candle_core::DType;
 
 use crate::cuda::{Arg, Grid, Launcher, Source, int};
-use crate::{Planes, Result};
+use crate::{Activation, Planes, Result};
 
 pub(crate) const SOURCE: Source = Source {
     name: "batch_norm",
@@ -31,6 +32,8 @@ pub(crate) struct Normalization<'a, B> {
     /// Means, then biased variances, `[2, C]`, in f64.
     pub(crate) moments: Arg<'a, B>,
     pub(crate) epsilon: f64,
+    /// After training's alone.
+    pub(crate) activation: Activation,
 }
 
 /// The gradients of a sum weighted by an incoming gradient.
@@ -102,7 +105,7 @@ pub(crate) unsafe fn moments<L: Launcher>(
     Ok(moments)
 }
 
-/// `x` normalized, times γ, plus `beta` `[C]`.
+/// `x` normalized, times γ, plus `beta` `[C]`, and the activation of that.
 ///
 /// # Safety
 /// The buffers must hold what [`Normalization`] says, and `x` its planes.
@@ -112,34 +115,37 @@ pub(crate) unsafe fn normalize<L: Launcher>(
     beta: &Arg<'_, L::Buffer>,
     x: &Arg<'_, L::Buffer>,
 ) -> Result<L::Buffer> {
-    let &Normalization { dtype, planes, ref gamma, ref moments, epsilon } = normalization;
+    let &Normalization { dtype, planes, ref gamma, ref moments, epsilon, activation } = normalization;
     let counts = Counts::of(planes)?;
     let y = launcher.allocate(dtype, planes.len())?;
     let mut arguments =
         vec![x.again(), gamma.again(), beta.again(), moments.again(), Arg::Double(epsilon), Arg::Buffer(&y)];
+    arguments.push(Arg::Int(i32::from(activation == Activation::Relu)));
     arguments.extend(counts.sizes());
     // SAFETY: these are the kernel's parameters; each element belongs to one piece.
     unsafe { launcher.launch(&SOURCE, dtype, "batch_norm_normalize", counts.pieces, &arguments)? };
     Ok(y)
 }
 
-/// Gradients through the moments, which are those of `x` itself.
+/// Gradients through the moments, which are those of `x` itself, from the result `y` and its gradient. Without an activation y is not read.
 ///
 /// # Safety
-/// The buffers must hold what [`Normalization`] says, `x` and `grad` its planes.
+/// The buffers must hold what [`Normalization`] says, `x`, `y` and `grad` its planes.
 pub(crate) unsafe fn backward_through_statistics<L: Launcher>(
     launcher: &L,
     normalization: &Normalization<'_, L::Buffer>,
     x: &Arg<'_, L::Buffer>,
+    y: &Arg<'_, L::Buffer>,
     grad: &Arg<'_, L::Buffer>,
 ) -> Result<Gradients<L::Buffer>> {
-    let &Normalization { dtype, planes, ref gamma, ref moments, epsilon } = normalization;
+    let &Normalization { dtype, planes, ref gamma, ref moments, epsilon, .. } = normalization;
     let counts = Counts::of(planes)?;
+    let gate = if normalization.activation == Activation::Relu { y.again() } else { Arg::Null };
     let d_x = launcher.allocate(dtype, planes.len())?;
     // SAFETY: as the caller's.
     let Coefficients { totals, gamma: d_gamma, beta } =
-        unsafe { coefficients(launcher, normalization, x, grad, Arg::Null)? };
-    let mut arguments = vec![x.again(), grad.again(), gamma.again(), moments.again(), Arg::Double(epsilon)];
+        unsafe { coefficients(launcher, normalization, [x, grad, &gate], Arg::Null)? };
+    let mut arguments = vec![x.again(), grad.again(), gate, gamma.again(), moments.again(), Arg::Double(epsilon)];
     arguments.extend([Arg::Buffer(&totals), Arg::Buffer(&d_x), Arg::Int(counts.batch)]);
     arguments.extend(counts.sizes());
     // SAFETY: these are the kernel's parameters; each element belongs to one piece.
@@ -147,7 +153,7 @@ pub(crate) unsafe fn backward_through_statistics<L: Launcher>(
     Ok(Gradients { x: d_x, gamma: d_gamma, beta })
 }
 
-/// Gradients where the moments are constants.
+/// Gradients where the moments are constants, without activation.
 ///
 /// # Safety
 /// As [`backward_through_statistics`].
@@ -160,7 +166,7 @@ pub(crate) unsafe fn backward_with_constants<L: Launcher>(
     let d_x = launcher.allocate(normalization.dtype, normalization.planes.len())?;
     // SAFETY: as the caller's.
     let Coefficients { gamma, beta, .. } =
-        unsafe { coefficients(launcher, normalization, x, grad, Arg::Buffer(&d_x))? };
+        unsafe { coefficients(launcher, normalization, [x, grad, &Arg::Null], Arg::Buffer(&d_x))? };
     Ok(Gradients { x: d_x, gamma, beta })
 }
 
@@ -172,22 +178,24 @@ struct Coefficients<B> {
     beta: B,
 }
 
+/// From x, the gradient, and the result of a ReLU or null.
+///
 /// # Safety
 /// As [`backward_through_statistics`]; `d_x` is null or holds as many elements as `x`.
 unsafe fn coefficients<L: Launcher>(
     launcher: &L,
     normalization: &Normalization<'_, L::Buffer>,
-    x: &Arg<'_, L::Buffer>,
-    grad: &Arg<'_, L::Buffer>,
+    [x, grad, gate]: [&Arg<'_, L::Buffer>; 3],
     d_x: Arg<'_, L::Buffer>,
 ) -> Result<Coefficients<L::Buffer>> {
-    let &Normalization { dtype, planes, ref gamma, ref moments, epsilon } = normalization;
+    let &Normalization { dtype, planes, ref gamma, ref moments, epsilon, .. } = normalization;
     let counts = Counts::of(planes)?;
     let sums = launcher.allocate(DType::F64, 2 * counts.pieces.blocks)?;
     let totals = launcher.allocate(DType::F64, 2 * planes.channels)?;
     let d_gamma = launcher.allocate(dtype, planes.channels)?;
     let d_beta = launcher.allocate(dtype, planes.channels)?;
-    let mut of_pieces = vec![x.again(), grad.again(), gamma.again(), moments.again(), Arg::Double(epsilon)];
+    let mut of_pieces =
+        vec![x.again(), grad.again(), gate.again(), gamma.again(), moments.again(), Arg::Double(epsilon)];
     of_pieces.extend([Arg::Buffer(&sums), d_x]);
     of_pieces.extend(counts.sizes());
     let mut of_channels = vec![Arg::Buffer(&sums), Arg::Buffer(&totals), Arg::Buffer(&d_gamma), Arg::Buffer(&d_beta)];

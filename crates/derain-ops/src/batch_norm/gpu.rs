@@ -5,8 +5,9 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp3, DType, Layout, Shape, Stor
 
 use super::cuda::{self, Normalization};
 use super::op::Gradients;
+use crate::cuda::Arg;
 use crate::cuda::gpu::{on_storages, on_tensors, tensor};
-use crate::{Planes, Result};
+use crate::{Activation, Planes, Result};
 
 /// Means, then biased variances, of every channel of a contiguous tensor, `[2, C]` in f64.
 pub(super) fn moments(x: &Tensor) -> Result<Tensor> {
@@ -27,6 +28,8 @@ pub(super) struct Normalize {
     /// `[2, C]`; with `B·C` of each, every plane is a channel of its own.
     pub(super) moments: Tensor,
     pub(super) epsilon: f64,
+    /// After [`Source::Batch`] alone.
+    pub(super) activation: Activation,
     pub(super) source: Source,
 }
 
@@ -45,17 +48,21 @@ impl Normalize {
         Ok(Planes { batch: batch * channels / own, channels: own, height, width })
     }
 
-    fn backward(&self, [x, gamma, beta]: [&Tensor; 3], grad: &Tensor) -> Result<Gradients> {
-        let (dtype, planes, epsilon) = (x.dtype(), self.planes(x.shape())?, self.epsilon);
-        let inputs = [x, gamma, &self.moments, grad];
-        on_tensors(self.name(), inputs, |gpu, [x_input, gain, moments, grad]| {
-            let normalization =
-                Normalization { dtype, planes, gamma: gain.argument(), moments: moments.argument(), epsilon };
-            let (x_input, grad) = (x_input.argument(), grad.argument());
+    fn of<'a, B>(&self, dtype: DType, planes: Planes, gamma: Arg<'a, B>, moments: Arg<'a, B>) -> Normalization<'a, B> {
+        let &Self { epsilon, activation, .. } = self;
+        Normalization { dtype, planes, gamma, moments, epsilon, activation }
+    }
+
+    fn backward(&self, [x, gamma, beta]: [&Tensor; 3], y: &Tensor, grad: &Tensor) -> Result<Gradients> {
+        let planes = self.planes(x.shape())?;
+        let inputs = [x, gamma, &self.moments, y, grad];
+        on_tensors(self.name(), inputs, |gpu, [x_input, gain, moments, y, grad]| {
+            let normalization = self.of(x.dtype(), planes, gain.argument(), moments.argument());
+            let (x_input, y, grad) = (x_input.argument(), y.argument(), grad.argument());
             // SAFETY: the entry point has checked all shapes and types against x; the gradient has its shape.
             let gradients = unsafe {
                 match self.source {
-                    Source::Batch => cuda::backward_through_statistics(gpu, &normalization, &x_input, &grad)?,
+                    Source::Batch => cuda::backward_through_statistics(gpu, &normalization, &x_input, &y, &grad)?,
                     Source::Constants => cuda::backward_with_constants(gpu, &normalization, &x_input, &grad)?,
                 }
             };
@@ -95,15 +102,15 @@ impl CustomOp3 for Normalize {
         beta: &CudaStorage,
         beta_layout: &Layout,
     ) -> candle_core::Result<(CudaStorage, Shape)> {
-        let (dtype, planes, epsilon) = (x.dtype(), self.planes(x_layout.shape())?, self.epsilon);
+        let planes = self.planes(x_layout.shape())?;
         let (storage, layout) = self.moments.storage_and_layout();
         let Storage::Cuda(moments) = &*storage else {
             candle_core::bail!("{}: the statistics are on the cpu, x is not", self.name());
         };
+        let x_dtype = x.dtype();
         let inputs = [(x, x_layout), (gamma, gamma_layout), (beta, beta_layout), (moments, layout)];
         let done = on_storages(self.name(), inputs, |gpu, [x, gamma, beta, moments]| {
-            let normalization =
-                Normalization { dtype, planes, gamma: gamma.argument(), moments: moments.argument(), epsilon };
+            let normalization = self.of(x_dtype, planes, gamma.argument(), moments.argument());
             // SAFETY: the entry point has checked all shapes and types against x.
             let y = unsafe { cuda::normalize(gpu, &normalization, &beta.argument(), &x.argument()) }?;
             Ok((y.into_storage()?, x_layout.shape().clone()))
@@ -116,10 +123,10 @@ impl CustomOp3 for Normalize {
         x: &Tensor,
         gamma: &Tensor,
         beta: &Tensor,
-        _y: &Tensor,
+        y: &Tensor,
         grad: &Tensor,
     ) -> candle_core::Result<Gradients> {
-        Ok(self.backward([x, gamma, beta], grad)?)
+        Ok(self.backward([x, gamma, beta], y, grad)?)
     }
 }
 

@@ -57,24 +57,30 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   moments[channels + blockIdx.x] = squares / count;
 }
 
-// y = γ · x̂ + β.
+// y = γ · x̂ + β, or 0 where that is below 0 and a ReLU follows; NaN stays.
 extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_normalize(const Stored* x, const Stored* gamma, const Stored* beta, const double* moments, double epsilon, Stored* y,
-                         int channels, int pixels) {
+                         int relu, int channels, int pixels) {
   const Piece piece = piece_of(pixels);
   const int channel = piece.plane % channels;
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
   const Real slope = load(gamma + channel) * statistics.inverse, offset = load(beta + channel);
   for_elements(piece, pixels, [&](int, long long at) {
-    store(y + at, (Real)(load(x + at) - statistics.mean) * slope + offset);
+    const Real value = (Real)(load(x + at) - statistics.mean) * slope + offset;
+    store(y + at, relu && value < 0 ? (Real)0 : value);
   });
+}
+
+// g as it arrives at the normalized x: a ReLU lets it through where its result is above 0.
+__device__ __forceinline__ Real gradient_at(const Stored* grad, const Stored* y, long long at) {
+  return y && !(load(y + at) > 0) ? (Real)0 : load(grad + at);
 }
 
 // What each piece adds to the gradients of γ and β: Σ g · x̂ and Σ g, to `sums` [B·C·pieces, 2]. Where the moments are constants, `d_x` gets
 // γ / s · g in the same pass; else it is null.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    batch_norm_gradient_sums(const Stored* x, const Stored* grad, const Stored* gamma, const double* moments, double epsilon,
-                             double* sums, Stored* d_x, int channels, int pixels) {
+    batch_norm_gradient_sums(const Stored* x, const Stored* grad, const Stored* y, const Stored* gamma, const double* moments,
+                             double epsilon, double* sums, Stored* d_x, int channels, int pixels) {
   __shared__ double warps[2][WARPS];
   const Piece piece = piece_of(pixels);
   const int channel = piece.plane % channels;
@@ -82,7 +88,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const Real slope = load(gamma + channel) * statistics.inverse;
   double d_gamma = 0, d_beta = 0;
   for_elements(piece, pixels, [&](int, long long at) {
-    const Real g = load(grad + at);
+    const Real g = gradient_at(grad, y, at);
     d_gamma += g * (load(x + at) - statistics.mean);
     d_beta += g;
     if (d_x) store(d_x + at, slope * g);
@@ -111,8 +117,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // dx through the batch's own moments: γ / s · (g - dβ / N - x̂ · dγ / N).
 extern "C" __global__ void __launch_bounds__(THREADS)
-    batch_norm_backward(const Stored* x, const Stored* grad, const Stored* gamma, const double* moments, double epsilon,
-                        const double* totals, Stored* d_x, int batch, int channels, int pixels) {
+    batch_norm_backward(const Stored* x, const Stored* grad, const Stored* y, const Stored* gamma, const double* moments,
+                        double epsilon, const double* totals, Stored* d_x, int batch, int channels, int pixels) {
   const Piece piece = piece_of(pixels);
   const int channel = piece.plane % channels;
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
@@ -120,6 +126,6 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const Real slope = load(gamma + channel) * statistics.inverse;
   const Real tilt = totals[channel] / count * statistics.inverse, shift = totals[channels + channel] / count;
   for_elements(piece, pixels, [&](int, long long at) {
-    store(d_x + at, slope * (load(grad + at) - shift - tilt * (Real)(load(x + at) - statistics.mean)));
+    store(d_x + at, slope * (gradient_at(grad, y, at) - shift - tilt * (Real)(load(x + at) - statistics.mean)));
   });
 }

@@ -3,7 +3,7 @@
 //! Per channel, with gain γ and offset β:
 //!
 //! ```text
-//! x̂ = (x - μ) / s        s = sqrt(σ² + ε)        y = γ · x̂ + β
+//! x̂ = (x - μ) / s        s = sqrt(σ² + ε)        y = activation(γ · x̂ + β)
 //! ```
 //!
 //! | function | μ and σ² |
@@ -19,7 +19,7 @@
 //! running = (1 - momentum) · running + momentum · batch
 //! ```
 //!
-//! Gradients, with the incoming gradient g:
+//! Gradients, with the incoming gradient g, which a ReLU lets through where y > 0:
 //!
 //! ```text
 //! dβ = Σ g        dγ = Σ g · x̂
@@ -33,10 +33,10 @@
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use derain_ops::{BatchNormOutput, batch_norm_train};
+//! use derain_ops::{Activation, BatchNormOutput, batch_norm_train};
 //! let x = Tensor::new(&[[[[1f32, 3.]]], [[[5., 7.]]]], &Device::Cpu)?;      // two pictures of one channel
 //! let (gamma, beta) = (Tensor::new(&[1f32], &Device::Cpu)?, Tensor::new(&[10f32], &Device::Cpu)?);
-//! let BatchNormOutput { y, mean, variance } = batch_norm_train(&x, &gamma, &beta, 4.0)?;
+//! let BatchNormOutput { y, mean, variance } = batch_norm_train(&x, &gamma, &beta, 4.0, Activation::None)?;
 //! assert_eq!(mean.to_vec1::<f32>()?, [4.]);
 //! assert_eq!(variance.to_vec1::<f32>()?, [20. / 3.]);                       // (9 + 1 + 1 + 9) / 3
 //! assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [9., 10. - 1. / 3., 10. + 1. / 3., 11.]);   // s = sqrt(5 + 4)
@@ -61,7 +61,7 @@ use candle_core::{DType, Tensor};
 pub(crate) use cuda::SOURCE as KERNELS;
 
 use crate::plane::{check_dtype, check_shape};
-use crate::{Error, Planes, Result};
+use crate::{Activation, Error, Planes, Result};
 
 /// What [`batch_norm_train`] gives.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ struct Statistics {
     inverse: f64,
 }
 
-/// Normalizes `x` with the batch's own statistics, with gradients for `x`, `gamma` and `beta`.
+/// Normalizes `x` with the batch's own statistics, the activation in the same pass, with gradients for `x`, `gamma` and `beta`.
 ///
 /// `x` is `[B, C, H, W]`, `gamma` and `beta` are `[C]`; f32 or f64 (on GPUs also f16 and bf16), the same for all, strided or not. PyTorch's usual `epsilon` is
 /// 1e-5.
@@ -91,7 +91,13 @@ struct Statistics {
 /// # Errors
 /// When a shape or a type does not fit, a dimension of `x` is 0, `epsilon` is not above 0 and finite, or a channel has but one
 /// element: its variance says nothing, and every picture would become `beta`.
-pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<BatchNormOutput> {
+pub fn batch_norm_train(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    epsilon: f64,
+    activation: Activation,
+) -> Result<BatchNormOutput> {
     const OP: &str = "batch_norm_train";
     let planes = check(OP, x, &[("gamma", gamma), ("beta", beta)], epsilon)?;
     let count = planes.batch * planes.pixels();
@@ -106,7 +112,7 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64)
         let moments = gpu::moments(&x)?;
         let [mean, variance] =
             [moments.get(0)?, (moments.get(1)? * unbiased)?].map(|values| values.to_dtype(of_statistics(&x)));
-        let op = gpu::Normalize { moments, epsilon, source: gpu::Source::Batch };
+        let op = gpu::Normalize { moments, epsilon, activation, source: gpu::Source::Batch };
         let y = x.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?;
         return Ok(BatchNormOutput { y, mean: mean?, variance: variance? });
     }
@@ -115,7 +121,8 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64)
     let mean = as_tensor(means.clone())?;
     let variance = as_tensor(variances.iter().map(|variance| variance * unbiased).collect())?;
     let statistics = statistics(means, variances, epsilon);
-    let y = x.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op::NormalizeByBatch(statistics))?;
+    let op = op::NormalizeByBatch { statistics, activation };
+    let y = x.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?;
     Ok(BatchNormOutput { y, mean, variance })
 }
 
@@ -143,7 +150,7 @@ pub fn batch_norm_eval(
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
         let moments = gpu::stacked(running_mean, running_variance)?;
-        let op = gpu::Normalize { moments, epsilon, source: gpu::Source::Constants };
+        let op = gpu::Normalize { moments, epsilon, activation: Activation::None, source: gpu::Source::Constants };
         return Ok(x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?);
     }
     let [means, variances] = [running_mean, running_variance].map(|values| values.to_dtype(DType::F64)?.to_vec1());
@@ -151,14 +158,14 @@ pub fn batch_norm_eval(
     Ok(x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op::NormalizeByConstants(statistics))?)
 }
 
-/// Normalizes each channel of each picture of `x` with its own statistics, with the gradient for `x`. There is neither gain nor
-/// offset, and nothing that training would have to keep.
+/// Normalizes each channel of each picture of `x` with its own statistics, the activation in the same pass, with the gradient for `x`.
+/// There is neither gain nor offset, and nothing that training would have to keep.
 ///
 /// `x` is `[B, C, H, W]`, f32 or f64 (on GPUs also f16 and bf16), strided or not. PyTorch's usual `epsilon` is 1e-5.
 ///
 /// # Errors
 /// When `x` has another shape or type, a dimension of 0 or pictures of one pixel, or `epsilon` is not above 0 and finite.
-pub fn instance_norm(x: &Tensor, epsilon: f64) -> Result<Tensor> {
+pub fn instance_norm(x: &Tensor, epsilon: f64, activation: Activation) -> Result<Tensor> {
     const OP: &str = "instance_norm";
     let Planes { batch, channels, height, width } = check(OP, x, &[], epsilon)?;
     if height * width == 1 {
@@ -171,12 +178,12 @@ pub fn instance_norm(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     let gamma = Tensor::ones(batch * channels, x.dtype(), x.device())?;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        let op = gpu::Normalize { moments: gpu::moments(&planes)?, epsilon, source: gpu::Source::Batch };
+        let op = gpu::Normalize { moments: gpu::moments(&planes)?, epsilon, activation, source: gpu::Source::Batch };
         return Ok(x.apply_op3(&gamma, &gamma.zeros_like()?, op)?);
     }
     let (means, variances) = moments(&planes)?;
     let statistics = statistics(means, variances, epsilon);
-    Ok(x.apply_op3(&gamma, &gamma.zeros_like()?, op::NormalizeByBatch(statistics))?)
+    Ok(x.apply_op3(&gamma, &gamma.zeros_like()?, op::NormalizeByBatch { statistics, activation })?)
 }
 
 /// The type of a tensor's statistics: halves do not hold the squares of halves.

@@ -4,9 +4,10 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape, Tensor};
 
 use super::{Statistics, cpu};
+use crate::conv2d::cpu::where_positive;
 use crate::element::Element;
 use crate::storage::{elements, with_elements};
-use crate::{Isa, Planes, buffer};
+use crate::{Activation, Isa, Planes, buffer};
 
 /// Input x `[B, C, H, W]`; the result, f64 whatever the type of x, is `[2, C]`: means, then biased variances. It has no gradient:
 /// [`NormalizeByBatch`] has the statistics' share in its own.
@@ -14,9 +15,12 @@ pub(super) struct Moments;
 
 /// Inputs x `[B, C, H, W]`, gain and offset `[C]`, result of the shape of x. The statistics are those of x, which its gradient
 /// takes into account. With `B·C` of each, every plane is a channel of its own.
-pub(super) struct NormalizeByBatch(pub(super) Vec<Statistics>);
+pub(super) struct NormalizeByBatch {
+    pub(super) statistics: Vec<Statistics>,
+    pub(super) activation: Activation,
+}
 
-/// The same with statistics that do not depend on x.
+/// The same with statistics that do not depend on x, and without activation.
 pub(super) struct NormalizeByConstants(pub(super) Vec<Statistics>);
 
 pub(super) type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
@@ -52,15 +56,28 @@ impl CustomOp3 for NormalizeByBatch {
         beta: &CpuStorage,
         beta_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        forward(&self.0, [(x, x_layout), (gamma, gamma_layout), (beta, beta_layout)])
+        forward(&self.statistics, self.activation, [(x, x_layout), (gamma, gamma_layout), (beta, beta_layout)])
     }
 
-    fn bwd(&self, x: &Tensor, gamma: &Tensor, beta: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Gradients> {
-        let inputs = [x, gamma, beta];
+    fn bwd(&self, x: &Tensor, gamma: &Tensor, beta: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Gradients> {
         match x.dtype() {
-            DType::F64 => backward(&self.0, inputs, grad, cpu::backward_through_statistics::<f64>),
-            _ => backward(&self.0, inputs, grad, cpu::backward_through_statistics::<f32>),
+            DType::F64 => self.backward::<f64>([x, gamma, beta], y, grad),
+            _ => self.backward::<f32>([x, gamma, beta], y, grad),
         }
+    }
+}
+
+impl NormalizeByBatch {
+    fn backward<E: Element>(&self, inputs: [&Tensor; 3], y: &Tensor, grad: &Tensor) -> Result<Gradients> {
+        let gated = match self.activation {
+            Activation::None => None,
+            Activation::Relu => {
+                let values = with_elements([grad, y], |[grad, y]: [&[E]; 2]| where_positive(grad, y))?;
+                Some(Tensor::from_vec(values, y.shape(), y.device())?)
+            }
+        };
+        let grad = gated.as_ref().unwrap_or(grad);
+        backward(&self.statistics, inputs, grad, cpu::backward_through_statistics::<E>)
     }
 }
 
@@ -78,7 +95,7 @@ impl CustomOp3 for NormalizeByConstants {
         beta: &CpuStorage,
         beta_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        forward(&self.0, [(x, x_layout), (gamma, gamma_layout), (beta, beta_layout)])
+        forward(&self.0, Activation::None, [(x, x_layout), (gamma, gamma_layout), (beta, beta_layout)])
     }
 
     fn bwd(&self, x: &Tensor, gamma: &Tensor, beta: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Gradients> {
@@ -96,20 +113,25 @@ fn planes(statistics: &[Statistics], shape: &Shape) -> Result<Planes> {
     Ok(Planes { batch: batch * channels / statistics.len(), channels: statistics.len(), height, width })
 }
 
-fn forward(statistics: &[Statistics], inputs: [(&CpuStorage, &Layout); 3]) -> Result<(CpuStorage, Shape)> {
+fn forward(
+    statistics: &[Statistics],
+    activation: Activation,
+    inputs: [(&CpuStorage, &Layout); 3],
+) -> Result<(CpuStorage, Shape)> {
     fn typed<E: Element>(
         statistics: &[Statistics],
+        activation: Activation,
         [x, gamma, beta]: [(&CpuStorage, &Layout); 3],
     ) -> Result<(CpuStorage, Shape)> {
         let planes = planes(statistics, x.1.shape())?;
         let mut out = buffer::zeroed(planes.len());
         let [x_elements, gamma, beta]: [&[E]; 3] =
             [elements(x.0, x.1)?, elements(gamma.0, gamma.1)?, elements(beta.0, beta.1)?];
-        cpu::forward(Isa::current(), planes, x_elements, gamma, beta, statistics, &mut out);
+        cpu::forward(Isa::current(), planes, x_elements, [gamma, beta], statistics, activation, &mut out);
         Ok((E::to_cpu_storage_owned(out), x.1.shape().clone()))
     }
     let double = inputs[0].0.dtype() == DType::F64;
-    if double { typed::<f64>(statistics, inputs) } else { typed::<f32>(statistics, inputs) }
+    if double { typed::<f64>(statistics, activation, inputs) } else { typed::<f32>(statistics, activation, inputs) }
 }
 
 fn backward<E: Element>(

@@ -5,7 +5,7 @@ use super::{BatchNormOutput, Statistics, batch_norm_eval, batch_norm_train, cpu,
 use crate::element::Element;
 use crate::finite_differences::assert_gradients;
 use crate::testing::{Noise, assert_close, sum_weighted, to_f64, within_pool};
-use crate::{Error, Isa, Planes, Result};
+use crate::{Activation, Error, Isa, Planes, Result};
 
 const EPSILON: f64 = 1e-5;
 
@@ -68,14 +68,19 @@ fn hand_computed_three_by_three() -> Result<()> {
     // Mean 1, squared deviations 64 + 8: variance 8 of nine elements, 9 unbiased; with ε = 1 the deviation is 3.
     let x = Tensor::new(&[[[[0f32, 0., 0.], [0., 9., 0.], [0., 0., 0.]]]], &Device::Cpu)?;
     let (gamma, beta) = (Tensor::new(&[6f32], &Device::Cpu)?, Tensor::new(&[2f32], &Device::Cpu)?);
-    let BatchNormOutput { y, mean, variance } = batch_norm_train(&x, &gamma, &beta, 1.0)?;
+    let BatchNormOutput { y, mean, variance } = batch_norm_train(&x, &gamma, &beta, 1.0, Activation::None)?;
     assert_eq!(values(&y), [0., 0., 0., 0., 18., 0., 0., 0., 0.]);
     assert_eq!((values(&mean), values(&variance)), (vec![1.], vec![9.]));
     // (x - 3) / sqrt(3 + 1) · 6 + 2.
     let running = [3f32, 3.].map(|value| Tensor::new(&[value], &Device::Cpu).expect("a tensor"));
     let y = batch_norm_eval(&x, &gamma, &beta, &running[0], &running[1], 1.0)?;
     assert_eq!(values(&y), [-7., -7., -7., -7., 20., -7., -7., -7., -7.]);
-    assert_close(&values(&instance_norm(&x, 1.0)?)[3..6], &[-1. / 3., 8. / 3., -1. / 3.], 1e-6, "instance norm");
+    assert_close(
+        &values(&instance_norm(&x, 1.0, Activation::None)?)[3..6],
+        &[-1. / 3., 8. / 3., -1. / 3.],
+        1e-6,
+        "instance norm",
+    );
     Ok(())
 }
 
@@ -144,14 +149,14 @@ fn results_gradients_and_running_statistics_are_pytorchs() -> Result<()> {
         &[],
         &[],
     ];
-    let BatchNormOutput { y, mean, variance } = batch_norm_train(&x, &gamma, &beta, 1e-2)?;
+    let BatchNormOutput { y, mean, variance } = batch_norm_train(&x, &gamma, &beta, 1e-2, Activation::None)?;
     check(&y, train, "train")?;
     let running_mean = (mean * MOMENTUM)?; // from 0
     let running_variance = (variance * MOMENTUM)?.affine(1.0, 1.0 - MOMENTUM)?; // from 1
     assert_close(&values(&running_mean), &[0.4, 0.175], 1e-15, "running mean");
     assert_close(&values(&running_variance), &[2.1666666666666665, 1.6583333333333332], 1e-15, "running variance");
     check(&batch_norm_eval(&x, &gamma, &beta, &running_mean, &running_variance, 1e-2)?, eval, "eval")?;
-    check(&instance_norm(&x, 1e-2)?, instance, "instance norm")
+    check(&instance_norm(&x, 1e-2, Activation::None)?, instance, "instance norm")
 }
 
 #[test]
@@ -177,7 +182,8 @@ fn every_instruction_set_equals_the_reference_forward_and_backward() {
             for (through, moments) in [(true, &own), (false, &constants)] {
                 let statistics = statistics(moments);
                 let mut out = vec![E::from_f64(f64::NAN); x.len()];
-                cpu::forward(isa, planes, &case.x, &case.gamma, &case.beta, &statistics, &mut out);
+                let coefficients = [&case.gamma[..], &case.beta];
+                cpu::forward(isa, planes, &case.x, coefficients, &statistics, Activation::None, &mut out);
                 let expected = reference::forward(planes, &x, &gamma, &beta, moments, EPSILON);
                 assert_close(&to_f64(&out), &expected, forward_tolerance, &what);
 
@@ -203,6 +209,35 @@ fn every_instruction_set_equals_the_reference_forward_and_backward() {
     compare::<f64>(Isa::Portable, 1e-13, 1e-10);
 }
 
+/// Results and gradients of the operation with its ReLU and of the two one after the other.
+#[test]
+fn a_relu_in_the_same_pass_changes_no_bit() -> Result<()> {
+    let mut noise = Noise::new(6);
+    for shape in SHAPES {
+        for dtype in [DType::F32, DType::F64] {
+            let case = case::<f64>(shape, &mut noise);
+            let var = |values: &[f64]| Var::from_tensor(&Tensor::new(values, &Device::Cpu)?.to_dtype(dtype)?);
+            let (gamma, beta) = (var(&case.gamma)?, var(&case.beta)?);
+            let x = Var::from_tensor(&var(&case.x)?.reshape(shape)?)?;
+            let grad = Tensor::from_slice(&case.grad, shape, &Device::Cpu)?.to_dtype(dtype)?;
+            let outcome = |y: Tensor, vars: &[&Var]| -> Result<Vec<Vec<f64>>> {
+                let gradients = (&y * &grad)?.sum_all()?.backward()?;
+                let gradients = vars.iter().map(|var| values(gradients.get(var).expect("a gradient")));
+                Ok(std::iter::once(values(&y)).chain(gradients).collect())
+            };
+            let train = |activation| Ok::<_, Error>(batch_norm_train(&x, &gamma, &beta, EPSILON, activation)?.y);
+            let vars = [&x, &gamma, &beta];
+            let apart = outcome(train(Activation::None)?.relu()?, &vars)?;
+            assert_eq!(outcome(train(Activation::Relu)?, &vars)?, apart, "{shape:?} {dtype:?}");
+            if shape.2 * shape.3 > 1 {
+                let apart = outcome(instance_norm(&x, EPSILON, Activation::None)?.relu()?, &vars[..1])?;
+                assert_eq!(outcome(instance_norm(&x, EPSILON, Activation::Relu)?, &vars[..1])?, apart, "{shape:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn gradients_equal_finite_differences() -> Result<()> {
     let mut noise = Noise::new(2);
@@ -215,7 +250,10 @@ fn gradients_equal_finite_differences() -> Result<()> {
         // With so large an ε the curvature is small enough for differences, even of two elements that lie close together.
         const EPSILON: f64 = 0.1;
         assert_gradients(&inputs, &format!("{shape:?}, train"), |inputs| {
-            sum_weighted(&batch_norm_train(&inputs[0], &inputs[1], &inputs[2], EPSILON)?.y, &case.grad)
+            sum_weighted(
+                &batch_norm_train(&inputs[0], &inputs[1], &inputs[2], EPSILON, Activation::None)?.y,
+                &case.grad,
+            )
         })?;
         let running = [noise.uniform(channels, -1.0, 1.0), noise.uniform(channels, 0.1, 2.0)];
         let [mean, variance] = [tensor(&running[0])?, tensor(&running[1])?];
@@ -224,7 +262,7 @@ fn gradients_equal_finite_differences() -> Result<()> {
         })?;
         if shape.2 * shape.3 > 1 {
             assert_gradients(&[x], &format!("{shape:?} ({batch} pictures), instance"), |inputs| {
-                sum_weighted(&instance_norm(&inputs[0], EPSILON)?, &case.grad)
+                sum_weighted(&instance_norm(&inputs[0], EPSILON, Activation::None)?, &case.grad)
             })?;
         }
     }
@@ -241,7 +279,7 @@ fn faint_ripple_on_a_bright_channel_survives_in_f32() {
         let got = moments(isa, planes, &x);
         assert!((got[0].variance / expected[0].variance - 1.0).abs() < 1e-9, "{isa:?}: {got:?}, expected {expected:?}");
         let mut out = vec![0f32; x.len()];
-        cpu::forward(isa, planes, &x, &[1.0], &[0.0], &statistics(&got), &mut out);
+        cpu::forward(isa, planes, &x, [&[1.0], &[0.0]], &statistics(&got), Activation::None, &mut out);
         let expected = reference::forward(planes, &to_f64(&x), &[1.0], &[0.0], &expected, EPSILON);
         assert_close(&to_f64(&out), &expected, 1e-6, &format!("{isa:?}"));
     }
@@ -252,7 +290,7 @@ fn constant_channels_become_exactly_beta() -> Result<()> {
     for value in [0.0f32, 1.0 / 3.0, 254.0 / 255.0, -7.7] {
         let x = Tensor::full(value, (2, 1, 75, 91), &Device::Cpu)?;
         let (gamma, beta) = (Tensor::new(&[3f32], &Device::Cpu)?, Tensor::new(&[0.7f32], &Device::Cpu)?);
-        let BatchNormOutput { y, mean, variance } = batch_norm_train(&x, &gamma, &beta, EPSILON)?;
+        let BatchNormOutput { y, mean, variance } = batch_norm_train(&x, &gamma, &beta, EPSILON, Activation::None)?;
         assert!(values(&y).iter().all(|&y| y == f64::from(0.7f32)), "{value}");
         assert_eq!((values(&mean), values(&variance)), (vec![f64::from(value)], vec![0.0]));
     }
@@ -262,12 +300,12 @@ fn constant_channels_become_exactly_beta() -> Result<()> {
 #[test]
 fn instance_norm_is_batch_norm_of_single_planes() -> Result<()> {
     let x = Tensor::from_vec(Noise::new(3).uniform(2 * 3 * 7 * 5, -1.0, 1.0), (2, 3, 7, 5), &Device::Cpu)?;
-    let y = instance_norm(&x, EPSILON)?;
+    let y = instance_norm(&x, EPSILON, Activation::None)?;
     let (gamma, beta) = (Tensor::ones(1, DType::F64, &Device::Cpu)?, Tensor::zeros(1, DType::F64, &Device::Cpu)?);
     for picture in 0..2 {
         for channel in 0..3 {
             let plane = |x: &Tensor| x.narrow(0, picture, 1)?.narrow(1, channel, 1);
-            let expected = batch_norm_train(&plane(&x)?, &gamma, &beta, EPSILON)?.y;
+            let expected = batch_norm_train(&plane(&x)?, &gamma, &beta, EPSILON, Activation::None)?.y;
             assert_eq!(values(&plane(&y)?), values(&expected));
         }
     }
@@ -278,7 +316,7 @@ fn instance_norm_is_batch_norm_of_single_planes() -> Result<()> {
 fn statistics_carry_no_gradient() -> Result<()> {
     let x = Var::new(&[[[[1f64, 2., 4.]]]], &Device::Cpu)?;
     let one = Tensor::ones(1, DType::F64, &Device::Cpu)?;
-    let output = batch_norm_train(&x, &one, &one, EPSILON)?;
+    let output = batch_norm_train(&x, &one, &one, EPSILON, Activation::None)?;
     let gradients = (output.mean + output.variance)?.sum_all()?.backward()?;
     assert!(gradients.get(&x).is_none());
     Ok(())
@@ -293,7 +331,7 @@ fn thread_counts_give_the_same_bits() {
             let moments = moments(Isa::current(), *planes, x);
             let statistics = statistics(&moments);
             let mut out = vec![0f32; x.len()];
-            cpu::forward(Isa::current(), *planes, x, gamma, beta, &statistics, &mut out);
+            cpu::forward(Isa::current(), *planes, x, [gamma, beta], &statistics, Activation::Relu, &mut out);
             let through = cpu::backward_through_statistics(Isa::current(), *planes, x, gamma, &statistics, grad);
             let constants = cpu::backward_with_constants(Isa::current(), *planes, x, gamma, &statistics, grad);
             let moments: Vec<u64> = moments.iter().flat_map(|m| [m.mean.to_bits(), m.variance.to_bits()]).collect();
@@ -317,9 +355,9 @@ fn strided_tensors_and_gradients_equal_contiguous_ones() -> Result<()> {
     let factor = Tensor::from_vec(noise.uniform(2 * 3 * 5 * 3, -1.0, 1.0), (2, 3, 5, 3), &Device::Cpu)?;
     type Op<'a> = Box<dyn Fn(&Tensor, &dyn Fn(&Tensor) -> Tensor) -> Result<Tensor> + 'a>;
     let ops: [Op<'_>; 3] = [
-        Box::new(|x, of| Ok(batch_norm_train(x, &of(&gamma), &of(&beta), EPSILON)?.y)),
+        Box::new(|x, of| Ok(batch_norm_train(x, &of(&gamma), &of(&beta), EPSILON, Activation::None)?.y)),
         Box::new(|x, of| batch_norm_eval(x, &of(&gamma), &of(&beta), &of(&mean), &of(&variance), EPSILON)),
-        Box::new(|x, _| instance_norm(x, EPSILON)),
+        Box::new(|x, _| instance_norm(x, EPSILON, Activation::None)),
     ];
     let contiguous = |x: &Tensor| x.contiguous().expect("a tensor");
     for op in ops {
@@ -339,11 +377,12 @@ fn nan_stays_visible() -> Result<()> {
     let x = Tensor::new(&[[[[0.5f32, f32::NAN]], [[1., 2.]]]], &Device::Cpu)?;
     let (one, zero) = (Tensor::ones(2, DType::F32, &Device::Cpu)?, Tensor::zeros(2, DType::F32, &Device::Cpu)?);
     let nan = |y: Tensor| values(&y).iter().map(|y| y.is_nan()).collect::<Vec<_>>();
-    let output = batch_norm_train(&x, &one, &zero, EPSILON)?;
+    let output = batch_norm_train(&x, &one, &zero, EPSILON, Activation::None)?;
     assert_eq!(nan(output.y), [true, true, false, false]);
     assert_eq!((nan(output.mean), nan(output.variance)), (vec![true, false], vec![true, false]));
     assert_eq!(nan(batch_norm_eval(&x, &one, &zero, &zero, &one, EPSILON)?), [false, true, false, false]);
-    assert_eq!(nan(instance_norm(&x, EPSILON)?), [true, true, false, false]);
+    assert_eq!(nan(instance_norm(&x, EPSILON, Activation::None)?), [true, true, false, false]);
+    assert_eq!(nan(batch_norm_train(&x, &one, &zero, EPSILON, Activation::Relu)?.y), [true, true, false, false]);
     Ok(())
 }
 
@@ -355,7 +394,8 @@ fn what_does_not_fit_is_refused() -> Result<()> {
         Err(Error::Shape { argument, .. }) => assert_eq!(argument, name),
         other => panic!("{name}: {other:?}"),
     };
-    let train = |x: &Tensor, gamma: &Tensor, beta: &Tensor| Ok(batch_norm_train(x, gamma, beta, EPSILON)?.y);
+    let train =
+        |x: &Tensor, gamma: &Tensor, beta: &Tensor| Ok(batch_norm_train(x, gamma, beta, EPSILON, Activation::None)?.y);
     shape(train(&zeros(&[3, 4, 5])?, &ok, &ok), "x");
     shape(train(&x, &wrong, &ok), "gamma");
     shape(train(&x, &ok, &wrong), "beta");
@@ -364,16 +404,16 @@ fn what_does_not_fit_is_refused() -> Result<()> {
     // Statistics of one element.
     let single = zeros(&[1, 3, 1, 1])?;
     shape(train(&single, &ok, &ok), "x");
-    shape(instance_norm(&zeros(&[2, 3, 1, 1])?, EPSILON), "x");
+    shape(instance_norm(&zeros(&[2, 3, 1, 1])?, EPSILON, Activation::None), "x");
     assert_eq!(batch_norm_eval(&single, &ok, &ok, &ok, &ok, EPSILON)?.dims(), [1, 3, 1, 1]);
 
     let result = train(&x, &ok.to_dtype(DType::F64)?, &ok);
     assert!(matches!(result, Err(Error::DType { argument: "gamma", got: DType::F64, .. })), "{result:?}");
     for epsilon in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let results = [
-            batch_norm_train(&x, &ok, &ok, epsilon).map(|output| output.y),
+            batch_norm_train(&x, &ok, &ok, epsilon, Activation::None).map(|output| output.y),
             batch_norm_eval(&x, &ok, &ok, &ok, &ok, epsilon),
-            instance_norm(&x, epsilon),
+            instance_norm(&x, epsilon, Activation::None),
         ];
         for result in results {
             assert!(matches!(result, Err(Error::Option { option: "epsilon", .. })), "{epsilon}: {result:?}");

@@ -3,11 +3,11 @@
 use candle_core::DType;
 
 use super::{cuda, reference};
-use crate::Planes;
 use crate::cuda::Arg;
 use crate::cuda::on_cpu::checks::{Check, TOLERANCES, assert_noticed};
 use crate::cuda::on_cpu::{Program, Recorder, rounded};
 use crate::testing::Noise;
+use crate::{Activation, Planes};
 
 const EPSILON: f64 = 1e-5;
 
@@ -15,11 +15,12 @@ const EPSILON: f64 = 1e-5;
 const SHAPES: [(usize, usize, usize, usize); 7] =
     [(2, 1, 1, 1), (2, 3, 1, 5), (3, 2, 7, 3), (1, 2, 16, 16), (2, 2, 257, 1), (2, 2, 63, 67), (150, 1, 1, 4097)];
 
-/// A step of training and one by other moments, as running statistics are, over values around `mean` that the type can store exactly.
+/// A step of training, with its activation, and one by other moments, without, as running statistics are, over values around `mean` that the type can store exactly.
 fn check(
     (dtype, forward, gradient): (DType, f64, f64),
     shape: (usize, usize, usize, usize),
     mean: f64,
+    activation: Activation,
     noise: &mut Noise,
 ) -> Check {
     let planes = Planes::from(shape);
@@ -34,8 +35,13 @@ fn check(
         let means = moments.iter().map(|moments| moments.mean);
         means.chain(moments.iter().map(|moments| moments.variance)).collect()
     };
-    let trained = reference::forward(planes, &x, &gamma, &beta, &own, EPSILON);
-    let through = reference::backward_through_statistics(planes, &x, &gamma, &own, EPSILON, &grad);
+    let mut trained = reference::forward(planes, &x, &gamma, &beta, &own, EPSILON);
+    let mut arriving = grad.clone();
+    if activation == Activation::Relu {
+        arriving.iter_mut().zip(&trained).for_each(|(grad, &y)| *grad = if y > 0.0 { *grad } else { 0.0 });
+        trained.iter_mut().for_each(|y| *y = y.max(0.0));
+    }
+    let through = reference::backward_through_statistics(planes, &x, &gamma, &own, EPSILON, &arriving);
     let evaluated = reference::forward(planes, &x, &gamma, &beta, &other, EPSILON);
     let constant = reference::backward_with_constants(planes, &x, &gamma, &other, EPSILON, &grad);
 
@@ -46,23 +52,26 @@ fn check(
     // SAFETY: launches are only recorded; the process that runs them is apart from this one.
     let (moments, y, gradients, y_by_others, gradients_by_others) = unsafe {
         let moments = cuda::moments(&recorder, dtype, planes, &x).expect("recorded");
-        let by = |moments| cuda::Normalization {
+        let by = |moments, activation| cuda::Normalization {
             dtype,
             planes,
             gamma: Arg::Buffer(&gamma),
             moments: Arg::Buffer(moments),
             epsilon: EPSILON,
+            activation,
         };
-        let y = cuda::normalize(&recorder, &by(&moments), &beta, &x).expect("recorded");
-        let gradients = cuda::backward_through_statistics(&recorder, &by(&moments), &x, &grad).expect("recorded");
-        let y_by_others = cuda::normalize(&recorder, &by(&running), &beta, &x).expect("recorded");
-        let by_others = cuda::backward_with_constants(&recorder, &by(&running), &x, &grad).expect("recorded");
+        let (own, others) = (by(&moments, activation), by(&running, Activation::None));
+        let y = cuda::normalize(&recorder, &own, &beta, &x).expect("recorded");
+        let result = Arg::Buffer(&y);
+        let gradients = cuda::backward_through_statistics(&recorder, &own, &x, &result, &grad).expect("recorded");
+        let y_by_others = cuda::normalize(&recorder, &others, &beta, &x).expect("recorded");
+        let by_others = cuda::backward_with_constants(&recorder, &others, &x, &grad).expect("recorded");
         (moments, y, gradients, y_by_others, by_others)
     };
     // The reference sums element after element, which is less exact than pieces are.
     let exact = 1e-10;
     let (forward, gradient) = (forward.max(exact), gradient.max(exact));
-    Check::new(format!("{dtype:?} {shape:?} around {mean}"), recorder)
+    Check::new(format!("{dtype:?} {shape:?} around {mean}, {activation:?}"), recorder)
         .expect("moments", moments, flat(&own), exact)
         .expect("y", y, trained, forward)
         .expect("dx", gradients.x, through.x, gradient)
@@ -80,11 +89,13 @@ fn kernels_equal_the_reference_in_any_order_of_threads() {
         let Some(program) = Program::compile(&cuda::SOURCE, tolerances.0) else { return };
         let mut noise = Noise::new(91);
         for shape in SHAPES {
-            check(tolerances, shape, 0.0, &mut noise).assert(&program);
+            for activation in [Activation::None, Activation::Relu] {
+                check(tolerances, shape, 0.0, activation, &mut noise).assert(&program);
+            }
         }
         // Of a mean far from 0, f32 arithmetic would lose the fifth digit of what it leaves.
         if matches!(tolerances.0, DType::F64 | DType::F32) {
-            check(tolerances, (2, 2, 63, 67), 1000.0, &mut noise).assert(&program);
+            check(tolerances, (2, 2, 63, 67), 1000.0, Activation::None, &mut noise).assert(&program);
         }
     }
 }
@@ -108,9 +119,13 @@ fn mutants_fail() {
         ("d_gamma * statistics.inverse", 0, "d_gamma"),
         ("- shift", 0, ""),
         ("totals[channel] / count", 0, "totals[channel]"),
+        ("relu && value < 0", 0, "relu && value < -0.1"),
+        ("!(load(y + at) > 0)", 0, "!(load(y + at) > 0.1)"),
+        ("slope * (gradient_at(grad, y, at)", 0, "slope * (load(grad + at)"),
     ];
     let mut noise = Noise::new(92);
-    let checks = [(2, 2, 5, 7), (2, 2, 63, 67)].map(|shape| check((DType::F32, 1e-6, 1e-5), shape, 0.0, &mut noise));
+    let checks = [((2, 2, 5, 7), Activation::Relu), ((2, 2, 63, 67), Activation::None)];
+    let checks = checks.map(|(shape, activation)| check((DType::F32, 1e-6, 1e-5), shape, 0.0, activation, &mut noise));
     assert_noticed(&cuda::SOURCE, DType::F32, &mutants, &checks);
 }
 
@@ -127,7 +142,8 @@ fn one_value_becomes_the_offset_and_nan_spoils_its_channel_alone() {
         let y = unsafe {
             let moments = cuda::moments(&recorder, dtype, planes, &x).expect("recorded");
             let (gamma, moments) = (Arg::Buffer(&gamma), Arg::Buffer(&moments));
-            let normalization = cuda::Normalization { dtype, planes, gamma, moments, epsilon: EPSILON };
+            let (epsilon, activation) = (EPSILON, Activation::None);
+            let normalization = cuda::Normalization { dtype, planes, gamma, moments, epsilon, activation };
             cuda::normalize(&recorder, &normalization, &Arg::Buffer(&beta), &x).expect("recorded")
         };
         let contents = program.run(&recorder, 1).expect("runs");

@@ -16,6 +16,7 @@ use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Storage, Tensor};
 use epilogue::{Epilogue, Gradients};
 
+use super::Inputs;
 use super::op::Conv2d;
 use crate::{Error, Result, device};
 
@@ -25,22 +26,24 @@ const MOST_COLUMNS: usize = 1 << 30;
 /// cuDNN counts elements in ints.
 const MOST_OF_CUDNN: usize = i32::MAX as usize;
 
-/// The result of `op` for the inputs that its own form takes: x, parameters as one list, residual and scale as one tensor. All are contiguous.
-pub(super) fn conv2d(op: Conv2d, x: &Tensor, parameters: &Tensor, extras: Option<&Tensor>) -> Result<Tensor> {
-    let tensors = [x, parameters, extras.unwrap_or(x)];
+/// The result of `op`.
+pub(super) fn conv2d(op: Conv2d, inputs: &Inputs<'_>) -> Result<Tensor> {
+    let &Inputs { x, weight, bias, scale, residual } = inputs;
+    let tensors: Vec<&Tensor> = [Some(x), Some(weight), bias, scale, residual].into_iter().flatten().collect();
     device::named("conv2d", &tensors, || {
-        let call = Call::of(&op, x, parameters, extras)?;
+        let call = Call::of(&op, inputs)?;
         let y = call.epilogue.forward(call.sums()?)?;
         if !tensors.iter().any(|tensor| tensor.track_op()) {
             return Ok(y);
         }
+        let x = x.contiguous()?;
         // Where there are no extras, x stands in for them, without gradient.
-        let extras = extras.cloned().unwrap_or_else(|| x.detach());
-        Ok(x.apply_op3(parameters, &extras, Composed { op, result: Mutex::new(Some(y)) })?)
+        let extras = inputs.extras()?.unwrap_or_else(|| x.detach());
+        Ok(x.apply_op3(&inputs.parameters()?, &extras, Composed { op, result: Mutex::new(Some(y)) })?)
     })
 }
 
-/// What a convolution computes with, taken apart and without gradients.
+/// What a convolution computes with: contiguous, without gradients.
 struct Call {
     x: Tensor,
     weight: Tensor,
@@ -49,24 +52,34 @@ struct Call {
 }
 
 impl Call {
-    fn of(op: &Conv2d, x: &Tensor, parameters: &Tensor, extras: Option<&Tensor>) -> Result<Self> {
-        let (x, parameters) = (x.detach(), parameters.detach().flatten_all()?);
-        let shape = (op.outputs, x.dim(1)?, op.size, op.size);
-        let weights = Shape::from(shape).elem_count();
-        let bias = parameters.elem_count() - weights;
-        let bias = (bias > 0).then(|| parameters.narrow(0, weights, bias)).transpose()?;
-        let part = |first, channels| extras.map(|extras| extras.detach().narrow(1, first, channels)?.contiguous());
+    fn of(op: &Conv2d, inputs: &Inputs<'_>) -> candle_core::Result<Self> {
+        let plain = |tensor: &Tensor| tensor.detach().contiguous();
         Ok(Self {
-            x,
-            weight: parameters.narrow(0, 0, weights)?.reshape(shape)?,
+            x: plain(inputs.x)?,
+            weight: plain(inputs.weight)?,
             dilation: op.options.dilation,
             epilogue: Epilogue {
-                bias,
-                scale: part(op.outputs, 1).filter(|_| op.scale).transpose()?,
-                residual: part(0, op.outputs).filter(|_| op.residual).transpose()?,
+                bias: inputs.bias.map(plain).transpose()?,
+                scale: inputs.scale.map(plain).transpose()?,
+                residual: inputs.residual.map(plain).transpose()?,
                 activation: op.options.activation,
             },
         })
+    }
+
+    /// From the inputs that an operation with gradients has: parameters as one list, residual and scale as one tensor.
+    fn of_joined(op: &Conv2d, x: &Tensor, parameters: &Tensor, extras: &Tensor) -> candle_core::Result<Self> {
+        let parameters = parameters.flatten_all()?;
+        let shape = (op.outputs, x.dim(1)?, op.size, op.size);
+        let weights = Shape::from(shape).elem_count();
+        let biases = parameters.elem_count() - weights;
+        let weight = parameters.narrow(0, 0, weights)?.reshape(shape)?;
+        let bias = (biases > 0).then(|| parameters.narrow(0, weights, biases)).transpose()?;
+        let residuals = if op.residual { op.outputs } else { 0 };
+        let residual = op.residual.then(|| extras.narrow(1, 0, residuals)).transpose()?;
+        let scale = op.scale.then(|| extras.narrow(1, residuals, 1)).transpose()?;
+        let (bias, scale, residual) = (bias.as_ref(), scale.as_ref(), residual.as_ref());
+        Self::of(op, &Inputs { x, weight: &weight, bias, scale, residual })
     }
 
     fn sums(&self) -> Result<Tensor> {
@@ -90,7 +103,7 @@ impl Composed {
 
     fn backward(&self, [x, parameters, extras]: [&Tensor; 3], y: &Tensor, grad: &Tensor) -> Result<Optional> {
         let has_extras = self.op.residual || self.op.scale;
-        let call = Call::of(&self.op, x, parameters, has_extras.then_some(extras))?;
+        let call = Call::of_joined(&self.op, x, parameters, extras)?;
         let (y, grad) = (y.detach(), grad.detach().contiguous()?);
         let Gradients { residual, sums, bias } = call.epilogue.backward(&y, &grad)?;
         let of_x = x.track_op().then(|| -> Result<Tensor> { data_gradient(&sums, &call.weight, x, call.dilation) });

@@ -87,12 +87,7 @@ pub enum Activation {
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
     const OP: &str = "conv2d";
     let op = check(OP, x, weight, bias, options)?;
-    let (x, parameters) = (x.contiguous()?, parameters(weight, bias)?);
-    #[cfg(feature = "cuda")]
-    if x.device().is_cuda() {
-        return composed::conv2d(op, &x, &parameters, None);
-    }
-    Ok(x.apply_op2(&parameters, op)?)
+    run(op, &Inputs { x, weight, bias, scale: None, residual: None })
 }
 
 /// [`conv2d`], then times `scale` `[B, 1, H, W]` where given, plus `residual` `[B, O, H, W]`, then the activation. Gradients flow to all.
@@ -116,17 +111,49 @@ pub fn conv2d_residual(
         check_shape(OP, "scale", scale, &[batch, 1, height, width], "[B, 1, H, W]")?;
         check_dtype(OP, "scale", scale, x.dtype())?;
     }
-    let extras = match scale {
-        None => residual.contiguous()?,
-        Some(scale) => Tensor::cat(&[residual, scale], 1)?.contiguous()?,
-    };
     let op = op::Conv2d { residual: true, scale: scale.is_some(), ..op };
-    let (x, parameters) = (x.contiguous()?, parameters(weight, bias)?);
-    #[cfg(feature = "cuda")]
-    if x.device().is_cuda() {
-        return composed::conv2d(op, &x, &parameters, Some(&extras));
+    run(op, &Inputs { x, weight, bias, scale, residual: Some(residual) })
+}
+
+/// What a convolution is given, checked.
+struct Inputs<'a> {
+    x: &'a Tensor,
+    weight: &'a Tensor,
+    bias: Option<&'a Tensor>,
+    scale: Option<&'a Tensor>,
+    residual: Option<&'a Tensor>,
+}
+
+impl Inputs<'_> {
+    /// Weights and bias as one list: an operation with gradients has three inputs at most.
+    fn parameters(&self) -> Result<Tensor> {
+        match self.bias {
+            None => Ok(self.weight.contiguous()?),
+            Some(bias) => Ok(Tensor::cat(&[&self.weight.flatten_all()?, bias], 0)?),
+        }
     }
-    Ok(x.apply_op3(&parameters, &extras, op)?)
+
+    /// Residual and scale as one tensor, for the same reason.
+    fn extras(&self) -> Result<Option<Tensor>> {
+        let extras = match (self.residual, self.scale) {
+            (Some(residual), Some(scale)) => Tensor::cat(&[residual, scale], 1)?,
+            (Some(one), None) | (None, Some(one)) => one.clone(),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(extras.contiguous()?))
+    }
+}
+
+fn run(op: op::Conv2d, inputs: &Inputs<'_>) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if inputs.x.device().is_cuda() {
+        return composed::conv2d(op, inputs);
+    }
+    let (x, parameters) = (inputs.x.contiguous()?, inputs.parameters()?);
+    match inputs.extras()? {
+        None => Ok(x.apply_op2(&parameters, op)?),
+        Some(extras) => Ok(x.apply_op3(&parameters, &extras, op)?),
+    }
 }
 
 /// The operation, of arguments that fit each other.
@@ -154,14 +181,6 @@ fn check(
         check_dtype(name, "bias", bias, x.dtype())?;
     }
     Ok(op::Conv2d { options: *options, outputs, size, residual: false, scale: false })
-}
-
-/// Weights and bias as one list.
-fn parameters(weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    match bias {
-        None => Ok(weight.contiguous()?),
-        Some(bias) => Ok(Tensor::cat(&[&weight.flatten_all()?, bias], 0)?),
-    }
 }
 
 /// The largest dilation: rectangles are copied with as many pixels around them, so a much larger one would need memory without bound.

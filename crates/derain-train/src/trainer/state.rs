@@ -26,10 +26,8 @@ impl Trainer {
         if !config.micro_batches.is_multiple_of(ranks.size()) {
             return Err(Error::Uneven { micro_batches: config.micro_batches, ranks: ranks.size() });
         }
-        // Before the folder is made: a mistyped path leaves none behind.
+        // All data before the folder is made: a mistyped path leaves none behind.
         let (source, data) = training_source(&config)?;
-        let leads = ranks.rank() == 0;
-        let folder = if leads { Folder::open(&config.output)? } else { Folder::elsewhere(&config.output) };
         let samples = source.len();
         let steps_per_epoch = samples / config.batch_size;
         if steps_per_epoch == 0 {
@@ -40,7 +38,9 @@ impl Trainer {
             (Some(steps), _) => steps,
             (None, epochs) => epochs.unwrap_or_default().saturating_mul(steps_per_epoch as u64),
         };
+        let leads = ranks.rank() == 0;
         let validation = if leads { ValidationPairs::load(&config)? } else { ValidationPairs::default() };
+        let folder = if leads { Folder::open(&config.output)? } else { Folder::elsewhere(&config.output) };
         let parameters = match &config.init_from {
             // Where there is a checkpoint, nothing else is the start.
             Some(path) if leads && !folder.checkpoint().exists() => config.network.weights_of(path)?,

@@ -44,17 +44,17 @@ impl PlannedDecoder {
         let Decoder { up, gam, block } = decoder;
         let (from, to, inner) = (up.conv.inputs(), block.conv2.conv.inputs(), gam.w_a.conv.inputs());
         // The width changes from twice these channels to these, so there always is a shortcut.
-        let shortcut = block.shortcut.as_ref().map(|layer| Kernel::of(&layer.conv)).transpose()?;
+        let shortcut = block.shortcut.as_ref().map(Kernel::folded).transpose()?;
         let missing = || candle_core::Error::Msg("a decoder's block has no shortcut".into());
         Ok(Self {
             from: padded(from),
             to: padded(to),
-            up: Kernel::of(&up.conv)?.over(&[from])?,
-            of_guide: Kernel::of(&gam.w_l.conv)?.over(&[COLOURS])?,
-            of_features: Kernel::of(&gam.w_f.conv)?.beside(Kernel::of(&gam.w_d.conv)?).over(&[to, to])?,
-            to_map: Kernel::of(&gam.w_a.conv)?.over(&[inner])?,
-            conv1: Kernel::of(&block.conv1.conv)?.over(&[to, to])?,
-            conv2: Kernel::of(&block.conv2.conv)?.over(&[to])?,
+            up: Kernel::folded(up)?.over(&[from])?,
+            of_guide: Kernel::folded(&gam.w_l)?.over(&[COLOURS])?,
+            of_features: Kernel::folded(&gam.w_f)?.beside(Kernel::folded(&gam.w_d)?).over(&[to, to])?,
+            to_map: Kernel::folded(&gam.w_a)?.over(&[inner])?,
+            conv1: Kernel::folded(&block.conv1)?.over(&[to, to])?,
+            conv2: Kernel::folded(&block.conv2)?.over(&[to])?,
             shortcut: shortcut.ok_or_else(missing)?.over(&[to, to])?,
         })
     }

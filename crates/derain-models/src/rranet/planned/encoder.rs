@@ -26,13 +26,13 @@ impl PlannedEncoder {
     pub(super) fn new(encoder: &Encoder) -> Result<Self> {
         let Encoder { block, lstm } = encoder;
         let (from, to) = (block.conv1.conv.inputs(), block.conv2.conv.inputs());
-        let shortcut = block.shortcut.as_ref().map(|layer| Kernel::of(&layer.conv)?.over(&[from]));
+        let shortcut = block.shortcut.as_ref().map(|layer| Kernel::folded(layer)?.over(&[from]));
         Ok(Self {
             from: padded(from),
             to: padded(to),
-            conv1: Kernel::of(&block.conv1.conv)?.over(&[from])?,
+            conv1: Kernel::folded(&block.conv1)?.over(&[from])?,
             gates: Kernel::gates(lstm)?.over(&[to, to])?,
-            conv2: Kernel::of(&block.conv2.conv)?.over(&[to])?,
+            conv2: Kernel::folded(&block.conv2)?.over(&[to])?,
             shortcut: shortcut.transpose()?,
         })
     }

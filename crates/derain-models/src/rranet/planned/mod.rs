@@ -47,7 +47,6 @@ const SUM_ROWS: usize = 8;
 
 impl Planned {
     pub(crate) fn new(network: &Rranet) -> Result<Self> {
-        let network = network.folded()?;
         let conv_in = Kernel::of(&network.conv_in)?.over(&[COLOURS; 3])?;
         Ok(Self {
             config: network.config.clone(),

@@ -1,10 +1,10 @@
-//! Weights in the order in which the kernels use them.
+//! Weights in the order in which the kernels use them, batch norms folded in.
 
 use derain_ops::Isa;
 use derain_ops::conv2d::cpu::{Convolution, Weights};
 use derain_ops::rect::{CHANNEL_BLOCK, padded};
 
-use super::super::layers::ConvLstm;
+use super::super::layers::{ConvLstm, ConvNorm};
 use crate::Result;
 use crate::conv::{Conv, values};
 
@@ -20,6 +20,11 @@ impl Kernel {
         let (outputs, _, size, _) = conv.weight.dims4()?;
         let bias = conv.bias.as_ref().map(values).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
         Ok(Self { values: values(&conv.weight)?, bias, size })
+    }
+
+    /// A convolution with its norm by running statistics.
+    pub(super) fn folded(layer: &ConvNorm) -> Result<Self> {
+        Self::of(&layer.folded()?)
     }
 
     /// Two kernels of the same outputs and size over two inputs: their results' sum.

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::{Normalize, Source, moments};
+use crate::Activation;
 use crate::batch_norm::op::{NormalizeByBatch, NormalizeByConstants};
 use crate::batch_norm::{moments as moments_on_cpu, statistics};
 use crate::cuda::tests_gpu::{Op, compare};
@@ -12,18 +13,20 @@ const EPSILON: f64 = 1e-3;
 
 #[test]
 fn by_the_batch() {
-    let op = |inputs: &[Tensor]| {
-        let x = &inputs[0];
-        if x.device().is_cuda() {
-            let moments = moments(x).expect("moments");
-            return Op::three(Normalize { moments, epsilon: EPSILON, source: Source::Batch });
+    for activation in [Activation::None, Activation::Relu] {
+        let op = |inputs: &[Tensor]| {
+            let x = &inputs[0];
+            if x.device().is_cuda() {
+                let moments = moments(x).expect("moments");
+                return Op::three(Normalize { moments, epsilon: EPSILON, activation, source: Source::Batch });
+            }
+            let (means, variances) = moments_on_cpu(x).expect("moments");
+            Op::three(NormalizeByBatch { statistics: statistics(means, variances, EPSILON), activation })
+        };
+        for [batch, channels, height, width] in [[2, 1, 1, 1], [2, 3, 5, 17], [1, 2, 70, 65]] {
+            let shapes = [vec![batch, channels, height, width], vec![channels], vec![channels]];
+            compare("batch_norm_train", op, &shapes, (-1.0, 1.0));
         }
-        let (means, variances) = moments_on_cpu(x).expect("moments");
-        Op::three(NormalizeByBatch(statistics(means, variances, EPSILON)))
-    };
-    for [batch, channels, height, width] in [[2, 1, 1, 1], [2, 3, 5, 17], [1, 2, 70, 65]] {
-        let shapes = [vec![batch, channels, height, width], vec![channels], vec![channels]];
-        compare("batch_norm_train", op, &shapes, (-1.0, 1.0));
     }
 }
 
@@ -36,7 +39,12 @@ fn by_constants() {
         if device.is_cuda() {
             let moments = [&means[..], &variances].concat();
             let moments = Tensor::from_vec(moments, (2, 3), device).expect("moments");
-            return Op::three(Normalize { moments, epsilon: EPSILON, source: Source::Constants });
+            return Op::three(Normalize {
+                moments,
+                epsilon: EPSILON,
+                activation: Activation::None,
+                source: Source::Constants,
+            });
         }
         Op::three(NormalizeByConstants(statistics(means.clone(), variances.clone(), EPSILON)))
     };

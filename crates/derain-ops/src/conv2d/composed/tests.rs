@@ -6,7 +6,7 @@ use super::{MOST_OF_CUDNN, check_count, convolution, rows_within};
 use crate::Planes;
 use crate::conv2d::op::Conv2d;
 use crate::conv2d::reference::{self, Arguments};
-use crate::conv2d::{Activation, Conv2dOptions, parameters};
+use crate::conv2d::{Activation, Conv2dOptions, Inputs};
 use crate::testing::{Noise, assert_close, sum_weighted};
 
 /// ([B, C, H, W], O, K, dilation, activation, whether there are a bias, a scale and a residual).
@@ -58,12 +58,9 @@ fn forward_and_gradients_equal_the_reference() -> crate::Result<()> {
         let [of_bias, of_scale, of_residual] =
             [&tensor_bias, &tensor_scale, &tensor_residual].map(|var| all.then_some(var.as_tensor()));
         let op = Conv2d { options, outputs, size, residual: all, scale: all };
-        let parameters = parameters(&tensor_weight, of_bias)?;
-        let extras = match (of_scale, of_residual) {
-            (Some(scale), Some(residual)) => Some(Tensor::cat(&[residual, scale], 1)?),
-            _ => None,
-        };
-        let y = super::conv2d(op, &tensor_x, &parameters, extras.as_ref())?;
+        let inputs =
+            Inputs { x: &tensor_x, weight: &tensor_weight, bias: of_bias, scale: of_scale, residual: of_residual };
+        let y = super::conv2d(op, &inputs)?;
         assert_close(&y.flatten_all()?.to_vec1()?, &reference::forward(&arguments), 1e-13, &what);
 
         let gradients = sum_weighted(&y, &dy)?.backward()?;
@@ -121,7 +118,8 @@ fn nan_stays() -> crate::Result<()> {
     let weight = Tensor::ones((1, 1, 1, 1), x.dtype(), &Device::Cpu)?;
     let options = Conv2dOptions { activation: Activation::Relu, ..Default::default() };
     let op = Conv2d { options, outputs: 1, size: 1, residual: false, scale: false };
-    let y = super::conv2d(op, &x, &weight, None)?.flatten_all()?.to_vec1::<f32>()?;
+    let inputs = Inputs { x: &x, weight: &weight, bias: None, scale: None, residual: None };
+    let y = super::conv2d(op, &inputs)?.flatten_all()?.to_vec1::<f32>()?;
     assert!(y[0].is_nan() && y[1..] == [0.0, 1.0], "{y:?}");
     Ok(())
 }

@@ -16,6 +16,7 @@ use std::ops::Range;
 pub use epilogue::Epilogue;
 pub use pixels::{Finish, weight_gradient};
 pub use planes::flipped;
+pub(crate) use planes::where_positive;
 pub(super) use planes::{Call, Extras, Gradients, Wanted, backward, forward};
 
 use super::form::{self, Form};

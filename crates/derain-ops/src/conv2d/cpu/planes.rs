@@ -224,7 +224,8 @@ pub(in super::super) fn backward<E: Element>(
 /// Elements that one task of an elementwise loop takes.
 const PIECE: usize = 1 << 15;
 
-fn where_positive<E: Element>(values: &[E], gate: &[E]) -> Vec<E> {
+/// `values` where `gate` > 0, else 0: a ReLU's gradient from its result.
+pub(crate) fn where_positive<E: Element>(values: &[E], gate: &[E]) -> Vec<E> {
     let mut out = buffer::zeroed(values.len());
     let pieces = out.par_chunks_mut(PIECE).zip(values.par_chunks(PIECE).zip(gate.par_chunks(PIECE)));
     pieces.for_each(|(out, (values, gate))| {

@@ -41,21 +41,19 @@ const PRODUCTS: usize = WINDOW * WINDOW;
 /// (115 kB each) stay in the second-level cache, while weights are fetched from there once for so many tiles. 12 and 48 are as fast within 5 %.
 const TILES_AT_ONCE: usize = 24;
 
-/// Fewest kernels that are worth a second thread.
-const MANY_KERNELS: usize = 1 << 12;
+/// Fewest kernels that one thread transforms: some 50 µs, several times what a second thread costs to wake.
+const KERNELS_AT_ONCE: usize = 1 << 11;
 
-/// Weights as `[O / 16, 36, C, 16]`, transformed: G g Gᵀ; zero where there is no such output channel.
+/// Weights as `[O / 16, 36, C, 16]`, transformed: G g Gᵀ; zero where there is no such output channel. Channels stay in the weights' order, which is
+/// that of their groups.
 pub(super) fn pack<E: Element>(isa: Isa, weights: &Weights<'_, E>) -> Aligned<E> {
     let channels = weights.channels();
+    let block = CHANNEL_BLOCK * channels;
     let mut packed = Aligned::zeroed(weights.outputs.next_multiple_of(CHANNEL_BLOCK) * PRODUCTS * channels);
-    let size = CHANNEL_BLOCK * channels;
-    if weights.outputs * channels < MANY_KERNELS {
-        let blocks = packed.chunks_mut(PRODUCTS * size).zip(weights.values.chunks(TAPS * size));
-        blocks.for_each(|(packed, kernels)| E::run(isa, Pack { kernels, channels, packed }));
-    } else {
-        let blocks = packed.par_chunks_mut(PRODUCTS * size).zip(weights.values.par_chunks(TAPS * size));
-        blocks.for_each(|(packed, kernels)| E::run(isa, Pack { kernels, channels, packed }));
-    }
+    let blocks = packed.par_chunks_mut(PRODUCTS * block).zip(weights.values.par_chunks(TAPS * block));
+    blocks
+        .with_min_len(KERNELS_AT_ONCE.div_ceil(block))
+        .for_each(|(packed, kernels)| E::run(isa, Pack { kernels, channels, packed }));
     packed
 }
 
@@ -80,14 +78,16 @@ impl<E: Element> Kernel<E> for Pack<'_, E> {
                 }
             }
             // Loops, not closures: what is not inlined here is compiled without the instruction set.
-            let mut columns = [[[0.0; CHANNEL_BLOCK]; WINDOW]; 3];
-            for (column, taps) in columns.iter_mut().zip(taps) {
-                *column = transformed_kernels(taps);
+            let mut rows = [[[0.0; CHANNEL_BLOCK]; 3]; WINDOW];
+            for (v, taps) in taps.into_iter().enumerate() {
+                for (row, values) in rows.iter_mut().zip(transformed_kernels(taps)) {
+                    row[v] = values;
+                }
             }
-            for i in 0..WINDOW {
-                let row = transformed_kernels([columns[0][i], columns[1][i], columns[2][i]]);
-                for (j, values) in row.into_iter().enumerate() {
-                    let target = &mut packed[((i * WINDOW + j) * channels + channel) * CHANNEL_BLOCK..];
+            for (i, row) in rows.into_iter().enumerate() {
+                for (j, values) in transformed_kernels(row).into_iter().enumerate() {
+                    let at = ((i * WINDOW + j) * channels + channel) * CHANNEL_BLOCK;
+                    let target = &mut packed[at..at + CHANNEL_BLOCK];
                     for (target, value) in target.iter_mut().zip(values) {
                         *target = E::from_f64(value);
                     }
