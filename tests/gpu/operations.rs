@@ -105,13 +105,13 @@ fn normalizations() {
     let x = within(&[3, 5, 17, 20], -1.0, 2.0);
     let [gamma, beta] = [within(&[5], 0.5, 1.5), within(&[5], -0.5, 0.5)];
     compare("batch_norm_train", &[x.clone(), gamma.clone(), beta.clone()], |t| {
-        Ok(batch_norm_train(&t[0], &t[1], &t[2], 1e-5)?.y)
+        Ok(batch_norm_train(&t[0], &t[1], &t[2], 1e-5, Activation::Relu)?.y)
     });
     compare("batch_norm_eval", &[x.clone(), gamma, beta], |t| {
         let mean = t[0].detach().mean((0, 2, 3))?;
         batch_norm_eval(&t[0], &t[1], &t[2], &mean, &mean.affine(0.0, 0.7)?, 1e-5)
     });
-    compare("instance_norm", &[x], |t| instance_norm(&t[0], 1e-5));
+    compare("instance_norm", &[x], |t| instance_norm(&t[0], 1e-5, Activation::Relu));
 }
 
 #[test]
