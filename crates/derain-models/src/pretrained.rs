@@ -40,9 +40,14 @@ mod tests {
 
     use super::*;
 
-    /// Bright slanted streaks, two pixels wide.
+    /// Slanted streaks, two pixels wide, at irregular places: what repeats may be a fence.
     fn streaks(x: u32, y: u32) -> bool {
-        (x + y / 4) % 23 < 2 && (y / 20 + x / 23).is_multiple_of(2)
+        let (x, y) = (i64::from(x), i64::from(y));
+        (0..40).any(|k| {
+            let (left, top) = ((k * k * 37 + k * 11) % 160, (k * 59 + k * k * 5) % 120 - 10);
+            let down = y - top;
+            (0..24).contains(&down) && (0..2).contains(&(x + down / 4 - left))
+        })
     }
 
     /// A smooth picture and the same in rain.
@@ -63,7 +68,7 @@ mod tests {
             let derainer = Derainer::pretrained(network, &Device::Cpu).unwrap();
             let out = derainer.derain(&rainy).unwrap();
             let (before, after) = (squared_error(&rainy, &clean), squared_error(&out.image, &clean));
-            assert!(4.0 * after < before, "{network}: {before} to {after}");
+            assert!(2.5 * after < before, "{network}: {before} to {after}");
             let attention = out.attention.unwrap();
             let mean = |wet: bool| {
                 let seen: Vec<f64> = attention
