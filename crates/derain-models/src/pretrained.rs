@@ -64,11 +64,12 @@ mod tests {
     #[test]
     fn shipped_weights_take_out_rain_and_leave_dry_pictures() {
         let (clean, rainy) = pair();
-        for network in Network::ALL {
+        // How many times as small the error becomes at least. SPANet leaves half of the height of streaks as sharp as these.
+        for (network, times) in [(Network::SpaNet, 2.5), (Network::Rranet, 15.0)] {
             let derainer = Derainer::pretrained(network, &Device::Cpu).unwrap();
             let out = derainer.derain(&rainy).unwrap();
             let (before, after) = (squared_error(&rainy, &clean), squared_error(&out.image, &clean));
-            assert!(2.5 * after < before, "{network}: {before} to {after}");
+            assert!(times * after < before, "{network}: {before} to {after}");
             let attention = out.attention.unwrap();
             let mean = |wet: bool| {
                 let seen: Vec<f64> = attention

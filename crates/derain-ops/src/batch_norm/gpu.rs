@@ -48,7 +48,13 @@ impl Normalize {
         Ok(Planes { batch: batch * channels / own, channels: own, height, width })
     }
 
-    fn of<'a, B>(&self, dtype: DType, planes: Planes, gamma: Arg<'a, B>, moments: Arg<'a, B>) -> Normalization<'a, B> {
+    fn normalization<'a, B>(
+        &self,
+        dtype: DType,
+        planes: Planes,
+        gamma: Arg<'a, B>,
+        moments: Arg<'a, B>,
+    ) -> Normalization<'a, B> {
         let &Self { epsilon, activation, .. } = self;
         Normalization { dtype, planes, gamma, moments, epsilon, activation }
     }
@@ -57,7 +63,7 @@ impl Normalize {
         let planes = self.planes(x.shape())?;
         let inputs = [x, gamma, &self.moments, y, grad];
         on_tensors(self.name(), inputs, |gpu, [x_input, gain, moments, y, grad]| {
-            let normalization = self.of(x.dtype(), planes, gain.argument(), moments.argument());
+            let normalization = self.normalization(x.dtype(), planes, gain.argument(), moments.argument());
             let (x_input, y, grad) = (x_input.argument(), y.argument(), grad.argument());
             // SAFETY: the entry point has checked all shapes and types against x; the gradient has its shape.
             let gradients = unsafe {
@@ -110,7 +116,7 @@ impl CustomOp3 for Normalize {
         let x_dtype = x.dtype();
         let inputs = [(x, x_layout), (gamma, gamma_layout), (beta, beta_layout), (moments, layout)];
         let done = on_storages(self.name(), inputs, |gpu, [x, gamma, beta, moments]| {
-            let normalization = self.of(x_dtype, planes, gamma.argument(), moments.argument());
+            let normalization = self.normalization(x_dtype, planes, gamma.argument(), moments.argument());
             // SAFETY: the entry point has checked all shapes and types against x.
             let y = unsafe { cuda::normalize(gpu, &normalization, &beta.argument(), &x.argument()) }?;
             Ok((y.into_storage()?, x_layout.shape().clone()))
