@@ -1,7 +1,11 @@
 //! The command line.
 
-use std::path::PathBuf;
+#[cfg(feature = "review")]
+use std::fs;
+use std::path::{Path, PathBuf};
 
+#[cfg(feature = "review")]
+use anyhow::{Context, bail};
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use derain::data::Shard;
@@ -9,6 +13,7 @@ use derain::data::dataset::{BuildOptions, MovingScenes, Placement, Resume};
 use derain::data::judge::{Density, Schedule};
 
 use crate::choices::CleanChoices;
+use crate::size;
 
 /// Builds a data set of rainy and clean patches from rain videos of still scenes.
 #[derive(Parser, Debug)]
@@ -73,6 +78,14 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     choices: CleanChoices,
 
+    /// Memory that the frames of a clean image may take, such as 2GiB or 500MB; the result is the same for any.
+    #[arg(long, default_value = "2GiB", value_name = "SIZE", value_parser = size::parse)]
+    max_memory: u64,
+
+    /// Folder for frames that memory does not hold, instead of the data set's.
+    #[arg(long, value_name = "DIR")]
+    spool: Option<PathBuf>,
+
     /// Goes on with a build that was broken off.
     #[arg(long)]
     resume: bool,
@@ -113,10 +126,16 @@ impl Arguments {
             !asks || !self.shard.is_part(),
             "--shard is for jobs without people: use --judge auto or none, or build in one go"
         );
+        if let Some(folder) = &self.spool {
+            ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
+        }
         Ok(())
     }
 
     pub(crate) fn options(&self) -> BuildOptions {
+        let mut clean = self.choices.options();
+        clean.max_memory = self.max_memory;
+        clean.spool_folder = Some(self.spool.clone().unwrap_or_else(|| self.output_or_above()));
         BuildOptions {
             patch: self.patch,
             pairs_per_video: self.pairs,
@@ -131,9 +150,29 @@ impl Arguments {
             stride: self.stride,
             moving: if self.keep_moving { MovingScenes::Keep } else { MovingScenes::Refuse },
             schedule: Schedule::for_density(self.density),
-            clean: self.choices.options(),
+            clean,
             shard: self.shard,
         }
+    }
+
+    /// The data set's folder, or the first above it that exists: most likely on the disk with room.
+    fn output_or_above(&self) -> PathBuf {
+        let output = std::path::absolute(&self.output).unwrap_or_else(|_| self.output.clone());
+        let folder = output.ancestors().find(|folder| folder.is_dir());
+        folder.unwrap_or(Path::new("/")).to_owned()
+    }
+
+    /// The file beside the data set that keeps the verdicts of the review page. Its folder is made.
+    #[cfg(feature = "review")]
+    pub(crate) fn verdicts(&self) -> Result<PathBuf> {
+        let output = std::path::absolute(&self.output)?;
+        let (Some(folder), Some(name)) = (output.parent(), output.file_name()) else {
+            bail!("-o {}: a data set needs a folder of its own", self.output.display());
+        };
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut name = name.to_owned();
+        name.push(".verdicts.jsonl");
+        Ok(folder.join(name))
     }
 
     #[cfg(feature = "review")]

@@ -23,6 +23,8 @@ mod arguments;
 #[path = "../clean_image/choices.rs"]
 mod choices;
 mod progress;
+#[path = "../derain_image/size.rs"]
+mod size;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -71,9 +73,7 @@ fn build_with_page(arguments: &Arguments) -> Result<BuildReport> {
     use derain::data::dataset::BuildEvent;
     use derain::data::review::{ReviewOptions, ReviewServer};
 
-    let mut verdicts = arguments.output.clone().into_os_string();
-    verdicts.push(".verdicts.jsonl");
-    let server = ReviewServer::start(verdicts.as_ref(), &ReviewOptions::default())?;
+    let server = ReviewServer::start(&arguments.verdicts()?, &ReviewOptions::default())?;
     writeln!(io::stderr(), "judge the clean images at {}", server.url())?;
     let mut judge = server.judge().with_density(arguments.density());
     let (options, resume) = (arguments.options(), arguments.resume());

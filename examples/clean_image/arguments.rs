@@ -101,9 +101,9 @@ pub(crate) enum CameraName {
     /// It stood still.
     #[default]
     Still,
-    /// A hand held it: shifts are undone.
+    /// A hand held it: shifts are undone, and borders that not all frames show are cut off.
     Handheld,
-    /// A hand held it: shifts, rotation and scale are undone.
+    /// The same with rotation and scale.
     Turning,
     /// Take the frames as they are.
     Unchecked,

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use derain::data::judge::{
     AutoJudge, Density, Judge, Judged, Schedule, TerminalJudge, Verdict, estimate_density, judged_clean_image,
 };
-use derain::data::{CleanOptions, CleanResult, Error, FrameOptions, FrameSource, open_frames, steady};
+use derain::data::{CleanOptions, CleanResult, Error, FrameOptions, FrameSource, Insets, open_frames, steady};
 use image::RgbImage;
 
 use crate::arguments::{Arguments, JudgeName};
@@ -17,6 +17,8 @@ use crate::progress::Progress;
 pub(crate) struct Accepted {
     pub(crate) clean: CleanResult,
     pub(crate) density: Density,
+    /// Borders that not all frames show.
+    pub(crate) unseen: Insets,
     /// Reading and decoding.
     pub(crate) decoding: Duration,
 }
@@ -61,7 +63,7 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
         JudgeName::None => bail!("nobody judges"),
     };
     match judged.verdict {
-        Verdict::Accept => Ok(Accepted { clean: judged.clean, density, decoding }),
+        Verdict::Accept => Ok(Accepted { clean: judged.clean, density, unseen: source.unseen(), decoding }),
         Verdict::Reject { reason } => bail!("not accepted: {reason}"),
         Verdict::MoreFrames => bail!("not accepted: more frames were wanted"),
     }

@@ -1,6 +1,6 @@
 //! What was done, as JSON.
 
-use derain::data::CleanResult;
+use derain::data::{CleanResult, Insets};
 use derain::data::judge::Density;
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ pub(crate) struct Report<'a> {
     pub(crate) mode_ranges: Ranges<'a>,
     /// As asked for or, with a judge, measured; null if it was left out.
     pub(crate) density: Option<Density>,
+    /// What was cut off at the borders, as not all frames show it.
+    pub(crate) unseen: Insets,
     pub(crate) judge: JudgeName,
     #[serde(flatten)]
     pub(crate) choices: CleanChoices,

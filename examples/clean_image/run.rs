@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use derain::data::judge::Density;
-use derain::data::{self, CleanImage, CleanOptions, CleanResult, FrameOptions, Picture, clean, open_frames, steady};
-use image::{DynamicImage, RgbImage};
+use derain::data::{
+    self, CleanImage, CleanOptions, CleanResult, FrameOptions, Insets, Picture, clean, open_frames, steady,
+};
+use image::{DynamicImage, RgbImage, imageops};
 
 use crate::arguments::{Arguments, JudgeName};
 use crate::judged::{self, Accepted};
@@ -20,6 +22,8 @@ struct Made {
     clean: CleanResult,
     mode_image: Option<RgbImage>,
     density: Option<Density>,
+    /// Borders that not all frames show.
+    unseen: Insets,
     decoding: Duration,
     computing: Duration,
 }
@@ -35,16 +39,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         JudgeName::None => unjudged(arguments, options)?,
         _ => {
             let begun = Instant::now();
-            let Accepted { clean, density, decoding } = judged::make(arguments, &options)?;
+            let Accepted { clean, density, unseen, decoding } = judged::make(arguments, &options)?;
             let computing = begun.elapsed().saturating_sub(decoding);
-            Made { clean, mode_image: None, density: Some(density), decoding, computing }
+            Made { clean, mode_image: None, density: Some(density), unseen, decoding, computing }
         }
     };
     write_all(arguments, made)
 }
 
 fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
-    let Made { clean: result, mode_image, density, decoding, computing } = made;
+    let Made { clean: result, mode_image, density, unseen, decoding, computing } = made;
     let seconds = computing.as_secs_f64();
     // Everything is encoded before anything is written; the clean image comes last.
     let mut files: Vec<(&Path, Vec<u8>)> = Vec::new();
@@ -52,7 +56,7 @@ fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
         files.push((path, encode(path, clean::plot(&result))?));
     }
     if let (Some(path), Some(image)) = (&arguments.mode_image, mode_image) {
-        files.push((path, encode(path, image)?));
+        files.push((path, encode(path, seen(image, unseen))?));
     }
     if let Some(path) = &arguments.json {
         let report = Report {
@@ -61,6 +65,7 @@ fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
             votes: &result.votes,
             mode_ranges: Ranges::of(&result),
             density,
+            unseen,
             judge: arguments.judge,
             choices: arguments.choices,
             seconds,
@@ -71,9 +76,16 @@ fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
         files.push((path, json));
     }
     let (frames, percentile) = (result.frames, result.percentile);
-    files.push((&arguments.output, encode(&arguments.output, result.image)?));
+    files.push((&arguments.output, encode(&arguments.output, seen(result.image, unseen))?));
     for (path, bytes) in files {
         write(path, &bytes)?;
+    }
+    if unseen != Insets::default() {
+        let Insets { left, top, right, bottom, .. } = unseen;
+        tracing::warn!(
+            "the camera moved: {left} columns at the left, {right} at the right, {top} rows at the top and {bottom} at the bottom \
+             are not in all frames and were cut off"
+        );
     }
     tracing::info!(
         "{}: percentile {percentile} of {frames} frames, decoded in {:.2} s, computed in {seconds:.2} s",
@@ -116,7 +128,13 @@ fn unjudged(arguments: &Arguments, mut options: CleanOptions) -> Result<Made> {
     drop(progress);
     computing += begun.elapsed();
     let mode_image = arguments.mode_image.as_ref().map(|_| clean.mode_image()).transpose()?;
-    Ok(Made { clean: result, mode_image, density: arguments.density, decoding, computing })
+    Ok(Made { clean: result, mode_image, density: arguments.density, unseen: source.unseen(), decoding, computing })
+}
+
+/// The part that all frames show.
+fn seen(image: RgbImage, unseen: Insets) -> RgbImage {
+    let (left, top, width, height) = unseen.within(image.dimensions());
+    imageops::crop_imm(&image, left, top, width, height).to_image()
 }
 
 fn encode(path: &PathBuf, image: RgbImage) -> Result<Vec<u8>> {

@@ -1,11 +1,11 @@
 //! The part of a command line that says what computes, and the derainer that it asks for.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use derain::{Derainer, Network, Placement, Precision};
+use sysinfo::System;
 
 use crate::size;
 use crate::support::device::DeviceName;
@@ -29,8 +29,8 @@ pub(crate) struct EngineArguments {
     pub(crate) precision: Precision,
 
     /// Memory that inference may take, such as 2GiB, 500MB or 1073741824: pictures that need more run from temporary files, with the same
-    /// result (SPANet), and those too large even for that are refused. Without it, what is free at the start (on the cpu of
-    /// Linux; elsewhere there is no limit, and a GPU without memory left says so).
+    /// result (SPANet), and those too large even for that are refused. Without it, what is free at the start, within
+    /// the container's limit (a GPU has no limit, and says when it has no memory left).
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
 
@@ -69,9 +69,13 @@ fn shipped(network: Network, _: Placement) -> Result<Derainer> {
     anyhow::bail!("this build has no weights of {network} (feature `pretrained`): give a file with --weights")
 }
 
-/// Memory that the system could give now without swapping, where it says so (Linux).
+/// Memory that the system could give now without swapping, and that the container may take.
 fn available_memory() -> Option<u64> {
-    let report = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = report.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    let mut system = System::new();
+    system.refresh_memory();
+    // Files in the cache count as used there, but go when memory is wanted.
+    let contained = system.cgroup_limits().map(|limits| limits.total_memory.saturating_sub(limits.rss));
+    // 0 where the system does not tell.
+    let free = Some(system.available_memory()).filter(|&bytes| bytes > 0)?;
+    Some(contained.map_or(free, |bytes| bytes.min(free)))
 }

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use derain::data;
 use image::RgbImage;
 use tempfile::{Builder, NamedTempFile};
 
@@ -20,7 +21,9 @@ impl<'a> Y4m<'a> {
     pub(crate) fn create(path: &'a Path, width: u32, height: u32, frame_time: f32) -> Result<Self> {
         make_folder_of(path)?;
         let folder = path.parent().unwrap_or(Path::new("."));
+        let name = data::temporary_name();
         let mut builder = Builder::new();
+        builder.prefix(&name).rand_bytes(0);
         // Else it would be the owner's alone.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

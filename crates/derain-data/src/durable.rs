@@ -33,7 +33,7 @@ pub(crate) fn write_durably_with(path: &Path, write: impl FnOnce(&mut File) -> R
         None => return Err(Error::NotAFile { path: target }),
     };
     let replaced = metadata_to_keep(&target)?;
-    let temporary = folder.join(temporary::new_name());
+    let temporary = folder.join(temporary::temporary_name());
     write_synced(&temporary, &target, write, replaced.as_ref())
         .and_then(|()| fs::rename(&temporary, &target).map_err(Error::io("write", &target)))
         .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
@@ -51,7 +51,7 @@ pub(crate) struct Staged {
 impl Staged {
     /// Writes a temporary file beside `target`, which must be a new name or a file that may be replaced; links are not followed.
     pub(crate) fn new(target: &Path, bytes: &[u8]) -> Result<Self, Error> {
-        let staged = Self { temporary: target.with_file_name(temporary::new_name()), target: target.to_owned() };
+        let staged = Self { temporary: target.with_file_name(temporary::temporary_name()), target: target.to_owned() };
         let write = |file: &mut File| file.write_all(bytes).map_err(Error::io("write", target));
         write_synced(&staged.temporary, target, write, None)?;
         Ok(staged)

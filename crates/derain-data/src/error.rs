@@ -80,6 +80,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The coded data of a JPEG are not those of the picture that it announces.
+    #[error("{} is damaged at row {row} or before: copy it again from where it came", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The row of stored pixels where the data stop making sense.
+        row: usize,
+    },
     /// The picture is of a kind whose pixels cannot be trusted once decoded.
     #[error("{} is {kind}, which is not supported", path.display())]
     UnsupportedKind {

@@ -13,11 +13,14 @@ use crate::Error;
 /// What the names of readable pictures end in.
 const EXTENSIONS: [&str; 12] = ["bmp", "jpeg", "jpg", "pam", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"];
 
-/// Whether a file name ends as those of the readable formats do, in either case.
+/// Whether a file name ends as those of the readable formats do, in either case. `._NAME` is none: macOS
+/// leaves such files, without pixels, beside pictures on disks of other systems.
 #[must_use]
 pub fn is_picture_name(path: impl AsRef<Path>) -> bool {
-    let extension = path.as_ref().extension().and_then(OsStr::to_str).unwrap_or_default();
-    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+    let path = path.as_ref();
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    let companion = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"));
+    !companion && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// Lists the pictures in `folder` and below, as paths relative to it, in natural order: `2.png`

@@ -59,6 +59,7 @@ mod shard;
 pub mod synthesis;
 mod temporary;
 pub mod text;
+mod tiff_preview;
 
 pub use clean::{CleanImage, CleanOptions, CleanResult};
 pub use density::Density;
@@ -71,6 +72,7 @@ pub use frames::transcode;
 pub use frames::{FrameOptions, FrameSource, Y4mWriter, open_frames};
 pub use load::{LoadOptions, Picture, load_picture, load_picture_with};
 pub use orphans::remove_orphans;
+pub use temporary::temporary_name;
 pub use register::{
     Camera, Insets, Motion, MotionModel, MotionOptions, Registered, Registration, Resampling, STILL_LIMIT,
     StillnessCheck, steady,

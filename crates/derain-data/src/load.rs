@@ -4,9 +4,10 @@
 //! samples are kept; palettes and fewer than 8 bits become 8-bit samples; CMYK becomes RGB as
 //! (255 − c)(255 − k) / 255. The EXIF orientation is applied, so pixels come out upright.
 //!
-//! What would come out wrong is refused instead: a JPEG that ends before its last scan, four-channel
-//! JPEGs that do not say how their inks are stored, animations, pictures over the size limit. Of a
-//! TIFF with several pages the first is read; later ones are mostly previews.
+//! What would come out wrong is refused instead: a JPEG that ends before its last scan or whose coded
+//! data are damaged, four-channel JPEGs that do not say how their inks are stored, animations, raw
+//! photographs (TIFFs that begin with a thumbnail), pictures over the size limit. Of a TIFF with
+//! several pages the first is read; later ones are mostly previews.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -19,7 +20,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::jpeg::{self, Flaw};
-use crate::{Error, png_exif};
+use crate::{Error, png_exif, tiff_preview};
 
 /// Compressed chunks, profiles and strips may need this much beyond the pixels themselves.
 const DECODER_SLACK: u64 = 64 << 20;
@@ -91,6 +92,9 @@ pub fn load_picture_with(path: impl AsRef<Path>, options: &LoadOptions) -> Resul
         ImageFormat::Jpeg => load.jpeg(),
         ImageFormat::Png => load.png(),
         ImageFormat::Pnm => load.decode(PnmDecoder::new(load.reader())),
+        ImageFormat::Tiff if tiff_preview::comes_first(&bytes) => Err(load.unsupported(
+            "a raw photograph, or a TIFF that begins with a preview (develop it to a TIFF or JPEG first)",
+        )),
         ImageFormat::Tiff => load.decode(TiffDecoder::new(load.reader())),
         ImageFormat::WebP => load.webp(),
         _ => Err(Error::UnknownContent { path: path.to_owned() }),
@@ -129,8 +133,9 @@ impl<'a> Load<'a> {
     }
 
     fn jpeg(&self) -> Result<Picture, Error> {
-        match jpeg::find_flaw(self.bytes) {
+        match jpeg::find_flaw(self.bytes, self.max_bytes) {
             Some(Flaw::Truncated) => return Err(Error::Truncated { path: self.path.to_owned() }),
+            Some(Flaw::Damaged { row }) => return Err(Error::Damaged { path: self.path.to_owned(), row }),
             Some(Flaw::Unsupported(kind)) => return Err(self.unsupported(kind)),
             None => {}
         }

@@ -46,8 +46,11 @@ impl Owner {
     }
 }
 
-/// A name that no other call uses, on any machine that shares the folder.
-pub(crate) fn new_name() -> String {
+/// A name for a temporary file that no other call uses, on any machine that shares the folder.
+///
+/// [`remove_orphans`](crate::remove_orphans) removes such files once the process that made them is gone.
+#[must_use]
+pub fn temporary_name() -> String {
     static SERIAL: AtomicU64 = AtomicU64::new(0);
     let Owner { boot, namespace, pid, start } = Owner::current();
     format!("{PREFIX}{boot}-{namespace}-{pid}-{start}-{}", SERIAL.fetch_add(1, Ordering::Relaxed))
@@ -92,11 +95,11 @@ fn start_time(pid: u32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Owner, new_name, parse};
+    use super::{Owner, parse, temporary_name};
 
     #[test]
     fn names_tell_their_maker_and_differ() {
-        let (first, second) = (new_name(), new_name());
+        let (first, second) = (temporary_name(), temporary_name());
         assert_ne!(first, second);
         assert_eq!(parse(&first), Some(Owner::current()));
     }

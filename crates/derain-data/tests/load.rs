@@ -256,6 +256,23 @@ fn half_a_jpeg_is_named_as_cut_short() {
 }
 
 #[test]
+fn damaged_jpegs_and_raw_photographs_are_refused() {
+    let mut jpeg = fs::read(fixture("../scans/baseline.jpg")).unwrap();
+    let middle = jpeg.len() / 2;
+    jpeg[middle..middle + 512].fill(0);
+    let error = load_bytes(&jpeg).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("copy it again"), "{error}");
+    // What raw photographs begin with: the orientation's tag turned into that of a reduced copy.
+    let mut tiff = fs::read(fixture("rgb16.tiff")).unwrap();
+    let tag = tiff.windows(8).position(|tag| tag == b"\x12\x01\x03\0\x01\0\0\0").unwrap();
+    tiff[tag..tag + 2].copy_from_slice(&254_u16.to_le_bytes());
+    let error = load_bytes(&tiff).unwrap_err();
+    assert!(error.to_string().contains("raw photograph"), "{error}");
+    tiff[tag + 8] = 0;
+    assert!(load_bytes(&tiff).is_ok(), "the picture itself");
+}
+
+#[test]
 fn flipped_bits_never_panic() {
     // xorshift: a fixed sequence, so a failure comes back.
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;

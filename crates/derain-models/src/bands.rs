@@ -3,6 +3,7 @@
 //! Each band is seen with [`CONTEXT`] rows more on both sides, which are cut off again. Scans and convolutions reach farther, if faintly, and RRANet's first norm
 //! is over all that it sees, so the result is near the whole picture's and not equal to it.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Result;
@@ -18,7 +19,7 @@ const GRID: usize = 8;
 /// Bands of no more rows see little but context, and are not halved again.
 const FEWEST_ROWS: usize = 64;
 
-/// The largest band that a device had memory for, in pixels: frames of a film are cut alike, and do not try in vain each time.
+/// The fewest pixels at once that a device had no memory for: frames of a film are cut alike, and do not try in vain each time.
 #[derive(Debug)]
 pub(crate) struct Room(AtomicUsize);
 
@@ -36,20 +37,37 @@ pub(crate) fn run(
     network: impl Fn(&RgbPixels) -> Result<ModelOutput>,
 ) -> Result<(ModelOutput, usize)> {
     let (height, width) = (pixels.height as usize, pixels.width as usize);
+    let at_once = |rows| width * bands(height, rows).map(|band| band.seen.len()).max().unwrap_or(0);
+    let mut too_many = room.0.load(Ordering::Relaxed);
     let mut rows = height;
-    while rows > FEWEST_ROWS && rows * width > room.0.load(Ordering::Relaxed) {
-        rows = halved(rows);
-    }
     loop {
+        while rows > FEWEST_ROWS && at_once(rows) >= too_many {
+            rows = halved(rows);
+        }
         let output = if rows == height { network(pixels) } else { in_bands(pixels, rows, &network) };
         match output {
-            Err(error) if error.is_too_large_for_device() && rows > FEWEST_ROWS => {
-                rows = halved(rows);
-                room.0.fetch_min(rows * width, Ordering::Relaxed);
+            Err(error) if error.is_too_large_for_device() && rows > FEWEST_ROWS => too_many = at_once(rows),
+            output => {
+                let output = output?;
+                // Only now: had the smallest band failed too, it was not for the picture's size.
+                room.0.fetch_min(too_many, Ordering::Relaxed);
+                return Ok((output, height.div_ceil(rows)));
             }
-            output => return Ok((output?, height.div_ceil(rows))),
         }
     }
+}
+
+/// Rows of a picture that are computed together, and those that the network sees of it for that.
+struct Band {
+    rows: Range<usize>,
+    seen: Range<usize>,
+}
+
+fn bands(height: usize, rows: usize) -> impl Iterator<Item = Band> {
+    (0..height).step_by(rows).map(move |first| {
+        let end = (first + rows).min(height);
+        Band { rows: first..end, seen: first.saturating_sub(CONTEXT)..(end + CONTEXT).min(height) }
+    })
 }
 
 /// Half of more than [`FEWEST_ROWS`], on the grid.
@@ -62,21 +80,18 @@ fn in_bands(
     rows: usize,
     network: impl Fn(&RgbPixels) -> Result<ModelOutput>,
 ) -> Result<ModelOutput> {
-    let height = pixels.height as usize;
     let mut whole = ModelOutput { clean: Vec::with_capacity(pixels.values.len()), maps: Vec::new() };
-    for first in (0..height).step_by(rows) {
-        let end = (first + rows).min(height);
-        let (seen_first, seen_end) = (first.saturating_sub(CONTEXT), (end + CONTEXT).min(height));
-        let ModelOutput { clean, maps } = network(&pixels.rows(seen_first..seen_end))?;
+    for Band { rows, seen } in bands(pixels.height as usize, rows) {
+        let ModelOutput { clean, maps } = network(&pixels.rows(seen.clone()))?;
         let row = 3 * pixels.width as usize;
-        whole.clean.extend(&clean[(first - seen_first) * row..(end - seen_first) * row]);
+        whole.clean.extend(&clean[(rows.start - seen.start) * row..(rows.end - seen.start) * row]);
         if whole.maps.is_empty() {
             whole.maps = maps.iter().map(|map| Map { width: map.width, values: Vec::new() }).collect();
         }
         // The last map is as large as the picture, each one before it half as large, rounded up.
         for (k, (map, whole)) in maps.iter().zip(&mut whole.maps).rev().enumerate() {
-            let of_map = |row: usize| (row - seen_first).div_ceil(1 << k) * map.width;
-            whole.values.extend(&map.values[of_map(first)..of_map(end)]);
+            let of_map = |row: usize| (row - seen.start).div_ceil(1 << k) * map.width;
+            whole.values.extend(&map.values[of_map(rows.start)..of_map(rows.end)]);
         }
     }
     Ok(whole)
@@ -131,6 +146,21 @@ mod tests {
             let (again, bands_again) = run(&pixels, &room, once).unwrap();
             assert!(again.clean == output.clean && bands_again == bands && calls.get() == bands);
         }
+    }
+
+    #[test]
+    fn what_a_device_had_memory_for_is_not_cut() {
+        const MOST: usize = 3_500;
+        let room = Room::default();
+        let network = |band: &RgbPixels| match (band.width * band.height) as usize > MOST {
+            true => Err(out_of_memory()),
+            false => Ok(local(band)),
+        };
+        let bands = |width, height| run(&picture(width, height), &room, network).map(|(_, bands)| bands);
+        assert_eq!(bands(3, 1500).unwrap(), 2); // 878 rows at once, 2634 pixels
+        assert_eq!(bands(2, 1300).unwrap(), 1);
+        assert!(bands(100, 800).is_err()); // nor any band of it
+        assert_eq!(bands(7, 500).unwrap(), 1);
     }
 
     #[test]

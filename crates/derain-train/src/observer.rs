@@ -93,6 +93,8 @@ pub struct Started<'a> {
     pub steps_per_epoch: usize,
     /// Pairs of the validation.
     pub validation_pairs: usize,
+    /// Whether an earlier run was stopped before the validation of `step` was done: it comes first.
+    pub validation_due: bool,
 }
 
 /// A step of the optimizer.

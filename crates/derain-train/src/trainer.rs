@@ -182,6 +182,7 @@ impl Trainer {
             samples: self.samples,
             steps_per_epoch: self.steps_per_epoch,
             validation_pairs: self.validation.len(),
+            validation_due: self.progress.validation_due,
         }));
         let noticed = self.notice.take().map_or(Ok(()), |text| self.tell(observer.message(&text)));
         agree(&*ranks, told.and(noticed))?;
@@ -208,7 +209,7 @@ impl Trainer {
             // Nothing is left to stop after the last step, unless its validation was broken off.
             let asks = self.stop.is_stopped() && (!is_last || self.progress.validation_due);
             let ((), stopped) = vote(&*ranks, stepped, asks)?;
-            if self.progress.step.is_multiple_of(self.config.checkpoint_interval) || is_last || stopped {
+            if self.is_checkpoint_due() || stopped {
                 self.compare_weights()?;
                 agree(&*ranks, self.look_ahead(&batch))?;
                 let saved = if self.leads() { self.save(observer) } else { Ok(()) };
@@ -219,6 +220,10 @@ impl Trainer {
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.progress.step.is_multiple_of(self.config.checkpoint_interval) || self.progress.step == self.steps
     }
 
     fn stopped(&self) -> Outcome {

@@ -7,7 +7,10 @@ use std::fs;
 
 use common::{Bench, NETWORKS, Watch, train};
 use derain_data::synthesis::RainRange;
-use derain_train::{DataConfig, Error, Observed, Observer, Outcome, StepRecord, StopHandle, TrainConfig, Trainer};
+use derain_train::{
+    DataConfig, Error, LogOptions, Observed, Observer, Outcome, RunLog, StepRecord, StopHandle, TrainConfig, Trainer,
+};
+use serde_json::Value;
 
 /// Runs until after a step.
 fn train_until(config: TrainConfig, step: u64) {
@@ -92,29 +95,50 @@ fn a_stop_does_not_wait_for_a_validation_and_the_resume_makes_up_for_it() {
         let mut config = bench.config(output, 6, NETWORKS[0]);
         let DataConfig::Synthesized(data) = &mut config.data else { panic!("its data are synthesized") };
         data.held_out = 2;
-        config
+        TrainConfig { checkpoint_interval: 4, ..config }
     };
-    train(config("whole"));
+    let lines_alone = || RunLog::new(LogOptions { tensorboard: false, samples: false });
+    Trainer::new(config("whole")).unwrap().run(&mut lines_alone()).unwrap();
     // After step 4, and after the last one.
     for step in [4, 6] {
         let mut trainer = Trainer::resume(config("broken")).unwrap();
         let mut watch = InValidation { stop: Some(trainer.stop_handle()), ..InValidation::default() };
-        assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step });
+        assert_eq!(trainer.run(&mut (&mut lines_alone(), &mut watch)).unwrap(), Outcome::Stopped { step });
         assert_eq!(watch.validations, 0);
         if step == 4 {
             // The same trainer goes on, and so does another one below.
             let mut watch = InValidation { stop: Some(trainer.stop_handle()), ..InValidation::default() };
-            assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step });
+            assert_eq!(trainer.run(&mut (&mut lines_alone(), &mut watch)).unwrap(), Outcome::Stopped { step });
             drop(trainer);
             let mut trainer = Trainer::resume(config("broken")).unwrap();
             let mut watch = Watch { stop_after: Some((5, trainer.stop_handle())), ..Watch::default() };
-            assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step: 5 });
+            assert_eq!(
+                trainer.run(&mut (&mut lines_alone(), &mut watch)).unwrap(),
+                Outcome::Stopped { step: 5 }
+            );
         }
     }
     let mut watch = InValidation::default();
-    assert_eq!(Trainer::resume(config("broken")).unwrap().run(&mut watch).unwrap(), Outcome::Finished);
+    let mut trainer = Trainer::resume(config("broken")).unwrap();
+    assert_eq!(trainer.run(&mut (&mut lines_alone(), &mut watch)).unwrap(), Outcome::Finished);
     assert_eq!(watch.validations, 1);
-    assert!(bench.files("whole") == bench.files("broken"));
+    let [(whole, whole_log), (broken, broken_log)] = ["whole", "broken"].map(|run| {
+        let mut files = bench.files(run);
+        let log = files.remove("log.jsonl").unwrap();
+        (files, without_times(&log))
+    });
+    assert!(whole == broken, "the files differ");
+    assert_eq!(whole_log, broken_log);
+}
+
+/// The lines of a log without its times.
+fn without_times(log: &[u8]) -> Vec<Value> {
+    let line = |line: &[u8]| {
+        let mut value: Value = serde_json::from_slice(line).unwrap();
+        value.as_object_mut().unwrap().retain(|key, _| !["time", "seconds", "waited"].contains(&key.as_str()));
+        value
+    };
+    log.split(|&byte| byte == b'\n').filter(|text| !text.is_empty()).map(line).collect()
 }
 
 #[test]

@@ -54,7 +54,7 @@ use std::path::Path;
 
 use image::RgbImage;
 
-use crate::{Error, is_picture_name};
+use crate::{Error, Insets, is_picture_name};
 
 pub use options::FrameOptions;
 pub use y4m_writer::Y4mWriter;
@@ -80,6 +80,12 @@ pub trait FrameSource {
 
     /// How many frames [`next_frame`](Self::next_frame) will give in all, where the source tells.
     fn expected(&self) -> Option<usize>;
+
+    /// Borders that some frame so far did not show: its nearest pixels stand there. Only frames laid over
+    /// the first ([`steady`](crate::steady)) have any.
+    fn unseen(&self) -> Insets {
+        Insets::default()
+    }
 }
 
 /// Opens a folder of pictures, a YUV4MPEG2 file or, with the cargo feature `video`, any video that

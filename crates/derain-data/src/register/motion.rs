@@ -1,5 +1,7 @@
 //! How a frame lies against the first.
 
+use serde::Serialize;
+
 /// Where the first frame's pixels lie in another frame: (x, y) at
 /// c + `scale` R(`rotation`) ((x, y) − c) + (`dx`, `dy`), c the picture's centre.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +63,7 @@ impl Motion {
 
 /// Rows and columns at the borders of a registered frame whose content is not in the frame: the
 /// pixels there repeat its nearest ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Insets {
     /// Columns at the left.
@@ -85,6 +87,13 @@ impl Insets {
             top: inset(-upper_left.1, -upper_right.1, size.1),
             bottom: inset(lower_left.1, lower_right.1, size.1),
         }
+    }
+
+    /// What is within of a picture of that size: left, top, width, height.
+    #[must_use]
+    pub fn within(self, (width, height): (u32, u32)) -> (u32, u32, u32, u32) {
+        let seen = |side: u32, first: u32, last: u32| side.saturating_sub(first).saturating_sub(last);
+        (self.left, self.top, seen(width, self.left, self.right), seen(height, self.top, self.bottom))
     }
 
     /// The larger of both on each side: what is missing in either of two frames.
@@ -120,6 +129,7 @@ mod tests {
             insets.union(Insets { top: 1, ..Insets::default() }),
             Insets { left: 2, top: 1, right: 0, bottom: 2 }
         );
+        assert_eq!(insets.within((10, 20)), (2, 0, 8, 18));
         assert_eq!(Insets::of(&Motion::shift(-100.0, 0.0), (10, 10)).left, 10);
     }
 }

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::{MotionOptions, Registration, StillnessCheck};
+use super::{Insets, MotionOptions, Registration, StillnessCheck};
 use crate::Error;
 use crate::frames::FrameSource;
 
@@ -29,7 +29,10 @@ pub fn steady<'a>(
     Ok(match camera {
         Camera::Unchecked => source,
         Camera::Still => Box::new(Checked { source, check: StillnessCheck::new() }),
-        Camera::Handheld(options) => Box::new(Laid { source, registration: Registration::new(options.clone())? }),
+        Camera::Handheld(options) => {
+            let registration = Registration::new(options.clone())?;
+            Box::new(Laid { source, registration, unseen: Insets::default() })
+        },
     })
 }
 
@@ -57,12 +60,15 @@ impl FrameSource for Checked<'_> {
 struct Laid<'a> {
     source: Box<dyn FrameSource + Send + 'a>,
     registration: Registration,
+    unseen: Insets,
 }
 
 impl FrameSource for Laid<'_> {
     fn next_frame(&mut self) -> Result<Option<RgbImage>, Error> {
-        let frame = self.source.next_frame()?;
-        frame.map(|frame| Ok(self.registration.register(&frame)?.image)).transpose()
+        let Some(frame) = self.source.next_frame()? else { return Ok(None) };
+        let registered = self.registration.register(&frame)?;
+        self.unseen = self.unseen.union(registered.missing);
+        Ok(Some(registered.image))
     }
 
     fn size(&self) -> (u32, u32) {
@@ -71,6 +77,10 @@ impl FrameSource for Laid<'_> {
 
     fn expected(&self) -> Option<usize> {
         self.source.expected()
+    }
+
+    fn unseen(&self) -> Insets {
+        self.unseen
     }
 }
 
@@ -113,6 +123,10 @@ mod tests {
         assert_ne!(all(&[5, 7], &Camera::Unchecked).unwrap()[1], still[0]);
         let laid = all(&[5, 7], &Camera::Handheld(MotionOptions::default())).unwrap();
         assert_eq!(laid[1].get_pixel(40, 30), still[0].get_pixel(40, 30));
+        let mut source = steady(Box::new(Views(vec![5, 7, 4])), &Camera::Handheld(MotionOptions::default())).unwrap();
+        assert_eq!(source.unseen(), Insets::default());
+        while source.next_frame().unwrap().is_some() {}
+        assert_eq!(source.unseen(), Insets { left: 2, right: 1, ..Insets::default() });
         assert!(all(&[5, 40], &Camera::Handheld(MotionOptions::default())).is_err());
     }
 }

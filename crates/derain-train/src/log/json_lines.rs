@@ -71,9 +71,12 @@ impl JsonLines {
     }
 
     /// A kill may have come between the checkpoint and its lines; and a checkpoint that somebody's stop asked for would not be there in an
-    /// unbroken run. So the lines are written anew where the interval asks for them.
+    /// unbroken run. So the lines are written anew where the interval asks for them; after a validation that is still due, by whoever does it.
     fn repeat_checkpoint(&mut self, started: &Started<'_>) -> Result<()> {
         let step = started.step;
+        if started.validation_due {
+            return Ok(());
+        }
         if step.is_multiple_of(started.config.checkpoint_interval) || step == started.steps {
             for (kind, file) in [(FileKind::Checkpoint, folder::CHECKPOINT), (FileKind::LastWeights, folder::LAST)] {
                 self.append(Event::Written { step, kind, file: file.into() })?;

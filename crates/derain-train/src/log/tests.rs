@@ -40,6 +40,7 @@ fn train(log: &mut RunLog, config: &TrainConfig, from: u64, to: u64, stopped: bo
         samples: 20,
         steps_per_epoch: 5,
         validation_pairs: 1,
+        validation_due: false,
     })?;
     for step in from + 1..=to {
         log.step(&step_record(step))?;

@@ -9,7 +9,11 @@ use crate::Result;
 /// # Errors
 /// When a tensor is not f32.
 pub fn global_norm(tensors: &[Tensor]) -> Result<f64> {
-    let squares: Vec<f64> = tensors.par_iter().map(squares).collect::<Result<_>>()?;
+    let squares: Vec<f64> = match tensors.iter().all(|tensor| tensor.device().is_cpu()) {
+        true => tensors.par_iter().map(squares).collect::<Result<_>>()?,
+        // On the thread that computed them: on a GPU each may have a stream of its own, which waits for no other.
+        false => tensors.iter().map(squares).collect::<Result<_>>()?,
+    };
     // In order, whoever summed which tensor.
     Ok(squares.iter().sum::<f64>().sqrt())
 }

@@ -11,6 +11,9 @@ use crate::checkpoint::Best;
 use crate::observer::{Observer, ValidationRecord, WrittenKind};
 use crate::validation::Examiner;
 
+/// More than this, in dB, counts as much in the choice of the best: a pair restored without any error has an infinite PSNR, and so has the mean.
+const MOST_PSNR: f64 = 100.0;
+
 /// What is to be done after a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct DueValidation {
@@ -30,7 +33,8 @@ impl Trainer {
     /// Does the validation that an earlier run was stopped before, and what it left undone after it.
     pub(super) fn catch_up(&mut self, observer: &mut dyn Observer) -> Result<()> {
         self.validate(observer)?;
-        match self.progress.step == self.steps && !self.progress.validation_due {
+        // The one on disk is of before the validation, and logs have its lines after it.
+        match self.is_checkpoint_due() && !self.progress.validation_due {
             true => self.save(observer),
             false => Ok(()),
         }
@@ -51,25 +55,26 @@ impl Trainer {
             protocol: self.config.validation.protocol,
             mask_threshold: self.config.loss.mask_threshold,
         };
-        let (mut input, mut output, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut inputs, mut outputs, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..pairs {
             if self.stop.is_stopped() {
                 self.progress.validation_due = true;
                 return Ok(());
             }
             let examined = examiner.examine(index, &self.validation.sample(index)?, index < wanted)?;
-            input.push(examined.input);
-            output.push(examined.output);
+            inputs.push(examined.input);
+            outputs.push(examined.output);
             pictures.extend(examined.pictures);
             self.tell(observer.validating(index + 1, pairs))?;
         }
         self.progress.validation_due = false;
-        if let (true, Some(input), Some(output)) = (scored, Scores::mean(&input), Scores::mean(&output)) {
-            let is_best = self.progress.best.is_none_or(|best| output.psnr > best.psnr());
+        if let (true, Some(input), Some(output)) = (scored, Scores::mean(&inputs), Scores::mean(&outputs)) {
+            let capped = outputs.iter().map(|scores| scores.psnr.min(MOST_PSNR)).sum::<f64>() / pairs as f64;
+            let is_best = self.progress.best.is_none_or(|best| capped > best.psnr());
             let seconds = begun.elapsed().as_secs_f64();
             self.tell(observer.validation(&ValidationRecord { step, input, output, pairs, is_best, seconds }))?;
             if is_best {
-                self.progress.best = Some(Best::new(step, output.psnr));
+                self.progress.best = Some(Best::new(step, capped));
                 self.progress.best_on = self.validation.hash().to_owned();
                 let path = self.folder.best();
                 write_durably(&path, &self.weight_file()?)?;

@@ -1,25 +1,42 @@
-//! What the JPEG decoder would let pass: it fills the missing part of a cut file with grey, and
-//! guesses the meaning of channels that the file does not tell.
+//! What the JPEG decoder would let pass: it fills the missing part of a cut or damaged file with
+//! grey, and guesses the meaning of channels that the file does not tell.
 //!
-//! The check follows the markers of ITU-T T.81, annex B, from the start of the image to its end.
+//! The check follows the markers of ITU-T T.81, annex B, from the start of the image to its end, and
+//! the codes of its scans.
+
+mod block;
+mod huffman;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use scan::{Frame, Tables};
 
 /// Why a JPEG would decode to a wrong picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     /// No end-of-image marker after the scans.
     Truncated,
+    /// The coded data stop making sense at this row of pixels; they may be wrong before.
+    Damaged { row: usize },
     /// A kind of JPEG whose colours would be guessed.
     Unsupported(&'static str),
 }
 
 const END_OF_IMAGE: u8 = 0xD9;
+const HUFFMAN_TABLES: u8 = 0xC4;
 const START_OF_SCAN: u8 = 0xDA;
+const RESTART_INTERVAL: u8 = 0xDD;
 const APP0: u8 = 0xE0;
 const APP14: u8 = 0xEE;
 
-/// The first reason not to trust the pixels of `jpeg`, which starts with a start-of-image marker.
-pub(crate) fn find_flaw(jpeg: &[u8]) -> Option<Flaw> {
+/// The first reason not to trust the pixels of `jpeg`, which starts with a start-of-image marker. The
+/// data of more than `max_pixels` are not looked at.
+pub(crate) fn find_flaw(jpeg: &[u8], max_pixels: u64) -> Option<Flaw> {
     let mut marks = Marks::default();
+    let mut tables = Tables::default();
+    let mut frame = None;
+    let mut damaged = None;
     let mut at = 2;
     loop {
         let (marker, body_at) = match next_marker(jpeg, at) {
@@ -27,7 +44,7 @@ pub(crate) fn find_flaw(jpeg: &[u8]) -> Option<Flaw> {
             None => return Some(Flaw::Truncated),
         };
         if marker == END_OF_IMAGE {
-            return None;
+            return damaged.map(|row| Flaw::Damaged { row });
         }
         if matches!(marker, 0x01 | 0xD0..=0xD8) {
             at = body_at; // markers without a segment
@@ -43,12 +60,19 @@ pub(crate) fn find_flaw(jpeg: &[u8]) -> Option<Flaw> {
                 if let Some(kind) = untold_colours(segment, marks) {
                     return Some(Flaw::Unsupported(kind));
                 }
+                frame = Frame::new(marker, segment, max_pixels);
             }
+            HUFFMAN_TABLES => tables.define(segment),
+            RESTART_INTERVAL => tables.restart_interval = restart_interval(segment),
             _ => {}
         }
         at = body_at + 2 + segment.len();
         if marker == START_OF_SCAN {
-            at = skip_entropy_coded(jpeg, at);
+            let end = skip_entropy_coded(jpeg, at);
+            if let (Some(frame), None) = (&mut frame, damaged) {
+                damaged = frame.find_damage(segment, &tables, &jpeg[at..end]);
+            }
+            at = end;
         }
     }
 }
@@ -69,6 +93,11 @@ fn next_marker(jpeg: &[u8], mut at: usize) -> Option<(u8, usize)> {
 fn segment(jpeg: &[u8], at: usize) -> Option<&[u8]> {
     let length = u16::from_be_bytes([*jpeg.get(at)?, *jpeg.get(at + 1)?]);
     jpeg.get(at + 2..at + usize::from(length).max(2))
+}
+
+/// In units of the scan; 0 is none.
+fn restart_interval(segment: &[u8]) -> usize {
+    segment.first_chunk().map_or(0, |interval| usize::from(u16::from_be_bytes(*interval)))
 }
 
 /// Past the coded samples and restart markers of a scan, to the next other marker or the end.
@@ -103,53 +132,5 @@ fn untold_colours(frame: &[u8], marks: Marks) -> Option<&'static str> {
         }
         (Some(3), _) => None,
         _ => Some("a JPEG of neither 1, 3 nor 4 channels"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Flaw, find_flaw};
-
-    /// SOI, a frame of `components`, a scan of four coded bytes with a stuffed 0xFF and a restart, EOI.
-    fn jpeg(components: &[u8], adobe: bool) -> Vec<u8> {
-        let mut bytes = vec![0xFF, 0xD8];
-        if adobe {
-            bytes.extend_from_slice(b"\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x00");
-        }
-        let count = components.len() as u8;
-        bytes.extend_from_slice(&[0xFF, 0xC0, 0, 8 + 3 * count, 8, 0, 1, 0, 1, count]);
-        for &id in components {
-            bytes.extend_from_slice(&[id, 0x11, 0]);
-        }
-        bytes.extend_from_slice(&[0xFF, 0xDA, 0, 2, 1, 0xFF, 0x00, 0xFF, 0xD0, 7, 0xFF, 0xD9]);
-        bytes
-    }
-
-    #[test]
-    fn whole_files_pass_and_every_prefix_is_cut_short() {
-        let whole = jpeg(&[1, 2, 3], false);
-        assert_eq!(find_flaw(&whole), None);
-        for end in 2..whole.len() {
-            assert_eq!(find_flaw(&whole[..end]), Some(Flaw::Truncated), "{end} bytes");
-        }
-    }
-
-    #[test]
-    fn channels_need_an_explanation() {
-        assert!(matches!(find_flaw(&jpeg(&[1, 2, 3, 4], false)), Some(Flaw::Unsupported(_))));
-        assert_eq!(find_flaw(&jpeg(&[1, 2, 3, 4], true)), None);
-        assert!(matches!(find_flaw(&jpeg(b"RGB", false)), Some(Flaw::Unsupported(_))));
-        assert_eq!(find_flaw(&jpeg(b"RGB", true)), None);
-        assert!(matches!(find_flaw(&jpeg(&[1, 2], true)), Some(Flaw::Unsupported(_))));
-        assert_eq!(find_flaw(&jpeg(&[1], false)), None);
-    }
-
-    #[test]
-    fn the_end_marker_of_a_thumbnail_is_not_the_end_of_the_picture() {
-        let mut bytes = vec![0xFF, 0xD8, 0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9];
-        bytes.extend_from_slice(&jpeg(&[1], false)[2..]);
-        assert_eq!(find_flaw(&bytes), None);
-        let cut = bytes.len() - 2;
-        assert_eq!(find_flaw(&bytes[..cut]), Some(Flaw::Truncated));
     }
 }
