@@ -59,8 +59,7 @@ fn result(clean: &mut CleanImage) -> CleanResult {
 fn benches(criterion: &mut Criterion) {
     let frames: Vec<RgbImage> = (0..FRAMES).into_par_iter().map(frame).collect();
     let bytes = u64::from(3 * WIDTH * HEIGHT * FRAMES);
-    let mut per_channel = CleanOptions::default();
-    per_channel.mode_of = ModeOf::Channels;
+    let per_channel = CleanOptions { mode_of: ModeOf::Channels, ..CleanOptions::default() };
     let mut clean = holding(CleanOptions::default(), &frames);
     let mut channels = holding(per_channel, &frames);
 

@@ -104,25 +104,27 @@ fn frames_are_chosen_and_spooled_as_asked_for() {
 #[test]
 fn options_of_the_library_can_be_chosen() {
     let bench = Bench::new();
-    let all = "--mode-of channels --mode-tie largest --tie middle --interpolation nearest";
-    for (arguments, set) in [
-        ("--mode-of channels", (|options| options.mode_of = ModeOf::Channels) as fn(&mut CleanOptions)),
-        ("--mode-tie largest", |options| options.mode_tie = ModeTie::Largest),
-        ("--tie middle", |options| options.percentile_tie = PercentileTie::Middle),
-        ("--interpolation nearest --percentile 95", |options| {
-            options.interpolation = Interpolation::Nearest;
-            options.percentile = Some(95);
-        }),
-        (all, |options| {
-            options.mode_of = ModeOf::Channels;
-            options.mode_tie = ModeTie::Largest;
-            options.percentile_tie = PercentileTie::Middle;
-            options.interpolation = Interpolation::Nearest;
-        }),
-    ] {
+    let choices = [
+        ("--mode-of channels", CleanOptions { mode_of: ModeOf::Channels, ..Default::default() }),
+        ("--mode-tie largest", CleanOptions { mode_tie: ModeTie::Largest, ..Default::default() }),
+        ("--tie middle", CleanOptions { percentile_tie: PercentileTie::Middle, ..Default::default() }),
+        (
+            "--interpolation nearest --percentile 95",
+            CleanOptions { interpolation: Interpolation::Nearest, percentile: Some(95), ..Default::default() },
+        ),
+        (
+            "--mode-of channels --mode-tie largest --tie middle --interpolation nearest",
+            CleanOptions {
+                mode_of: ModeOf::Channels,
+                mode_tie: ModeTie::Largest,
+                percentile_tie: PercentileTie::Middle,
+                interpolation: Interpolation::Nearest,
+                ..Default::default()
+            },
+        ),
+    ];
+    for (arguments, options) in choices {
         bench.run_to_success(&format!("-i frames -o clean.png --json report.json {arguments}"));
-        let mut options = CleanOptions::default();
-        set(&mut options);
         let mut clean = CleanImage::new(options);
         bench.frames.iter().for_each(|frame| clean.push(frame).unwrap());
         let expected = clean.finish().unwrap();

@@ -19,7 +19,7 @@ fn a_picture_goes_in_and_comes_out() -> Result<(), Box<dyn std::error::Error>> {
     let out = derainer.derain(&rainy)?;
     let image: RgbImage = out.image;
     let attention: Option<image::GrayImage> = out.attention;
-    assert_eq!(image.dimensions(), (20, 12));
+    assert_eq!((image.dimensions(), out.bands), ((20, 12), 1));
     assert_eq!(attention.ok_or("the network has attention")?.dimensions(), (20, 12));
 
     let picture = DynamicImage::ImageRgb8(rainy).into_rgba16();

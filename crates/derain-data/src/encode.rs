@@ -46,7 +46,7 @@ pub fn output_format(path: impl AsRef<Path>) -> Result<ImageFormat, Error> {
     }
 }
 
-/// Whether a format can hold a picture with such samples; worth asking before the picture is computed.
+/// Whether a format can hold a picture with such samples ([the module's table](self)); worth asking before the picture is computed.
 ///
 /// # Errors
 /// [`Error::CannotHold`] if alpha or depth would be lost.
@@ -64,7 +64,7 @@ pub fn check_format(format: ImageFormat, color: ColorType) -> Result<(), Error> 
     if holds { Ok(()) } else { Err(Error::CannotHold { format, color }) }
 }
 
-/// Encodes a picture; the module's table says what each format holds.
+/// Encodes a picture; [the module's table](self) says what each format holds.
 ///
 /// # Errors
 /// [`Error::CannotHold`] if alpha or depth would be lost, [`Error::Encode`] if the encoder fails, for

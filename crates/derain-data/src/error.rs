@@ -64,7 +64,7 @@ pub enum Error {
         /// [`LoadOptions::max_bytes`](crate::LoadOptions::max_bytes).
         limit: u64,
     },
-    /// The picture has no pixels.
+    /// A file that, by its header, holds a picture or video without pixels. What is in memory: [`Error::NoPixels`], [`Error::EmptyFrame`].
     #[error("{} is {width}x{height}: it has no pixels", path.display())]
     Empty {
         /// The file.
@@ -122,7 +122,7 @@ pub enum Error {
         /// The frames that are there.
         available: usize,
     },
-    /// Frames of one sequence differ in size.
+    /// A frame that was read from a file differs in size from the first. Of frames that are handed over: [`Error::FrameSize`].
     #[error(
         "{} is {}x{}, the frames before it are {}x{}: all must have one size",
         path.display(), found.0, found.1, expected.0, expected.1
@@ -174,7 +174,8 @@ pub enum Error {
     #[cfg(feature = "video")]
     #[error(transparent)]
     Transcode(#[from] TranscodeError),
-    /// Frames of one sequence differ in size.
+    /// A frame that was handed over, to a clean image or a registration say, differs in size from the first. Of frames in files:
+    /// [`Error::MixedSizes`].
     #[error(
         "frame {frame} is {}x{} but the first is {}x{}: give frames of one size, or clips apart from each other",
         found.0, found.1, expected.0, expected.1
@@ -253,7 +254,7 @@ pub enum Error {
         /// The encoder's reason.
         source: ImageError,
     },
-    /// A picture in memory has no pixels.
+    /// A picture in memory has no pixels. Of files: [`Error::Empty`].
     #[error("the picture is {width}x{height}: it has no pixels")]
     NoPixels {
         /// Its width.
@@ -288,7 +289,7 @@ pub enum Error {
         /// The nearest found, decibels.
         nearest: f64,
     },
-    /// A frame has no pixels.
+    /// A frame that was handed over has no pixels. Of files: [`Error::Empty`].
     #[error("frame {index} is {width}x{height}: it has no pixels")]
     EmptyFrame {
         /// Which frame, counted from 0.
@@ -383,6 +384,9 @@ pub enum Error {
         source: serde_json::Error,
     },
 }
+
+/// This crate's result type.
+pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// An option that must be something else.

@@ -2,20 +2,19 @@
 //!
 //! | function | does |
 //! | --- | --- |
-//! | [`load_picture`] | reads BMP, JPEG, PNG, PNM, TIFF or WebP, upright, within a memory limit |
-//! | [`save_picture`] | writes the format that the file name asks for, or says why it cannot |
+//! | [`load_picture`] | reads BMP, JPEG, PNG, PNM, TIFF or WebP, upright, within a memory limit ([what becomes of what](load)) |
+//! | [`save_picture`] | writes the format that the file name asks for, or says why it cannot ([what each holds](encode)) |
 //! | [`write_durably`] | replaces a file so that a kill leaves the old or the new one, never a part |
 //! | [`remove_orphans`] | removes what a killed [`write_durably`] left behind |
 //! | [`find_pictures`] | lists the pictures below a folder in natural order |
-//! | [`StillnessCheck`], [`Registration`] | notice a camera that moved, undo small movements |
-//! | [`open_frames`] | reads the frames of a folder, a `.y4m` file or, with the feature `video`, a video |
+//! | [`StillnessCheck`], [`Registration`] | notice a camera that moved, undo small movements ([how](register)) |
+//! | [`open_frames`] | reads the frames of a folder, a `.y4m` file or, with the feature `video`, a video ([what counts as a frame](frames)) |
 //! | `transcode` | from a video to a video with other frames, sound and times kept, with the feature `video` |
 //! | [`dataset`] | pairs of pictures: readers, augmentation, prefetching loader, building a set from rain videos |
 //! | [`judge`] | accepting or rejecting clean images, with more frames on demand |
 //! | `review` | a web page on which a person judges, with the feature `review` |
 //! | [`CleanImage`] | the clean picture of a still scene from the frames of a rain video |
 //! | [`Shard`] | one machine's share of a job |
-//! | [`text`] | small print for plots |
 //! | [`synthesis`] | rain over clean pictures, single or as video, with the truth known |
 //!
 //! ```
@@ -39,25 +38,27 @@ pub mod clean;
 pub mod dataset;
 mod density;
 mod durable;
-mod encode;
+pub mod encode;
 mod error;
 mod find;
-mod frames;
+pub mod frames;
 mod hash;
-mod hex;
+#[doc(hidden)]
+pub mod hex;
 mod jpeg;
 pub mod judge;
-mod load;
+pub mod load;
 mod luma;
 mod netpbm;
 mod orphans;
 mod png_exif;
-mod register;
+pub mod register;
 #[cfg(feature = "review")]
 pub mod review;
 mod shard;
 pub mod synthesis;
 mod temporary;
+#[doc(hidden)]
 pub mod text;
 mod tiff_preview;
 
@@ -65,7 +66,7 @@ pub use clean::{CleanImage, CleanOptions, CleanResult};
 pub use density::Density;
 pub use durable::write_durably;
 pub use encode::{check_format, encode_picture, output_format, save_picture};
-pub use error::Error;
+pub use error::{Error, Result};
 pub use find::{find_pictures, is_picture_name};
 #[cfg(feature = "video")]
 pub use frames::transcode;

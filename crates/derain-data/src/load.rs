@@ -52,7 +52,6 @@ impl From<DynamicImage> for Picture {
 
 /// How much a file may ask for.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct LoadOptions {
     /// The largest file, and the largest decoded picture, in bytes.
     pub max_bytes: u64,

@@ -60,7 +60,8 @@ impl Shard {
 
     /// Where this share writes what every share writes for itself: `report.json` becomes `report.2-of-3.json`; a whole job's stays.
     #[must_use]
-    pub fn own_path(self, path: &Path) -> PathBuf {
+    pub fn own_path(self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
         if !self.is_part() {
             return path.to_owned();
         }

@@ -306,11 +306,7 @@ fn huge_dimensions_are_refused_at_once() {
 
 #[test]
 fn the_limit_counts_decoded_bytes_and_file_bytes() {
-    let limited = |name: &str, max_bytes| {
-        let mut options = LoadOptions::default();
-        options.max_bytes = max_bytes;
-        load_picture_with(fixture(name), &options)
-    };
+    let limited = |name: &str, max_bytes| load_picture_with(fixture(name), &LoadOptions { max_bytes });
     // 24 x 16 x 3 decoded, from a file of fewer bytes.
     assert!(limited("rgb.jpg", 1152).is_ok());
     assert!(matches!(limited("rgb.jpg", 1151), Err(Error::TooLarge { bytes: 1152, limit: 1151, .. })));

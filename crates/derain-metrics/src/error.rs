@@ -118,6 +118,9 @@ pub enum Error {
     },
 }
 
+/// This crate's result type.
+pub type Result<T> = std::result::Result<T, Error>;
+
 fn shape([height, width, channels]: &[usize; 3]) -> String {
     format!("{height} x {width} x {channels}")
 }

@@ -38,7 +38,7 @@ pub mod psnr;
 pub mod ssim;
 
 pub use check::Sample;
-pub use error::{Error, Side};
+pub use error::{Error, Result, Side};
 pub use picture::{Float, Picture};
 pub use protocol::{Protocol, Scores};
 pub use psnr::psnr;

@@ -12,7 +12,13 @@ use crate::{Error, Network, Placement, Result};
 
 /// A network with its weights, ready to take rain out of pictures of any size.
 ///
-/// It holds no state between calls: one derainer may serve many threads. A single picture keeps all threads of the current rayon pool busy.
+/// One derainer may serve many threads, and a single picture keeps all threads of the current rayon pool busy. On the CPU no call changes what
+/// another gives. On a GPU a derainer remembers the size of the bands that memory sufficed for, and cuts the pictures that follow alike.
+///
+/// Memory grows with the picture, unless [`with_max_memory`](Self::with_max_memory) sets a limit: without one, all stays in memory.
+///
+/// Open a GPU with [`derain_ops::device::cuda`] (`derain::cuda` in the crate `derain`): all its work is then put on one stream. With candle's
+/// `Device::new_cuda` each thread has a stream of its own, and a derainer must stay in the thread that made it.
 #[derive(Clone, Debug)]
 pub struct Derainer {
     model: Model,
@@ -23,15 +29,19 @@ pub struct Derainer {
 
 /// What [`Derainer::derain`] gives back.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Derained {
     /// The picture without rain, as large as the input.
     pub image: RgbImage,
     /// Where the network saw rain: white is certain. None if the network has no attention.
     pub attention: Option<GrayImage>,
+    /// 1, or in how many bands of rows a GPU worked that had no memory for the whole picture; results differ a little from the whole's.
+    pub bands: usize,
 }
 
 /// What [`Derainer::derain_dynamic_with_attention`] gives back.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DerainedPicture {
     /// The picture without rain: size, bit depth, grey or colour, and alpha as in the input.
     pub image: DynamicImage,
@@ -45,14 +55,14 @@ pub struct DerainedPicture {
 
 impl Derainer {
     /// A derainer with the weights of a file, safetensors or .pth; the variant of the network is recognised from it. `place` is a
-    /// `&Device`, or a [`Placement`] to choose the precision too.
+    /// `Device` or `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// Nothing in the file is run, and memory stays bounded by its size.
     ///
     /// # Errors
     /// When the file cannot be read, is damaged or hostile, or does not hold the weights of `network`.
     pub fn from_weights(network: Network, path: impl AsRef<Path>, place: impl Into<Placement>) -> Result<Self> {
-        Self::from_weight_file(network, &WeightFile::open(path.as_ref())?, place)
+        Self::from_weight_file(network, &WeightFile::open(path)?, place)
     }
 
     /// The same with a weight file that is in memory.
@@ -132,15 +142,15 @@ impl Derainer {
 
     /// Takes the rain out of an 8-bit colour picture. Values of the result are round(255·x), clamped.
     ///
-    /// A GPU that has no memory for the picture works in bands of rows: [`DerainedPicture::bands`] tells.
+    /// A GPU that has no memory for the picture works in bands of rows: [`Derained::bands`] tells.
     ///
     /// # Errors
     /// When the picture has no pixels or needs more memory than allowed or than the GPU has for a band of it, a temporary file fails, or the result is not finite.
     pub fn derain(&self, picture: &RgbImage) -> Result<Derained> {
         // The pixel buffer is copied once so that one code path serves every pixel format; inference dwarfs the copy.
-        let DerainedPicture { image, attention, .. } =
+        let DerainedPicture { image, attention, bands, .. } =
             self.derain_dynamic_with_attention(&DynamicImage::ImageRgb8(picture.clone()))?;
-        Ok(Derained { image: image.into_rgb8(), attention })
+        Ok(Derained { image: image.into_rgb8(), attention, bands })
     }
 
     /// Takes the rain out of a picture of any pixel format; bit depth, grey or colour, and alpha are kept.

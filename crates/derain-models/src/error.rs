@@ -6,13 +6,13 @@ use crate::weights::WeightError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A network name that is none.
+    /// No network has this name.
     #[error("no network is called `{name}`; there are: spanet, rranet")]
     UnknownNetwork {
         /// The name that came.
         name: String,
     },
-    /// The name of a precision that is none.
+    /// No precision has this name.
     #[error("no precision is called `{name}`; there are: f32, f16, bf16")]
     UnknownPrecision {
         /// The name that came.
@@ -63,7 +63,7 @@ pub enum Error {
         /// The value that came.
         got: String,
     },
-    /// A batch of pictures that is none.
+    /// A tensor that is no batch of pictures.
     #[error("pictures must be [B, 3, H, W] with no dimension 0, got {got:?}")]
     Pictures {
         /// The shape that came.

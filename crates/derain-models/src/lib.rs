@@ -10,8 +10,8 @@
 //!
 #![cfg_attr(feature = "pretrained", doc = "```")]
 #![cfg_attr(not(feature = "pretrained"), doc = "```ignore")]
-//! use derain_models::{Derainer, Network};
-//! let derainer = Derainer::pretrained(Network::SpaNet, &candle_core::Device::Cpu)?;   // or from_weights, with a file
+//! use derain_models::{Derainer, Device, Network};
+//! let derainer = Derainer::pretrained(Network::SpaNet, &Device::Cpu)?;   // or from_weights, with a file
 //! let rainy = image::RgbImage::new(640, 480);
 //! let out = derainer.derain(&rainy)?;
 //! assert_eq!(out.image.dimensions(), rainy.dimensions());
@@ -38,6 +38,7 @@ mod testing;
 mod weight_file;
 pub mod weights;
 
+pub use candle_core::Device;
 pub use derainer::{Derained, DerainedPicture, Derainer};
 pub use error::{Error, Result};
 pub use heat_map::heat_map;

@@ -57,11 +57,10 @@ impl FromStr for Precision {
     }
 }
 
-/// Where a network computes, and in which precision. A device alone stands for f32 on it.
+/// Where a network computes, and in which precision. A device alone stands for f32 on it, the default for the CPU.
 ///
 /// ```
-/// use candle_core::Device;
-/// use derain_models::{Derainer, Network, Placement, Precision};
+/// use derain_models::{Derainer, Device, Network, Placement, Precision};
 /// # #[cfg(feature = "pretrained")]
 /// match Derainer::pretrained(Network::SpaNet, Placement::new(&Device::Cpu, Precision::Bf16)) {
 ///     Err(error) => assert!(error.to_string().starts_with("bf16 is for GPUs")),
@@ -81,6 +80,18 @@ impl Placement {
         Self { device: device.clone(), precision }
     }
 
+    /// Where.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// In which precision.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Refuses what no code is for.
     pub(crate) fn check(&self) -> Result<()> {
         match self.precision {
@@ -94,9 +105,22 @@ impl Placement {
     }
 }
 
+impl Default for Placement {
+    /// The CPU, in f32.
+    fn default() -> Self {
+        Self::from(Device::Cpu)
+    }
+}
+
+impl From<Device> for Placement {
+    fn from(device: Device) -> Self {
+        Self { device, precision: Precision::F32 }
+    }
+}
+
 impl From<&Device> for Placement {
     fn from(device: &Device) -> Self {
-        Self::new(device, Precision::F32)
+        Self::from(device.clone())
     }
 }
 
@@ -115,7 +139,9 @@ mod tests {
 
     #[test]
     fn halves_are_for_gpus() {
-        assert!(Placement::from(&Device::Cpu).check().is_ok());
+        for place in [Placement::default(), Device::Cpu.into(), (&Device::Cpu).into()] {
+            assert!(place.device().is_cpu() && place.precision() == Precision::F32 && place.check().is_ok());
+        }
         let error = Placement::new(&Device::Cpu, Precision::F16).check().unwrap_err();
         assert!(matches!(error, Error::Precision { precision: Precision::F16, .. }), "{error}");
     }

@@ -6,6 +6,10 @@ use crate::{Derainer, Network, Placement, Result};
 
 impl Network {
     /// The weight file of this network that comes with the crate: safetensors, its configuration inside.
+    ///
+    /// # Licence
+    /// The weights were trained on photographs of BSDS500, which its authors offer for non-commercial research and education.
+    /// `default-features = false` leaves them out; `weights/README.md` beside this crate's sources says more.
     #[must_use]
     pub fn pretrained_file(self) -> &'static [u8] {
         match self {
@@ -19,12 +23,16 @@ impl Derainer {
     /// A derainer with the weights that come with the crate: nothing is read from disk or fetched.
     ///
     /// ```
-    /// use derain_models::{Derainer, Network};
-    /// let derainer = Derainer::pretrained(Network::SpaNet, &candle_core::Device::Cpu)?;
+    /// use derain_models::{Derainer, Device, Network};
+    /// let derainer = Derainer::pretrained(Network::SpaNet, &Device::Cpu)?;
     /// let out = derainer.derain(&image::RgbImage::from_pixel(40, 30, image::Rgb([90, 120, 60])))?;
     /// assert_eq!(out.image.dimensions(), (40, 30));
     /// # Ok::<(), derain_models::Error>(())
     /// ```
+    ///
+    /// # Licence
+    /// The weights were trained on photographs of BSDS500, which its authors offer for non-commercial research and education.
+    /// `default-features = false` leaves them out; `weights/README.md` beside this crate's sources says more.
     ///
     /// # Errors
     /// When the device refuses, or has no code for the precision.

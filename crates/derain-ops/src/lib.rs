@@ -12,13 +12,18 @@
 //! | [`ssim()`] | mean structural similarity of two pictures, the training loss of both networks | Wang et al., IEEE TIP 2004 |
 //! | [`temporal`] | mode and percentiles over time of the frames of a still scene (bytes, not tensors) | SPANet, section 3 |
 //!
-//! All on tensors have gradients and run in f32 and f64 on the CPU and give the same bits for any number of threads.
-//! The f32 kernels use AVX-512 or AVX2 with FMA where the processor has them ([`Isa`] is the one place that looks).
+//! Every operation on tensors has gradients. On the CPU operations run in f32 and f64 and give the same bits for any number of threads; their f32
+//! kernels use AVX-512 or AVX2 with FMA where the processor has them ([`Isa`] is the one place that looks). On NVIDIA GPUs, with the feature
+//! `cuda`, they also run in f16 and bf16; [`device::cuda`] opens a GPU.
 //!
 //! Each operation is a folder: `mod.rs` (formula, shapes, entry point), `reference.rs` (the readable version that
 //! everything else is tested against), `cpu` (slices in, slices out), `op.rs` (glue to candle), `tests.rs`.
+//!
+//! Modules that this page does not list are public for `derain-models` and the benches alone. They may change in any release, and may panic
+//! where they are called wrongly.
 
 pub mod batch_norm;
+#[doc(hidden)]
 pub mod buffer;
 pub mod conv2d;
 #[cfg(any(test, feature = "cuda"))]
@@ -32,13 +37,17 @@ mod interleave;
 pub mod irnn;
 pub mod lstm_gates;
 pub mod max_pool2d;
+#[doc(hidden)]
 pub mod pixels;
 mod plane;
+#[doc(hidden)]
 pub mod rect;
+#[doc(hidden)]
 pub mod reuse;
 pub mod rlcn;
 mod simd;
 pub mod ssim;
+#[doc(hidden)]
 pub mod storage;
 pub mod temporal;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! | item | what | source |
 //! | --- | --- | --- |
-//! | [`TrainConfig`] | a training as a TOML file | |
+//! | [`TrainConfig`] | a training as a TOML file ([`config`]) | |
 //! | [`Trainer`] | runs it, writes checkpoints, resumes | |
 //! | [`Observer`] | what a training tells whoever watches it | |
 //! | [`RunLog`] | JSON lines, TensorBoard's event files and sample pictures of a training | |
@@ -11,7 +11,7 @@
 //! | [`attention_loss`] | mean squared difference of attention map and mask | SPANet, section 4.3 |
 //! | [`Schedule`], [`StepSchedule`] | the learning rate over time | both papers |
 //! | [`Adam`], [`MovingAverage`], [`global_norm`] | the optimizer and what belongs to it | |
-//! | [`Ranks`] | processes that share a training; by MPI with the feature `mpi` | |
+//! | [`Ranks`] | processes that share a training ([how](ranks)); by MPI with the feature `mpi` | |
 //! | [`SynthesizedRain`] | clean photographs in rain as training pairs | |
 //!
 //! ```no_run
@@ -23,7 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod checkpoint;
-mod config;
+pub mod config;
 mod data;
 mod error;
 mod folder;
@@ -34,7 +34,7 @@ mod model;
 mod observer;
 mod optimizer;
 mod planes;
-mod ranks;
+pub mod ranks;
 mod schedule;
 mod trainer;
 mod validation;

@@ -4,27 +4,48 @@
 //!
 //! | module | crate | holds |
 //! | --- | --- | --- |
-//! | [`ops`] | `derain-ops` | IRNN scans and RLCN with gradients, convolution for inference, as candle operations |
+//! | [`ops`] | `derain-ops` | IRNN scans, RLCN, convolution, pooling, norms, LSTM gates, SSIM as a loss: candle operations with gradients |
 //! | [`models`] | `derain-models` | SPANet, RRANet, weight import, [`Derainer`] |
 //! | [`data`] | `derain-data` | pictures and frames, clean images of rain videos, rain synthesis, data sets |
 //! | [`metrics`] | `derain-metrics` | PSNR, SSIM, evaluation protocols |
 //! | [`train`] | `derain-train` | training: losses, Adam, schedules, checkpoints, exact resume |
 //!
+//! | feature | adds |
+//! | --- | --- |
+//! | `pretrained`, on by default | trained weights of both networks, inside the library: `Derainer::pretrained` |
+//! | `cuda`, `cudnn` | NVIDIA GPUs, which [`cuda`] opens; convolutions by cuDNN |
+//! | `video` | reading and writing videos by FFmpeg's libraries |
+//! | `review` | judging clean images on a local web page |
+//! | `mpi` | training on several machines |
+//!
 #![cfg_attr(feature = "pretrained", doc = "```no_run")]
 #![cfg_attr(not(feature = "pretrained"), doc = "```ignore")]
+//! use derain::data::{load_picture, save_picture};
 //! use derain::{Derainer, Device, Network};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let derainer = Derainer::pretrained(Network::SpaNet, &Device::Cpu)?;   // or from_weights, with a file
-//! let picture = derain::data::load_picture("rainy.jpg")?;
-//! let clean = derainer.derain_dynamic(&picture.image)?;    // bit depth and alpha kept
+//! let picture = load_picture("rainy.jpg")?;
 //! let out = derainer.derain(&picture.image.to_rgb8())?;    // out.image: RgbImage, out.attention: Option<GrayImage>
+//! let clean = derainer.derain_dynamic(&picture.image)?;    // bit depth and alpha kept
+//! save_picture("clean.png", &picture.with_image(clean))?;
 //! # Ok(()) }
 //! ```
+//!
+//! [`candle_core`], [`image`] and [`ndarray`], whose types stand in the interface, can be taken from here, so that their versions fit.
 
+pub use candle_core;
 pub use candle_core::Device;
 pub use derain_data as data;
 pub use derain_metrics as metrics;
 pub use derain_models as models;
-pub use derain_models::{Derained, DerainedPicture, Derainer, Network, Placement, Precision};
+pub use derain_models::{Derained, DerainedPicture, Derainer, Error, Network, Placement, Precision, heat_map};
 pub use derain_ops as ops;
+pub use derain_ops::device::cuda;
 pub use derain_train as train;
+pub use image;
+pub use ndarray;
+
+// README's code, compiled and run as a test of the documentation.
+#[cfg(all(doctest, feature = "pretrained"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -4,7 +4,6 @@ use super::ModeTie;
 
 /// How a clean image is made. The default is what the authors of SPANet released.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct CleanOptions {
     /// Which values' modes vote for a percentile.
     pub mode_of: ModeOf,

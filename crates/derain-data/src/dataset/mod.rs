@@ -2,11 +2,11 @@
 //!
 //! | item | does |
 //! | --- | --- |
-//! | [`PairList`] | which rainy picture goes with which clean one: list files, Rain100/200/800 folders, two folders, our own sets |
+//! | [`PairList`] | which rainy picture goes with which clean one: list files, Rain100/200/800 folders, two folders, our own sets ([all of them](pairs)) |
 //! | [`AugmentOptions`] | crops, scales and flips of a pair, chosen by (seed, epoch, sample) |
 //! | [`PairSource`] | a [`SampleSource`] of pairs on disk |
 //! | [`Loader`] | batches from any [`SampleSource`], made ahead by threads, equal for any number of them |
-//! | [`build_dataset`] | a folder of rain videos to patches with train and test lists |
+//! | [`build_dataset`] | a folder of rain videos to patches with train and test lists ([their layout](build)) |
 //!
 //! ```no_run
 //! use derain_data::dataset::{Loader, LoaderOptions, PairList, PairSource, PairSourceOptions, Position};
@@ -19,20 +19,23 @@
 //! # }
 //! ```
 
-mod augment;
-mod build;
+pub mod augment;
+pub mod build;
 mod error;
-mod loader;
+pub mod loader;
 mod pair_source;
-mod pairs;
+pub mod pairs;
 mod random;
 mod sample;
 
 pub use augment::{AugmentOptions, Crop};
 pub use build::{
-    BuildEvent, BuildOptions, BuildReport, CleanChoices, DatasetVideo, Format, Manifest, MovingScenes, Placement,
+    BuildEvent, BuildOptions, BuildReport, CleanChoices, DatasetVideo, Format, Manifest, MovingScenes, PatchPlacement,
     RecordedVerdict, Resume, Split, build_dataset,
 };
+// What `PatchPlacement` was called; the example `build_dataset` still does.
+#[doc(hidden)]
+pub use build::PatchPlacement as Placement;
 pub use error::DatasetError;
 pub use loader::{Loader, LoaderOptions, Order, Remainder};
 pub use pair_source::{PairSource, PairSourceOptions};

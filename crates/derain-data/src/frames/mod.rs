@@ -94,7 +94,8 @@ pub trait FrameSource {
 /// # Errors
 /// When nothing is there, when it holds no frame that `options` choose, when the options make no
 /// sense, and when the content is broken, not supported or no sequence of frames.
-pub fn open_frames(path: &Path, options: &FrameOptions) -> Result<Box<dyn FrameSource + Send>, Error> {
+pub fn open_frames(path: impl AsRef<Path>, options: &FrameOptions) -> Result<Box<dyn FrameSource + Send>, Error> {
+    let path = path.as_ref();
     options.check()?;
     let metadata = path.metadata().map_err(Error::io("read", path))?;
     if metadata.is_dir() {

@@ -67,7 +67,7 @@ impl RranetConfig {
 }
 
 impl Rranet {
-    /// The network that a weight file holds; `place` is a `&Device`, or a [`Placement`] to choose the precision too.
+    /// The network that a weight file holds; `place` is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// # Errors
     /// When the file does not hold an RRANet, or a tensor is missing, unknown or of another shape.

@@ -71,7 +71,7 @@ impl SpanetConfig {
 }
 
 impl Spanet {
-    /// The network that a weight file holds; `place` is a `&Device`, or a [`Placement`] to choose the precision too.
+    /// The network that a weight file holds; `place` is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// # Errors
     /// When the file does not hold a SPANet, or a tensor is missing, unknown or of another shape.

@@ -67,9 +67,9 @@ fn released_weights_equal_an_independent_implementation() -> Result<()> {
         eprintln!("skipped: DERAIN_REFERENCE_DATA does not name a folder with the released checkpoint");
         return Ok(());
     };
-    let weights = WeightFile::open(&data.join("checkpoints/spanet_released.pth"))?;
+    let weights = WeightFile::open(data.join("checkpoints/spanet_released.pth"))?;
     assert_eq!(recognize(&weights)?, SpanetConfig::release());
-    let expected = WeightFile::open(&data.join("expected/spanet_released.safetensors"))?;
+    let expected = WeightFile::open(data.join("expected/spanet_released.safetensors"))?;
     let tensor = |name: &str| expected.tensors[name].to_candle(DType::F32, &Device::Cpu);
     let mut compared = 0;
     for form in ["", "_directional"] {

@@ -123,7 +123,8 @@ impl WeightFile {
     /// # Errors
     /// Any [`WeightError`] but [`WeightError::Device`]. Files of another format or size are refused
     /// before they are read.
-    pub fn open(path: &Path) -> Result<Self, WeightError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightError> {
+        let path = path.as_ref();
         let io = |source| WeightError::Io { path: path.to_owned(), source };
         // Before the file is opened, because opening a pipe waits for its other end.
         let about = std::fs::metadata(path).map_err(io)?;

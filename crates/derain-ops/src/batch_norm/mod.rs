@@ -49,6 +49,7 @@ mod cuda;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod op;
+#[doc(hidden)]
 pub mod reference;
 #[cfg(test)]
 mod tests;

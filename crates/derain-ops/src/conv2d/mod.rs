@@ -32,11 +32,13 @@
 
 #[cfg(any(test, feature = "cuda"))]
 mod composed;
+#[doc(hidden)]
 pub mod cpu;
 #[cfg(any(test, feature = "cuda"))]
 mod cuda;
 mod form;
 mod op;
+#[doc(hidden)]
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,7 @@ mod cuda;
 mod gpu;
 mod op;
 mod rect;
+#[doc(hidden)]
 pub mod reference;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ use candle_core::Tensor;
 
 #[cfg(test)]
 pub(crate) use cuda::SOURCE as KERNELS;
+#[doc(hidden)]
 pub use rect::{DirectionMaps, RectScans, ScanSums};
 
 use crate::plane::{check_dtype, check_shape};

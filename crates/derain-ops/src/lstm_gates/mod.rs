@@ -37,7 +37,9 @@ mod cuda;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod op;
+#[doc(hidden)]
 pub mod rect;
+#[doc(hidden)]
 pub mod reference;
 mod sigmoid;
 #[cfg(test)]

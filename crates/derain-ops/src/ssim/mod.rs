@@ -48,6 +48,7 @@ mod cuda;
 mod gpu;
 mod moments;
 mod op;
+#[doc(hidden)]
 pub mod reference;
 #[cfg(test)]
 mod tests;

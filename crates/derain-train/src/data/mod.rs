@@ -6,6 +6,7 @@ mod validation;
 use std::path::{Path, PathBuf};
 
 use derain_data::dataset::{Pair, PairList, PairSource, PairSourceOptions, Sample, SampleSource};
+use derain_data::hex::hex;
 use derain_data::{Error as DataError, LoadOptions};
 use sha2::{Digest, Sha256};
 
@@ -87,9 +88,5 @@ fn fingerprint<'a>(files: impl Iterator<Item = &'a Path>) -> Result<String> {
         hash.update([0]);
         hash.update(length.to_le_bytes());
     }
-    Ok(hexadecimal(hash))
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hex(&hash.finalize()))
 }

@@ -1,10 +1,11 @@
 use derain_data::dataset::{AugmentOptions, Sample};
+use derain_data::hex::hex;
 use derain_data::{LoadOptions, load_picture};
 use image::{GenericImageView, RgbImage};
 use sha2::{Digest, Sha256};
 
 use super::synthesized::generator;
-use super::{SynthesizedRain, hexadecimal, pair_list};
+use super::{SynthesizedRain, pair_list};
 use crate::{DataConfig, Result, SynthesizedData, TrainConfig};
 
 /// How often rain is drawn for a picture until some is seen.
@@ -32,7 +33,7 @@ impl ValidationPairs {
                 hash.update(picture.as_raw());
             }
         }
-        Ok(Self { pairs, hash: hexadecimal(hash) })
+        Ok(Self { pairs, hash: hex(&hash.finalize()) })
     }
 
     pub(crate) fn len(&self) -> usize {

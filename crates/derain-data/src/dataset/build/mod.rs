@@ -38,7 +38,7 @@ use tree::Tree;
 use video::{Failure, VideoBuild};
 
 pub use manifest::{CleanChoices, DatasetVideo, Format, Manifest, RecordedVerdict};
-pub use options::{BuildOptions, MovingScenes, Placement, Resume};
+pub use options::{BuildOptions, MovingScenes, PatchPlacement, Resume};
 pub use split::Split;
 
 pub(super) use tree::MANIFEST;
@@ -121,13 +121,14 @@ pub struct BuildReport {
 /// Before anything is written: options that make no sense, no videos, names that collide, an output folder that is in use, was begun
 /// differently or is not empty. Later: when the disk refuses or the judge gives no verdict.
 pub fn build_dataset(
-    input: &Path,
-    output: &Path,
+    input: impl AsRef<Path>,
+    output: impl AsRef<Path>,
     options: &BuildOptions,
     resume: Resume,
     judge: &mut dyn Judge,
     observer: &mut dyn FnMut(BuildEvent<'_>),
 ) -> Result<BuildReport, Error> {
+    let (input, output) = (input.as_ref(), output.as_ref());
     options.check()?;
     let tree = Tree::new(output);
     tree.check_free(if options.shard.is_part() { Resume::Continue } else { resume })?;

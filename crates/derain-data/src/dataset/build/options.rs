@@ -23,7 +23,7 @@ pub struct BuildOptions {
     /// Pairs of a video, at most.
     pub pairs_per_video: usize,
     /// Where in a frame patches lie.
-    pub placement: Placement,
+    pub placement: PatchPlacement,
     /// Leaves out pairs in which no channel of any pixel differs from the clean image by more than this (0..=254); `None` keeps all.
     pub least_difference: Option<u8>,
     /// Share of the videos that go to the test side, 0..=1. With two videos or more, both sides get one unless this is 0 or 1.
@@ -49,7 +49,7 @@ pub struct BuildOptions {
 /// Where in a frame patches lie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Placement {
+pub enum PatchPlacement {
     /// On a grid without overlap in the middle of the frame, places chosen by the seed where not all are needed.
     #[default]
     Grid,
@@ -83,7 +83,7 @@ impl Default for BuildOptions {
         Self {
             patch: RELEASED_PATCH,
             pairs_per_video: RELEASED_PAIRS,
-            placement: Placement::Grid,
+            placement: PatchPlacement::Grid,
             least_difference: None,
             test_fraction: TEST_FRACTION,
             seed: 0,

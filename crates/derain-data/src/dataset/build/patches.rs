@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rand::RngExt;
 
-use super::options::{BuildOptions, Placement};
+use super::options::{BuildOptions, PatchPlacement};
 use crate::dataset::random::{generator, shuffle};
 
 /// Patches of one frame.
@@ -40,7 +40,7 @@ pub(super) fn choose(
             let count = (number + 1) * pairs / chosen - number * pairs / chosen;
             let mut generator = generator(&purpose, &[options.seed, number as u64]);
             let mut corners: Vec<(u32, u32)> = match options.placement {
-                Placement::Grid => {
+                PatchPlacement::Grid => {
                     let grid =
                         [(width, columns), (height, rows)].map(|(length, count)| (length - count * options.patch) / 2);
                     let mut corners: Vec<_> = (0..rows)
@@ -51,7 +51,7 @@ pub(super) fn choose(
                     corners.truncate(count);
                     corners
                 }
-                Placement::Random => {
+                PatchPlacement::Random => {
                     // No more than a grid holds, so enough different corners exist.
                     let mut corners = BTreeSet::new();
                     while corners.len() < count {
@@ -71,7 +71,7 @@ pub(super) fn choose(
 mod tests {
     use super::*;
 
-    fn options(pairs: usize, placement: Placement) -> BuildOptions {
+    fn options(pairs: usize, placement: PatchPlacement) -> BuildOptions {
         BuildOptions { patch: 10, pairs_per_video: pairs, placement, seed: 3, ..BuildOptions::default() }
     }
 
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_video_gives_as_many_pairs_as_asked_for_or_as_it_has() {
-        for placement in [Placement::Grid, Placement::Random] {
+        for placement in [PatchPlacement::Grid, PatchPlacement::Random] {
             for (pairs, size, frames, expected, of_frames) in [
                 (7, (35, 25), 10, 7, 2),
                 (1, (35, 25), 10, 1, 1),
@@ -105,16 +105,16 @@ mod tests {
 
     #[test]
     fn frames_are_spread_and_the_grid_is_in_the_middle() {
-        let patches = choose(&options(12, Placement::Grid), "abc", (35, 25), 100);
+        let patches = choose(&options(12, PatchPlacement::Grid), "abc", (35, 25), 100);
         assert_eq!(patches.iter().map(|frame| frame.frame).collect::<Vec<_>>(), [25, 75]);
         assert_eq!(patches[0].corners, [(2, 2), (12, 2), (22, 2), (2, 12), (12, 12), (22, 12)]);
-        let most = choose(&options(174, Placement::Grid), "abc", (192, 108), 100);
+        let most = choose(&options(174, PatchPlacement::Grid), "abc", (192, 108), 100);
         assert_eq!((most.len(), count(&most)), (1, 174));
     }
 
     #[test]
     fn the_seed_and_the_video_choose() {
-        for placement in [Placement::Grid, Placement::Random] {
+        for placement in [PatchPlacement::Grid, PatchPlacement::Random] {
             let first = choose(&options(20, placement), "abc", (100, 100), 9);
             assert_eq!(first, choose(&options(20, placement), "abc", (100, 100), 9));
             assert_ne!(first, choose(&options(20, placement), "abd", (100, 100), 9));

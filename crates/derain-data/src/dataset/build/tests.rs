@@ -42,7 +42,7 @@ impl Bench {
     }
 
     pub(super) fn build(&self, output: &str, options: &BuildOptions, resume: Resume) -> Result<BuildReport, Error> {
-        build_dataset(&self.path("in"), &self.path(output), options, resume, &mut AcceptAll, &mut |_| {})
+        build_dataset(self.path("in"), self.path(output), options, resume, &mut AcceptAll, &mut |_| {})
     }
 
     /// Every file below a folder, with its content.
@@ -154,7 +154,7 @@ fn a_build_broken_off_anywhere_is_resumed_to_the_same_tree() {
     let mut events = 0;
     let whole = |_: BuildEvent<'_>| events += 1;
     let input = bench.path("in");
-    build_dataset(&input, &bench.path("whole"), &options(), Resume::Refuse, &mut AcceptAll, &mut { whole }).unwrap();
+    build_dataset(&input, bench.path("whole"), &options(), Resume::Refuse, &mut AcceptAll, &mut { whole }).unwrap();
     let expected = bench.tree("whole");
     for stop in 0..events {
         let output = format!("out {stop}");
@@ -164,7 +164,7 @@ fn a_build_broken_off_anywhere_is_resumed_to_the_same_tree() {
             left -= 1;
         };
         let run =
-            || build_dataset(&input, &bench.path(&output), &options(), Resume::Refuse, &mut AcceptAll, &mut observer);
+            || build_dataset(&input, bench.path(&output), &options(), Resume::Refuse, &mut AcceptAll, &mut observer);
         assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
         bench.build(&output, &options(), Resume::Continue).unwrap();
         assert_eq!(bench.tree(&output), expected, "stopped at {stop} of {events}");
@@ -234,7 +234,7 @@ fn two_builds_at_once_are_refused() {
             seen = bench.build("out", &options(), Resume::Continue).err().map(|error| error.to_string());
         }
     };
-    build_dataset(&bench.path("in"), &bench.path("out"), &options(), Resume::Refuse, &mut AcceptAll, &mut observer)
+    build_dataset(bench.path("in"), bench.path("out"), &options(), Resume::Refuse, &mut AcceptAll, &mut observer)
         .unwrap();
     assert!(seen.unwrap().contains("another process is building"));
 }
@@ -259,7 +259,7 @@ impl Judge for Leaves {
 fn verdicts_outlive_the_judge_and_rejected_videos_have_no_pairs() {
     let bench = Bench::new(2, 8);
     let build = |judge: &mut Leaves| {
-        build_dataset(&bench.path("in"), &bench.path("out"), &options(), Resume::Continue, judge, &mut |_| {})
+        build_dataset(bench.path("in"), bench.path("out"), &options(), Resume::Continue, judge, &mut |_| {})
     };
     assert!(matches!(build(&mut Leaves("v_1", true)), Err(Error::NoVerdict { .. })));
     // Nobody is asked about the first video again: `Leaves` would accept it now.
@@ -274,7 +274,7 @@ fn verdicts_outlive_the_judge_and_rejected_videos_have_no_pairs() {
         }
     }
     let report =
-        build_dataset(&bench.path("in"), &bench.path("out"), &options(), Resume::Continue, &mut Never, &mut |_| {})
+        build_dataset(bench.path("in"), bench.path("out"), &options(), Resume::Continue, &mut Never, &mut |_| {})
             .unwrap();
     let [first, second] = &report.manifest.videos[..] else { panic!("two videos") };
     assert_eq!(

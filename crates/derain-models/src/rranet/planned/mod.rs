@@ -29,7 +29,7 @@ use decoder::{DecoderStores, PlannedDecoder};
 use encoder::{PlannedEncoder, pool};
 use pass::{Level, Run};
 use weights::Kernel;
-use workspace::{Idle, Lengths, Shared, Workspace};
+use workspace::{Idle, Lengths, Scale, Shared, Workspace};
 
 /// The network's weights in the order in which the kernels use them.
 #[derive(Debug)]
@@ -78,14 +78,7 @@ impl Planned {
         let mut workspace = self.idle.take(self.lengths(&levels));
         let Workspace { scales, shared, .. } = &mut workspace;
         for stage in 0..self.config.stages {
-            self.stem(&run, levels[0], [&picture, &guides[0], &background], &mut shared.input);
-            for (k, (encoder, level)) in self.encoder.iter().zip(levels).enumerate() {
-                if let Some(above) = k.checked_sub(1) {
-                    let channels = self.encoder[above].channels();
-                    pool(&run, levels[above], &scales[above].features, channels, &mut shared.input);
-                }
-                encoder.run(&run, level, stage == 0, &mut scales[k], shared);
-            }
+            self.encode(&run, levels, stage == 0, [&picture, &guides[0], &background], scales, shared);
             for (k, (decoder, map)) in self.decoder.iter().zip(&mut maps).enumerate() {
                 let index = DECODERS - 1 - k;
                 let (above, below) = scales.split_at_mut(index + 1);
@@ -101,35 +94,13 @@ impl Planned {
                     up: first,
                     inner: second,
                 };
-                let channels = decoder.channels();
                 if index > 0 {
-                    decoder.run(&run, level, stores, (input, channels, 0), |scratch, tile, out, block| {
+                    decoder.run(&run, level, stores, (input, decoder.channels(), 0), |scratch, tile, out, block| {
                         block.run(scratch, tile, out);
                     });
-                    continue;
+                } else {
+                    self.decode_last(&run, level, decoder, stores, &picture, &mut background);
                 }
-                let of_picture = level.rect(&picture, COLOURS);
-                let last = self.conv_out.work_per_pixel();
-                decoder.run(&run, level, stores, (&mut background, COLOURS, last), |scratch, tile, mut out, block| {
-                    let mut features = std::mem::take(&mut scratch.features);
-                    block.run(scratch, tile, features.shaped(tile.rows, tile.columns, channels));
-                    let outputs = padded(COLOURS);
-                    let target = scratch.narrow.shaped(tile.rows, tile.columns, outputs);
-                    let none = Epilogue::activation(Activation::None);
-                    self.conv_out.run(&[features.rect()], &none, target, &mut scratch.form);
-                    scratch.features = features;
-                    for row in 0..tile.rows {
-                        let rain = scratch.narrow.rect().row(row).chunks_exact(outputs);
-                        let picture = tile.of(of_picture).row(row).chunks_exact(COLOURS);
-                        for (pixel, (picture, rain)) in
-                            out.row_mut(row).chunks_exact_mut(COLOURS).zip(picture.zip(rain))
-                        {
-                            for (value, (picture, rain)) in pixel.iter_mut().zip(picture.iter().zip(rain)) {
-                                *value = picture + rain;
-                            }
-                        }
-                    }
-                });
             }
         }
         self.idle.keep(workspace);
@@ -150,6 +121,59 @@ impl Planned {
         let longest = |lengths: [usize; SCALES]| lengths.into_iter().max().unwrap_or(0);
         // A decoder's features are as wide as its encoder's.
         Lengths { scales, input: longest(input).max(longest(scales)), inner: longest(scales) }
+    }
+
+    /// A stage of the encoder: from what the stem reads to the features and the next state of every scale.
+    fn encode(
+        &self,
+        run: &Run<'_>,
+        levels: [Level; SCALES],
+        first_stage: bool,
+        sources: [&[f32]; 3],
+        scales: &mut [Scale],
+        shared: &mut Shared,
+    ) {
+        self.stem(run, levels[0], sources, &mut shared.input);
+        for (k, (encoder, level)) in self.encoder.iter().zip(levels).enumerate() {
+            if let Some(above) = k.checked_sub(1) {
+                let channels = self.encoder[above].channels();
+                pool(run, levels[above], &scales[above].features, channels, &mut shared.input);
+            }
+            encoder.run(run, level, first_stage, &mut scales[k], shared);
+        }
+    }
+
+    /// The decoder's last scale, the picture's own, and behind it `conv_out`: the stage's new background.
+    fn decode_last(
+        &self,
+        run: &Run<'_>,
+        level: Level,
+        decoder: &PlannedDecoder,
+        stores: DecoderStores<'_>,
+        picture: &[f32],
+        background: &mut [f32],
+    ) {
+        let channels = decoder.channels();
+        let picture = level.rect(picture, COLOURS);
+        let last = self.conv_out.work_per_pixel();
+        decoder.run(run, level, stores, (background, COLOURS, last), |scratch, tile, mut out, block| {
+            let mut features = std::mem::take(&mut scratch.features);
+            block.run(scratch, tile, features.shaped(tile.rows, tile.columns, channels));
+            let outputs = padded(COLOURS);
+            let target = scratch.narrow.shaped(tile.rows, tile.columns, outputs);
+            let none = Epilogue::activation(Activation::None);
+            self.conv_out.run(&[features.rect()], &none, target, &mut scratch.form);
+            scratch.features = features;
+            for row in 0..tile.rows {
+                let rain = scratch.narrow.rect().row(row).chunks_exact(outputs);
+                let picture = tile.of(picture).row(row).chunks_exact(COLOURS);
+                for (pixel, (picture, rain)) in out.row_mut(row).chunks_exact_mut(COLOURS).zip(picture.zip(rain)) {
+                    for (value, (picture, rain)) in pixel.iter_mut().zip(picture.iter().zip(rain)) {
+                        *value = picture + rain;
+                    }
+                }
+            }
+        });
     }
 
     /// relu(instance_norm(conv_in(I, L, B))).

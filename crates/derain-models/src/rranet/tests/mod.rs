@@ -89,7 +89,7 @@ fn equals_the_reference_data() -> Result<()> {
         eprintln!("skipped: DERAIN_REFERENCE_DATA does not name a folder with expected values");
         return Ok(());
     };
-    let expected = Expected(WeightFile::open(&data.join("expected/rranet_tiny.safetensors"))?);
+    let expected = Expected(WeightFile::open(data.join("expected/rranet_tiny.safetensors"))?);
     let config = RranetConfig { widths: [4, 8, 16, 32], stages: 3, ..RranetConfig::paper() };
     let input = expected.tensor("input")?;
     let error = largest_difference(&rlcn(&input, &RlcnOptions::default())?, &expected.tensor("rlcn")?)?;

@@ -90,7 +90,7 @@ fn flipped_bytes_never_panic() {
 fn large_files_folders_and_other_formats_are_refused_unread() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(WeightFile::open(folder.path()), Err(WeightError::NotAFile { .. })));
-    assert!(matches!(WeightFile::open(&folder.path().join("none.pth")), Err(WeightError::Io { .. })));
+    assert!(matches!(WeightFile::open(folder.path().join("none.pth")), Err(WeightError::Io { .. })));
 
     let path = folder.path().join("sparse.pth");
     let sparse = std::fs::File::create(&path).unwrap();
