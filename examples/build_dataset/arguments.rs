@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use derain::data::Shard;
-use derain::data::dataset::{BuildOptions, MovingScenes, Placement, Resume};
+use derain::data::dataset::{BuildOptions, MovingScenes, PatchPlacement, Resume};
 use derain::data::judge::{Density, Schedule};
 
 use crate::choices::CleanChoices;
@@ -140,8 +140,8 @@ impl Arguments {
             patch: self.patch,
             pairs_per_video: self.pairs,
             placement: match self.placement {
-                PlacementName::Grid => Placement::Grid,
-                PlacementName::Random => Placement::Random,
+                PlacementName::Grid => PatchPlacement::Grid,
+                PlacementName::Random => PatchPlacement::Random,
             },
             least_difference: self.skip_rainless,
             test_fraction: self.test_fraction,

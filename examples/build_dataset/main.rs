@@ -73,7 +73,7 @@ fn build_with_page(arguments: &Arguments) -> Result<BuildReport> {
     use derain::data::dataset::BuildEvent;
     use derain::data::review::{ReviewOptions, ReviewServer};
 
-    let server = ReviewServer::start(&arguments.verdicts()?, &ReviewOptions::default())?;
+    let server = ReviewServer::start(arguments.verdicts()?, &ReviewOptions::default())?;
     writeln!(io::stderr(), "judge the clean images at {}", server.url())?;
     let mut judge = server.judge().with_density(arguments.density());
     let (options, resume) = (arguments.options(), arguments.resume());

@@ -61,23 +61,24 @@ enum InterpolationName {
 
 impl CleanChoices {
     pub(crate) fn options(&self) -> CleanOptions {
-        let mut options = CleanOptions::default();
-        options.mode_of = match self.mode_of {
-            ModeOfName::Luma => ModeOf::Luma,
-            ModeOfName::Channels => ModeOf::Channels,
-        };
-        options.mode_tie = match self.mode_tie {
-            ModeTieName::Smallest => ModeTie::Smallest,
-            ModeTieName::Largest => ModeTie::Largest,
-        };
-        options.percentile_tie = match self.tie {
-            TieName::First => PercentileTie::First,
-            TieName::Middle => PercentileTie::Middle,
-        };
-        options.interpolation = match self.interpolation {
-            InterpolationName::Linear => Interpolation::Linear,
-            InterpolationName::Nearest => Interpolation::Nearest,
-        };
-        options
+        CleanOptions {
+            mode_of: match self.mode_of {
+                ModeOfName::Luma => ModeOf::Luma,
+                ModeOfName::Channels => ModeOf::Channels,
+            },
+            mode_tie: match self.mode_tie {
+                ModeTieName::Smallest => ModeTie::Smallest,
+                ModeTieName::Largest => ModeTie::Largest,
+            },
+            percentile_tie: match self.tie {
+                TieName::First => PercentileTie::First,
+                TieName::Middle => PercentileTie::Middle,
+            },
+            interpolation: match self.interpolation {
+                InterpolationName::Linear => Interpolation::Linear,
+                InterpolationName::Nearest => Interpolation::Nearest,
+            },
+            ..CleanOptions::default()
+        }
     }
 }

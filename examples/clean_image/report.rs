@@ -1,7 +1,7 @@
 //! What was done, as JSON.
 
-use derain::data::{CleanResult, Insets};
 use derain::data::judge::Density;
+use derain::data::{CleanResult, Insets};
 use serde::Serialize;
 
 use crate::arguments::JudgeName;

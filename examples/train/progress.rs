@@ -57,7 +57,7 @@ impl Observer for Progress {
             "{from}: {} parameters, {} steps, {} pairs ({} steps an epoch), {} pairs of validation, into {}",
             started.parameters,
             started.steps,
-            started.samples,
+            started.pairs,
             started.steps_per_epoch,
             started.validation_pairs,
             started.config.output.display()

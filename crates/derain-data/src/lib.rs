@@ -73,9 +73,9 @@ pub use frames::transcode;
 pub use frames::{FrameOptions, FrameSource, Y4mWriter, open_frames};
 pub use load::{LoadOptions, Picture, load_picture, load_picture_with};
 pub use orphans::remove_orphans;
-pub use temporary::temporary_name;
 pub use register::{
     Camera, Insets, Motion, MotionModel, MotionOptions, Registered, Registration, Resampling, STILL_LIMIT,
     StillnessCheck, steady,
 };
 pub use shard::Shard;
+pub use temporary::temporary_name;

@@ -88,7 +88,7 @@ pub struct Started<'a> {
     /// Trained values of the network.
     pub parameters: usize,
     /// Training pairs in an epoch.
-    pub samples: usize,
+    pub pairs: usize,
     /// Steps in an epoch.
     pub steps_per_epoch: usize,
     /// Pairs of the validation.

@@ -179,7 +179,7 @@ impl Trainer {
             step: self.progress.step,
             steps: self.steps,
             parameters: self.trained.iter().map(|variable| variable.elem_count()).sum(),
-            samples: self.samples,
+            pairs: self.samples,
             steps_per_epoch: self.steps_per_epoch,
             validation_pairs: self.validation.len(),
             validation_due: self.progress.validation_due,

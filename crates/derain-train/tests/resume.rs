@@ -112,10 +112,7 @@ fn a_stop_does_not_wait_for_a_validation_and_the_resume_makes_up_for_it() {
             drop(trainer);
             let mut trainer = Trainer::resume(config("broken")).unwrap();
             let mut watch = Watch { stop_after: Some((5, trainer.stop_handle())), ..Watch::default() };
-            assert_eq!(
-                trainer.run(&mut (&mut lines_alone(), &mut watch)).unwrap(),
-                Outcome::Stopped { step: 5 }
-            );
+            assert_eq!(trainer.run(&mut (&mut lines_alone(), &mut watch)).unwrap(), Outcome::Stopped { step: 5 });
         }
     }
     let mut watch = InValidation::default();

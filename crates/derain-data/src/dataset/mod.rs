@@ -33,9 +33,6 @@ pub use build::{
     BuildEvent, BuildOptions, BuildReport, CleanChoices, DatasetVideo, Format, Manifest, MovingScenes, PatchPlacement,
     RecordedVerdict, Resume, Split, build_dataset,
 };
-// What `PatchPlacement` was called; the example `build_dataset` still does.
-#[doc(hidden)]
-pub use build::PatchPlacement as Placement;
 pub use error::DatasetError;
 pub use loader::{Loader, LoaderOptions, Order, Remainder};
 pub use pair_source::{PairSource, PairSourceOptions};

@@ -8,7 +8,7 @@ use super::block::{self, Band, Codes};
 use super::huffman::{Bits, Table};
 
 /// Some encoders, of webcams above all, leave bytes behind their last code.
-const LEFT_OVER: usize = 64;
+const LEFT_OVER: usize = 16;
 
 /// The tables of the DHT segments by their number, and the interval of the DRI segment in units.
 #[derive(Default)]

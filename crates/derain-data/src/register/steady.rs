@@ -32,7 +32,7 @@ pub fn steady<'a>(
         Camera::Handheld(options) => {
             let registration = Registration::new(options.clone())?;
             Box::new(Laid { source, registration, unseen: Insets::default() })
-        },
+        }
     })
 }
 

@@ -55,9 +55,9 @@ impl ReviewServer {
     /// # Errors
     /// [`Error::ReviewServer`] if the address cannot be had; [`Error::ReviewInUse`] if another program holds the file,
     /// [`Error::NotAFile`], [`Error::ListLine`] or [`Error::Io`] if it is no file of verdicts.
-    pub fn start(verdicts: &Path, options: &ReviewOptions) -> Result<Self, Error> {
+    pub fn start(verdicts: impl AsRef<Path>, options: &ReviewOptions) -> Result<Self, Error> {
         let failed = |action| move |source| Error::ReviewServer { action, address: options.address, source };
-        let log = Log::open(verdicts)?;
+        let log = Log::open(verdicts.as_ref())?;
         let token = token().map_err(failed("draw a token"))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed("start a runtime"))?;
         let listener = listen(&runtime, options.address).map_err(failed("listen"))?;

@@ -37,7 +37,7 @@ impl JsonLines {
                 step: started.step,
                 steps: started.steps,
                 parameters: started.parameters,
-                pairs: started.samples,
+                pairs: started.pairs,
                 steps_per_epoch: started.steps_per_epoch,
                 validation_pairs: started.validation_pairs,
             })?;

@@ -37,7 +37,7 @@ fn train(log: &mut RunLog, config: &TrainConfig, from: u64, to: u64, stopped: bo
         step: from,
         steps: STEPS,
         parameters: 7,
-        samples: 20,
+        pairs: 20,
         steps_per_epoch: 5,
         validation_pairs: 1,
         validation_due: false,

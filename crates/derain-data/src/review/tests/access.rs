@@ -79,7 +79,7 @@ fn foreign_hosts_and_origins_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = vec!["Workstation:8080".to_owned()];
     let options = ReviewOptions { hosts, ..ReviewOptions::default() };
-    let server = ReviewServer::start(&folder.path().join("v"), &options).unwrap();
+    let server = ReviewServer::start(folder.path().join("v"), &options).unwrap();
     let port = server.address().port();
     let status = |headers: &[String]| ask(&server, "GET /state", &[&[header(&server)], headers].concat(), "").status;
     for name in [format!("127.0.0.1:{port}"), format!("LocalHost:{port}"), "workstation:8080".into()] {

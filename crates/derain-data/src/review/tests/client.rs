@@ -72,7 +72,7 @@ pub(super) fn say(server: &ReviewServer, video: usize, revision: u64, verdict: &
 }
 
 pub(super) fn start(folder: &Path) -> ReviewServer {
-    ReviewServer::start(&folder.join("verdicts.jsonl"), &ReviewOptions::default()).unwrap()
+    ReviewServer::start(folder.join("verdicts.jsonl"), &ReviewOptions::default()).unwrap()
 }
 
 /// Judges in a thread of its own a picture of one level.

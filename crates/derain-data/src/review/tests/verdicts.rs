@@ -203,9 +203,9 @@ fn an_address_in_use_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path());
     let options = ReviewOptions { address: server.address(), ..ReviewOptions::default() };
-    let error = ReviewServer::start(&folder.path().join("other"), &options).unwrap_err();
+    let error = ReviewServer::start(folder.path().join("other"), &options).unwrap_err();
     assert!(matches!(error, Error::ReviewServer { .. }) && error.to_string().contains("127.0.0.1"), "{error}");
-    let error = ReviewServer::start(&folder.path().join("verdicts.jsonl"), &ReviewOptions::default()).unwrap_err();
+    let error = ReviewServer::start(folder.path().join("verdicts.jsonl"), &ReviewOptions::default()).unwrap_err();
     assert!(matches!(error, Error::ReviewInUse { .. }), "{error}");
 }
 
