@@ -38,6 +38,10 @@ pub(crate) struct Arguments {
     /// finished is left alone.
     #[arg(long)]
     pub(crate) resume: bool,
+
+    /// Removes the finished parts of an earlier run and begins anew. Without this and without --resume, the example refuses to lose them.
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) restart: bool,
 }
 
 impl Arguments {

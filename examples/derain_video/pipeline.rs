@@ -62,7 +62,7 @@ fn join(thread: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
 fn decode(mut reader: VideoReader, done: &[FrameTime], decoded: &SyncSender<Option<TimedFrame>>) -> Result<()> {
     for (index, time) in done.iter().enumerate() {
         let found = reader.skip_frame()?;
-        ensure!(found == Some(*time), "frame {index} is not where it was: run without --resume to start anew");
+        ensure!(found == Some(*time), "frame {index} is not where it was: run with --restart to begin anew");
     }
     loop {
         let frame = reader.next_frame()?;

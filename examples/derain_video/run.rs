@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use derain::Derainer;
-use derain::data::remove_orphans;
-use derain::data::transcode::{EncoderName, Origin, Parts, VideoEncoder, VideoReader, write_video};
+use derain::data::transcode::{EncoderName, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, write_video};
+use derain::data::{self, remove_orphans};
 
 use crate::arguments::Arguments;
 use crate::pipeline::{self, Times};
@@ -76,8 +76,14 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
 
 fn begin(arguments: &Arguments, origin: &Origin) -> Result<Parts> {
     let folder = Parts::folder_of(&arguments.output);
+    if arguments.restart {
+        return Ok(Parts::restart(&folder, origin)?);
+    }
     if !arguments.resume {
-        return Ok(Parts::begin(&folder, origin)?);
+        return Parts::begin(&folder, origin).map_err(|error| match error {
+            data::Error::Transcode(TranscodeError::PartsThere { .. }) => anyhow!("{error} (--resume or --restart)"),
+            error => error.into(),
+        });
     }
     let (parts, change) = Parts::resume(&folder, origin)?;
     if let Some(change) = change {

@@ -154,9 +154,16 @@ fn other_weights_inputs_and_options_begin_anew() {
         assert!(said.contains(words) || !said.contains("libx264"), "`{words}` is not in:\n{said}");
     }
     assert!(same(&bench, "whole.mp4", "clean.mp4"));
-    // Without --resume, no word is lost about them.
+    // They are not thrown away unasked.
     leave_parts(&bench, "clean.mp4", 40);
-    assert_done(&bench.run("-i rain.y4m -o clean.mp4"));
+    let before = bench.tree("clean.mp4.parts");
+    fs::write(bench.path("clean.mp4"), "here before").unwrap();
+    let words = "clean.mp4.parts holds finished groups of frames of an earlier run (1)";
+    assert_failed(&bench.run("-i rain.y4m -o clean.mp4"), words);
+    assert_failed(&bench.run("-i rain.y4m -o clean.mp4"), "(--resume or --restart)");
+    assert_eq!(bench.tree("clean.mp4.parts"), before);
+    assert_eq!(fs::read(bench.path("clean.mp4")).unwrap(), b"here before");
+    assert_done(&bench.run("-i rain.y4m -o clean.mp4 --restart"));
     assert!(same(&bench, "whole.mp4", "clean.mp4"));
     // Finished: left alone.
     fs::write(bench.path("clean.mp4"), "left alone").unwrap();

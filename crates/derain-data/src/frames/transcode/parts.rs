@@ -72,24 +72,32 @@ impl Parts {
         output.with_file_name(name)
     }
 
+    /// Makes the folder, in which no groups may be: they may stand for hours of work.
+    ///
+    /// # Errors
+    /// When the folder holds groups or other files, another run uses it, or the disk refuses.
+    pub fn begin(folder: &Path, origin: &Origin) -> Result<Self, Error> {
+        let parts = Self::lock(folder)?;
+        let groups = parts.names()?.iter().filter(|name| is_group(name)).count();
+        if groups > 0 {
+            return Err(TranscodeError::PartsThere { folder: folder.to_owned(), groups }.into());
+        }
+        parts.start(origin)
+    }
+
     /// Makes the folder, or removes the groups that are in it.
     ///
     /// # Errors
     /// When another run uses the folder, it holds other files, or the disk refuses.
-    pub fn begin(folder: &Path, origin: &Origin) -> Result<Self, Error> {
-        let parts = Self::lock(folder)?;
-        parts.clear()?;
-        let path = folder.join(MANIFEST);
-        let json = serde_json::to_vec_pretty(origin).map_err(|source| Error::Json { path: path.clone(), source })?;
-        write_durably(&path, &json)?;
-        Ok(parts)
+    pub fn restart(folder: &Path, origin: &Origin) -> Result<Self, Error> {
+        Self::lock(folder)?.start(origin)
     }
 
     /// Goes on with the groups that are in the folder, if they were made from the same. If not, they are removed, and what has changed is
     /// told.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin).
+    /// As [`restart`](Self::restart).
     pub fn resume(folder: &Path, origin: &Origin) -> Result<(Self, Option<String>), Error> {
         let mut parts = Self::lock(folder)?;
         let earlier = match fs::read(folder.join(MANIFEST)) {
@@ -105,8 +113,7 @@ impl Parts {
             None => None,
         };
         if earlier.is_none() || change.is_some() {
-            drop(parts);
-            return Ok((Self::begin(folder, origin)?, change));
+            return Ok((parts.start(origin)?, change));
         }
         while let Some(group) = EncodedGroup::read(&parts.path(parts.groups.len()))? {
             parts.groups.push(group.times().collect());
@@ -174,6 +181,15 @@ impl Parts {
             Err(TryLockError::WouldBlock) => Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into()),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
         }
+    }
+
+    /// From nothing.
+    fn start(self, origin: &Origin) -> Result<Self, Error> {
+        self.clear()?;
+        let path = self.folder.join(MANIFEST);
+        let json = serde_json::to_vec_pretty(origin).map_err(|source| Error::Json { path: path.clone(), source })?;
+        write_durably(&path, &json)?;
+        Ok(self)
     }
 
     /// Removes all but the lock, the manifest first.

@@ -29,11 +29,11 @@ fn read(path: &Path) -> Result<Vec<TimedFrame>, Error> {
     Ok(frames)
 }
 
-/// Reads, encodes and writes again.
+/// Reads, encodes and writes again, whatever an earlier try left.
 fn transcode(input: &Path, output: &Path, options: &EncodeOptions) -> Result<WrittenVideo, Error> {
     let mut reader = VideoReader::open(input)?;
     let encoder = VideoEncoder::new(reader.format(), options)?;
-    let mut parts = Parts::begin(&Parts::folder_of(output), &Origin::of(input, &encoder)?)?;
+    let mut parts = Parts::restart(&Parts::folder_of(output), &Origin::of(input, &encoder)?)?;
     let mut group = encoder.begin()?;
     while let Some(frame) = reader.next_frame()? {
         group.push(&frame)?;

@@ -86,6 +86,28 @@ fn resumed_films_equal_unbroken_ones() {
 }
 
 #[test]
+fn finished_groups_are_removed_on_demand_only() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (input, parts_folder) = (folder.path().join("a.mp4"), folder.path().join("b.parts"));
+    Film { times: (0..40).map(|index| 4 * index).collect(), ..Film::default() }.write(&input);
+    let encoder = VideoEncoder::new(VideoReader::open(&input).expect("opened").format(), &EncodeOptions::default());
+    let encoder = encoder.expect("encoder");
+    let origin = Origin::of(&input, &encoder).expect("origin");
+    // A folder without groups is nobody's loss.
+    drop(Parts::begin(&parts_folder, &origin).expect("parts"));
+    let mut parts = Parts::begin(&parts_folder, &origin).expect("parts");
+    work(&input, &mut parts, &encoder, usize::MAX);
+    drop(parts);
+    let there = Parts::begin(&parts_folder, &origin).map(drop);
+    assert!(matches!(there, Err(Error::Transcode(TranscodeError::PartsThere { groups: 2, .. }))), "{there:?}");
+    let (parts, change) = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!((change, parts.times().count()), (None, 40));
+    drop(parts);
+    assert_eq!(Parts::restart(&parts_folder, &origin).expect("parts").times().count(), 0);
+    assert!(!parts_folder.join("000000.group").exists());
+}
+
+#[test]
 fn folders_of_others_are_left_alone() {
     let folder = tempfile::tempdir().expect("folder");
     let (input, parts) = (folder.path().join("a.mp4"), folder.path().join("b.parts"));
@@ -96,6 +118,7 @@ fn folders_of_others_are_left_alone() {
     fs::create_dir(&parts).expect("made");
     fs::write(parts.join("diary.txt"), "dear").expect("written");
     assert!(matches!(Parts::begin(&parts, &origin), Err(Error::Transcode(TranscodeError::NotParts { .. }))));
+    assert!(matches!(Parts::restart(&parts, &origin), Err(Error::Transcode(TranscodeError::NotParts { .. }))));
     assert!(matches!(Parts::resume(&parts, &origin), Err(Error::Transcode(TranscodeError::NotParts { .. }))));
     assert_eq!(fs::read_dir(&parts).expect("list").count(), 1);
 }
