@@ -1,10 +1,13 @@
 //! From arguments to the video.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use derain::Derainer;
-use derain::data::transcode::{EncoderName, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, write_video};
+use derain::data::transcode::{
+    EncoderName, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, check_streams, write_video,
+};
 use derain::data::{self, remove_orphans};
 
 use crate::arguments::Arguments;
@@ -42,6 +45,8 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     if reader.format().is_deep() {
         tracing::warn!("{} has more than 8 bits a sample, the output has 8", input.display());
     }
+    // Not when all frames are done: another container may be needed.
+    check_streams(input, output, &encoder)?;
     let place = plan::folder(output);
     fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
     // What cannot be removed is in nobody's way.
@@ -61,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     let progress = Progress::new(reader.expected(), resumed);
     let times = pipeline::run(reader, derainer, &encoder, &mut parts, &progress)?;
     drop(progress);
-    let written = write_video(input, output, &encoder, &parts)?;
+    let written = write_video(input, output, &encoder, &parts).map_err(|error| kept(error, output))?;
     parts.remove()?;
     for stream in &written.left_out {
         tracing::warn!("left out: {stream}");
@@ -90,6 +95,21 @@ fn begin(arguments: &Arguments, origin: &Origin) -> Result<Parts> {
         tracing::warn!("the parts in {} cannot be used, starting anew: {change}", folder.display());
     }
     Ok(parts)
+}
+
+/// The failure at the end, and that it costs no frame: the folder's name is all that ties the parts to the output.
+fn kept(error: data::Error, output: &Path) -> anyhow::Error {
+    let matroska = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mkv"));
+    let other = output.with_extension(if matroska { "mp4" } else { "mkv" });
+    let (here, there) = (Parts::folder_of(output), Parts::folder_of(&other));
+    anyhow!(
+        "{:#}; the finished frames are kept in {}: --resume does not do them again, nor with -o {} if the folder is \
+         renamed to {} first",
+        anyhow::Error::from(error),
+        here.display(),
+        other.display(),
+        there.display()
+    )
 }
 
 fn say(arguments: &Arguments, done: &Done) {

@@ -13,10 +13,12 @@ use derain::data::transcode::{EncodeOptions, Parts, TimedFrame, VideoEncoder, Vi
 use image::{DynamicImage, Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 
+mod avi;
 mod bench;
 #[path = "../support/mod.rs"]
 mod support;
 
+use avi::film_with_sound;
 use bench::Bench;
 use support::{assert_done, assert_failed, stderr};
 
@@ -204,6 +206,43 @@ fn a_video_cut_short_fails_and_leaves_nothing() {
         assert!(error.contains("cut.mkv") && (error.contains("cut short") || error.contains("frame")), "{error}");
         assert_eq!(fs::read(bench.path("clean.mp4")).unwrap(), b"here before");
     }
+}
+
+#[test]
+fn a_container_that_cannot_hold_the_sound_is_refused_before_the_work() {
+    let bench = Bench::new();
+    fs::write(bench.path("rain.avi"), film_with_sound((32, 24), 40)).unwrap();
+    let before = bench.tree(".");
+    let output = bench.run("-i rain.avi -o made/clean.mp4");
+    assert_failed(&output, "does not take its streams (PCM_U8)");
+    assert_failed(&output, "try .mkv");
+    // No folder of parts, so no frame was done.
+    assert_eq!(bench.tree("."), before);
+    assert!(!bench.path("made").exists());
+    assert_done(&bench.run("-i rain.avi -o made/clean.mkv"));
+    assert_eq!(read(&bench, "made/clean.mkv").len(), 40);
+}
+
+#[test]
+fn frames_that_one_container_cannot_tell_apart_go_into_another() {
+    let bench = Bench::new();
+    film(&bench, "rain.y4m", (32, 24), 40);
+    // 2000 frames a second, of which Matroska's milliseconds tell every second.
+    let slow = fs::read(bench.path("rain.y4m")).unwrap();
+    let rate = slow.windows(5).position(|bytes| bytes == b"F25:1").unwrap();
+    fs::write(bench.path("rain.y4m"), [&slow[..rate], b"F2000:1", &slow[rate + 5..]].concat()).unwrap();
+    let output = bench.run("-i rain.y4m -o clean.mkv");
+    assert_failed(&output, "would be shown with the one before it");
+    assert_failed(&output, "kept in clean.mkv.parts");
+    assert_failed(&output, "-o clean.mp4 if the folder is renamed to clean.mp4.parts");
+    assert!(!bench.path("clean.mkv").exists());
+    fs::rename(bench.path("clean.mkv.parts"), bench.path("clean.mp4.parts")).unwrap();
+    let output = bench.run("-i rain.y4m -o clean.mp4 --resume");
+    assert_done(&output);
+    assert!(stderr(&output).contains("40 frames are done already"), "{}", stderr(&output));
+    assert_done(&bench.run("-i rain.y4m -o whole.mp4"));
+    assert!(same(&bench, "whole.mp4", "clean.mp4"));
+    assert_eq!(read(&bench, "clean.mp4").len(), 40);
 }
 
 #[test]

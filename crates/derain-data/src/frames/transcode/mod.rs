@@ -5,7 +5,7 @@
 //!    options alone, so groups may be made by different runs of a program.
 //! 3. [`Parts`] keeps finished groups in a folder, each on disk before the next is made: after a kill, only the last one is to be done again.
 //! 4. [`write_video`] joins groups, the other streams of the input (packet by packet, not encoded again), chapters and metadata.
-//!    The output appears under its name when it is whole.
+//!    The output appears under its name when it is whole. [`check_streams`] tells beforehand whether its container can hold those streams.
 //!
 //! | kept | how |
 //! | --- | --- |
@@ -21,11 +21,12 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::path::Path;
-//! use derain_data::transcode::{EncodeOptions, Origin, Parts, VideoEncoder, VideoReader, write_video};
+//! use derain_data::transcode::{EncodeOptions, Origin, Parts, VideoEncoder, VideoReader, check_streams, write_video};
 //!
 //! let (input, output) = (Path::new("film.mp4"), Path::new("inverted.mp4"));
 //! let mut reader = VideoReader::open(input)?;
 //! let encoder = VideoEncoder::new(reader.format(), &EncodeOptions::default())?;
+//! check_streams(input, output, &encoder)?;
 //! let mut parts = Parts::begin(&Parts::folder_of(output), &Origin::of(input, &encoder)?)?;
 //! let mut group = encoder.begin()?;
 //! while let Some(mut frame) = reader.next_frame()? {
@@ -60,5 +61,5 @@ pub use container::check_container;
 pub use encoder::{EncodeOptions, EncoderName, GroupEncoder, VideoEncoder};
 pub use error::TranscodeError;
 pub use group::EncodedGroup;
-pub use mux::{WrittenVideo, write_video};
+pub use mux::{WrittenVideo, check_streams, write_video};
 pub use parts::{Origin, Parts};

@@ -1,7 +1,7 @@
 //! Groups of frames and the other streams of the input, into one file.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 
 use ffmpeg_next as ffmpeg;
@@ -57,17 +57,29 @@ pub fn write_video(input: &Path, output: &Path, encoder: &VideoEncoder, parts: &
     Ok(written)
 }
 
+/// Whether [`write_video`] can put the input's sound and subtitles into an output of this name: the output is begun in memory, as that does.
+///
+/// # Errors
+/// When the name is of no container that keeps times, the container cannot hold the input's sound or subtitles, or the input cannot be read.
+pub fn check_streams(input: &Path, output: &Path, encoder: &VideoEncoder) -> Result<(), Error> {
+    let muxer = container::of(output)?;
+    let source = open_input(input)?;
+    let video = best_stream(&source, input)?.index();
+    let nowhere = Cursor::new(Vec::new());
+    open_output(&source, video, encoder, (output, muxer), nowhere, &mut Vec::new()).map(drop)
+}
+
 /// The output with its header written, and for each stream of the input that of the output.
 fn open_output(
     source: &Input,
     video: usize,
     encoder: &VideoEncoder,
     (path, muxer): (&Path, &'static str),
-    file: File,
+    place: impl Write + Seek + Send + 'static,
     left_out: &mut Vec<String>,
 ) -> Result<(Output, Vec<Option<usize>>), Error> {
     let failed = |error: ffmpeg::Error| refused(path, error.to_string());
-    let io = StreamIo::from_write_seek(file).map_err(failed)?;
+    let io = StreamIo::from_write_seek(place).map_err(failed)?;
     let mut sink = ffmpeg::format::output_to_stream(io, None, Some(muxer)).map_err(failed)?;
     let mut streams = Vec::new();
     let mut codecs = Vec::new();
@@ -113,7 +125,8 @@ fn open_output(
     options.set("fflags", "+bitexact");
     sink.write_header_with(options).map(drop).map_err(|error| {
         let held = if codecs.is_empty() { "pictures alone".into() } else { codecs.join(", ") };
-        refused(path, format!("FFmpeg's {muxer} container does not take its streams ({held}): {error}; try .mkv"))
+        let other = if muxer == "matroska" { ".mp4 or .mov" } else { ".mkv" };
+        refused(path, format!("FFmpeg's {muxer} container does not take its streams ({held}): {error}; try {other}"))
     })?;
     Ok((sink, streams))
 }

@@ -14,7 +14,7 @@ use image::RgbImage;
 
 use super::{
     EncodeOptions, EncoderName, FrameTime, Origin, Parts, TimedFrame, TranscodeError, VideoEncoder, VideoReader,
-    WrittenVideo, write_video,
+    WrittenVideo, check_streams, write_video,
 };
 use crate::Error;
 
@@ -155,6 +155,28 @@ fn subtitles_and_chapters_are_kept_and_pcm_finds_its_container() {
     assert_eq!(fs::read(path("b.mp4")).expect("read"), b"here before");
     let error = super::check_container(&path("b.avi")).expect_err("refused").to_string();
     assert!(error.contains("must end in .mp4, .m4v, .mov or .mkv"), "{error}");
+}
+
+#[test]
+fn what_a_container_cannot_hold_is_told_before_any_frame() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name);
+    Film { sound: Some(Id::PCM_S16LE), subtitles: true, ..Film::default() }.write(&path("a.mkv"));
+    Film { sound: Some(Id::PCM_S16LE), ..Film::default() }.write(&path("c.mov"));
+    for (from, to, holds) in [
+        ("a.mkv", "b.mkv", Some(true)),
+        ("a.mkv", "b.mp4", Some(false)),
+        ("c.mov", "d.mov", Some(true)),
+        // It depends on FFmpeg's version.
+        ("c.mov", "d.mp4", None),
+    ] {
+        let encoder = VideoEncoder::new(VideoReader::open(&path(from)).expect("opened").format(), &best());
+        let told = check_streams(&path(from), &path(to), &encoder.expect("encoder")).map_err(|error| error.to_string());
+        assert!(!path(to).exists(), "{from} {to}");
+        assert!(holds.is_none_or(|holds| holds == told.is_ok()), "{from} {to}: {told:?}");
+        let written = transcode(&path(from), &path(to), &best()).map(drop).map_err(|error| error.to_string());
+        assert_eq!(told, written, "{from} {to}");
+    }
 }
 
 #[test]
