@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow};
 use derain::Derainer;
 use derain::data::transcode::{
     EncoderName, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, check_streams, write_video,
@@ -11,6 +11,7 @@ use derain::data::transcode::{
 use derain::data::{self, remove_orphans};
 
 use crate::arguments::Arguments;
+use crate::check::check;
 use crate::pipeline::{self, Times};
 use crate::plan;
 use crate::progress::Progress;
@@ -51,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
     // What cannot be removed is in nobody's way.
     if let Err(error) = remove_orphans(place) {
-        tracing::warn!("{:#}", anyhow::Error::from(error));
+        tracing::warn!("{:#}", Error::from(error));
     }
     let origin = Origin::of(input, &encoder)?
         .with("network", &derainer.network().to_string())
@@ -59,14 +60,18 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
         .with("device", &format!("{:?}", arguments.engine.device))
         .with("precision", arguments.engine.precision.name());
     let mut parts = begin(arguments, &origin)?;
+    let checked = check(arguments, reader.expected(), &mut parts)?;
+    let frames = checked.count(arguments.length());
+    parts.fit(frames).map_err(shorter)?;
     let resumed = parts.times().count();
     if resumed > 0 {
         tracing::info!("{resumed} frames are done already");
     }
-    let progress = Progress::new(reader.expected(), resumed);
-    let times = pipeline::run(reader, derainer, &encoder, &mut parts, &progress)?;
+    let progress = Progress::new("deraining", Some(frames), resumed);
+    let times = pipeline::run(reader, derainer, &encoder, &mut parts, frames, &progress)?;
     drop(progress);
-    let written = write_video(input, output, &encoder, &parts).map_err(|error| kept(error, output))?;
+    let ending = checked.ending(arguments.length());
+    let written = write_video(input, output, &encoder, &parts, ending).map_err(|error| kept(error, output))?;
     parts.remove()?;
     for stream in &written.left_out {
         tracing::warn!("left out: {stream}");
@@ -97,15 +102,22 @@ fn begin(arguments: &Arguments, origin: &Origin) -> Result<Parts> {
     Ok(parts)
 }
 
+fn shorter(error: data::Error) -> Error {
+    match error {
+        data::Error::Transcode(TranscodeError::PartsPastEnd { .. }) => anyhow!("{error} (--length or --restart)"),
+        error => error.into(),
+    }
+}
+
 /// The failure at the end, and that it costs no frame: the folder's name is all that ties the parts to the output.
-fn kept(error: data::Error, output: &Path) -> anyhow::Error {
+fn kept(error: data::Error, output: &Path) -> Error {
     let matroska = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mkv"));
     let other = output.with_extension(if matroska { "mp4" } else { "mkv" });
     let (here, there) = (Parts::folder_of(output), Parts::folder_of(&other));
     anyhow!(
         "{:#}; the finished frames are kept in {}: --resume does not do them again, nor with -o {} if the folder is \
          renamed to {} first",
-        anyhow::Error::from(error),
+        Error::from(error),
         here.display(),
         other.display(),
         there.display()

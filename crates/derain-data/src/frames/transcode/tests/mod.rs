@@ -2,6 +2,7 @@
 
 mod film;
 mod resumed;
+mod shorter;
 
 use std::fs;
 use std::path::Path;
@@ -13,8 +14,8 @@ use ffmpeg_next::format::Pixel;
 use image::RgbImage;
 
 use super::{
-    EncodeOptions, EncoderName, FrameTime, Origin, Parts, TimedFrame, TranscodeError, VideoEncoder, VideoReader,
-    WrittenVideo, check_streams, write_video,
+    Checked, EncodeOptions, EncoderName, Ending, FrameTime, Origin, Parts, TimedFrame, TranscodeError, VideoEncoder,
+    VideoReader, WrittenVideo, check_streams, write_video,
 };
 use crate::Error;
 
@@ -31,11 +32,23 @@ fn read(path: &Path) -> Result<Vec<TimedFrame>, Error> {
 
 /// Reads, encodes and writes again, whatever an earlier try left.
 fn transcode(input: &Path, output: &Path, options: &EncodeOptions) -> Result<WrittenVideo, Error> {
+    transcode_first(input, output, options, usize::MAX, Ending::Input)
+}
+
+/// The same with at most so many frames.
+fn transcode_first(
+    input: &Path,
+    output: &Path,
+    options: &EncodeOptions,
+    length: usize,
+    ending: Ending,
+) -> Result<WrittenVideo, Error> {
     let mut reader = VideoReader::open(input)?;
     let encoder = VideoEncoder::new(reader.format(), options)?;
     let mut parts = Parts::restart(&Parts::folder_of(output), &Origin::of(input, &encoder)?)?;
     let mut group = encoder.begin()?;
-    while let Some(frame) = reader.next_frame()? {
+    for _ in 0..length {
+        let Some(frame) = reader.next_frame()? else { break };
         group.push(&frame)?;
         if group.is_full() {
             parts.save(&std::mem::replace(&mut group, encoder.begin()?).finish()?)?;
@@ -44,7 +57,7 @@ fn transcode(input: &Path, output: &Path, options: &EncodeOptions) -> Result<Wri
     if !group.is_empty() {
         parts.save(&group.finish()?)?;
     }
-    let written = write_video(input, output, &encoder, &parts)?;
+    let written = write_video(input, output, &encoder, &parts, ending)?;
     parts.remove()?;
     Ok(written)
 }
@@ -305,7 +318,7 @@ fn fine_times_are_exact_in_mp4_and_rounded_in_matroska() {
             group.push(frame).expect("pushed");
         }
         parts.save(&group.finish().expect("finished")).expect("saved");
-        let written = write_video(&path("a.mp4"), &path(name), &encoder, &parts).expect("written");
+        let written = write_video(&path("a.mp4"), &path(name), &encoder, &parts, Ending::Input).expect("written");
         assert_eq!(written.rounded, rounded, "{name}");
         let limit = if rounded { 0.000501 } else { 1e-9 };
         for (index, start) in starts(&path(name)).into_iter().enumerate() {
