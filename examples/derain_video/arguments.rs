@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -22,6 +23,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) engine: EngineArguments,
 
+    /// Only the first N frames are derained and written; the sound ends with them. Without it, all frames.
+    #[arg(long, value_name = "N")]
+    pub(crate) length: Option<NonZeroUsize>,
+
     /// Quality of the encoding, as x264's rate factor: 0 is the best and largest, 51 the worst.
     #[arg(long, default_value_t = EncodeOptions::default().rate_factor, value_name = "0..51")]
     pub(crate) quality: u8,
@@ -34,13 +39,21 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Goes on after a kill, from the finished parts in the folder OUTPUT.parts, if input, weights and options are the same. A video that is
-    /// finished is left alone.
+    /// Goes on after a kill, from the finished parts in the folder OUTPUT.parts, if input, weights and options are the same; --length may be
+    /// another, but no less than what is done. A video that is finished is left alone.
     #[arg(long)]
     pub(crate) resume: bool,
+
+    /// Removes the finished parts of an earlier run and begins anew. Without this and without --resume, the example refuses to lose them.
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) restart: bool,
 }
 
 impl Arguments {
+    pub(crate) fn length(&self) -> Option<usize> {
+        self.length.map(NonZeroUsize::get)
+    }
+
     pub(crate) fn encode_options(&self) -> EncodeOptions {
         EncodeOptions { rate_factor: self.quality, encoder: self.encoder }
     }

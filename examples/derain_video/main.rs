@@ -4,9 +4,10 @@
 //! cargo run --release --features video --example derain_video -- -i VIDEO -o VIDEO --weights FILE
 //! ```
 //!
-//! Sound, subtitles, the number of frames and the time of each stay what they were. Decoding, inference and encoding run side by side.
+//! Sound, subtitles, the number of frames and the time of each stay what they were. All frames are decoded once beforehand, so that damage is
+//! found before the work; `--length` takes the frames before it. Decoding, inference and encoding run side by side.
 //! Finished groups of frames are kept in a folder beside the output, `OUTPUT.parts`, until the output is whole: `--resume` goes on from
-//! there, and ends with the video that an unbroken run makes. The exit status is 0 only if everything asked for was done.
+//! there, and ends with the video that an unbroken run makes; only `--restart` removes them unfinished. The exit status is 0 only if everything asked for was done.
 
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use anyhow::Result;
 use clap::Parser;
 
 mod arguments;
+mod check;
 #[path = "../derain_image/engine.rs"]
 mod engine;
 #[path = "../derain_image/paths.rs"]

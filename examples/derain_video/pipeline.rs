@@ -27,19 +27,20 @@ pub(crate) struct Times {
     pub(crate) encoder: Duration,
 }
 
-/// Does the frames that `parts` does not hold yet.
+/// Does the frames that `parts` does not hold yet, until it holds `frames`.
 pub(crate) fn run(
     reader: VideoReader,
     derainer: &Derainer,
     encoder: &VideoEncoder,
     parts: &mut Parts,
+    frames: usize,
     progress: &Progress,
 ) -> Result<Times> {
     let done: Vec<FrameTime> = parts.times().collect();
     let (decoded, rainy) = sync_channel(QUEUE);
     let (clean, derained) = sync_channel(QUEUE);
     thread::scope(|scope| {
-        let decoding = scope.spawn(move || decode(reader, &done, &decoded));
+        let decoding = scope.spawn(move || decode(reader, &done, frames, &decoded));
         let encoding = scope.spawn(move || encode(encoder, parts, &derained));
         let mut times = Times::default();
         let inferred = infer(derainer, &rainy, &clean, &mut times, progress);
@@ -59,19 +60,26 @@ fn join(thread: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
 }
 
 /// Frames that are done are decoded only, since those after them may need them.
-fn decode(mut reader: VideoReader, done: &[FrameTime], decoded: &SyncSender<Option<TimedFrame>>) -> Result<()> {
+fn decode(
+    mut reader: VideoReader,
+    done: &[FrameTime],
+    frames: usize,
+    decoded: &SyncSender<Option<TimedFrame>>,
+) -> Result<()> {
     for (index, time) in done.iter().enumerate() {
         let found = reader.skip_frame()?;
-        ensure!(found == Some(*time), "frame {index} is not where it was: run without --resume to start anew");
+        ensure!(found == Some(*time), "frame {index} is not where it was: run with --restart to begin anew");
     }
-    loop {
+    // A receiver that has gone says why itself.
+    for index in done.len()..frames {
         let frame = reader.next_frame()?;
-        let last = frame.is_none();
-        // A receiver that has gone says why itself.
-        if decoded.send(frame).is_err() || last {
+        ensure!(frame.is_some(), "{frames} frames were there, now {index} are: the video has changed");
+        if decoded.send(frame).is_err() {
             return Ok(());
         }
     }
+    let _ = decoded.send(None);
+    Ok(())
 }
 
 fn infer(

@@ -9,6 +9,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Progress {
+    doing: &'static str,
     bar: ProgressBar,
     started: Instant,
     /// Seconds after `started` when the last line was written.
@@ -16,22 +17,23 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For a video of so many frames, if that is known, of which some are done.
-    pub(crate) fn new(frames: Option<usize>, done: usize) -> Self {
+    /// For a video of so many frames, if that is known, of which some are done; `doing` says what with.
+    pub(crate) fn new(doing: &'static str, frames: Option<usize>, done: usize) -> Self {
         let bar = match frames {
             Some(frames) => ProgressBar::new(frames as u64),
             None => ProgressBar::no_length(),
         };
         let template = match frames {
-            Some(_) => "{wide_bar} {pos}/{len}, {per_sec}, {eta} left",
-            None => "{spinner} frame {pos}, {per_sec}, {elapsed} so far",
+            Some(_) => "{prefix} {wide_bar} {pos}/{len}, {per_sec}, {eta} left",
+            None => "{prefix} {spinner} frame {pos}, {per_sec}, {elapsed} so far",
         };
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(doing);
         bar.set_position(done as u64);
         // What was done before took no time.
         bar.reset_eta();
         bar.tick();
-        Self { bar, started: Instant::now(), last_line: AtomicU64::new(0) }
+        Self { doing, bar, started: Instant::now(), last_line: AtomicU64::new(0) }
     }
 
     /// One more frame is done.
@@ -42,12 +44,12 @@ impl Progress {
             return;
         }
         self.last_line.store(now, Ordering::Relaxed);
-        let position = self.bar.position();
+        let (doing, position) = (self.doing, self.bar.position());
         match self.bar.length() {
             Some(length) => {
-                tracing::info!("frame {position} of {length}, about {} left", HumanDuration(self.bar.eta()))
+                tracing::info!("{doing} frame {position} of {length}, about {} left", HumanDuration(self.bar.eta()))
             }
-            None => tracing::info!("frame {position}"),
+            None => tracing::info!("{doing} frame {position}"),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! From arguments to the video.
 
 use std::fs;
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use derain::Derainer;
-use derain::data::remove_orphans;
-use derain::data::transcode::{EncoderName, Origin, Parts, VideoEncoder, VideoReader, write_video};
+use derain::data::transcode::{
+    EncoderName, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, check_streams, write_video,
+};
+use derain::data::{self, remove_orphans};
 
 use crate::arguments::Arguments;
+use crate::check::check;
 use crate::pipeline::{self, Times};
 use crate::plan;
 use crate::progress::Progress;
@@ -42,11 +46,13 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     if reader.format().is_deep() {
         tracing::warn!("{} has more than 8 bits a sample, the output has 8", input.display());
     }
+    // Not when all frames are done: another container may be needed.
+    check_streams(input, output, &encoder)?;
     let place = plan::folder(output);
     fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
     // What cannot be removed is in nobody's way.
     if let Err(error) = remove_orphans(place) {
-        tracing::warn!("{:#}", anyhow::Error::from(error));
+        tracing::warn!("{:#}", Error::from(error));
     }
     let origin = Origin::of(input, &encoder)?
         .with("network", &derainer.network().to_string())
@@ -54,14 +60,18 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
         .with("device", &format!("{:?}", arguments.engine.device))
         .with("precision", arguments.engine.precision.name());
     let mut parts = begin(arguments, &origin)?;
+    let checked = check(arguments, reader.expected(), &mut parts)?;
+    let frames = checked.count(arguments.length());
+    parts.fit(frames).map_err(shorter)?;
     let resumed = parts.times().count();
     if resumed > 0 {
         tracing::info!("{resumed} frames are done already");
     }
-    let progress = Progress::new(reader.expected(), resumed);
-    let times = pipeline::run(reader, derainer, &encoder, &mut parts, &progress)?;
+    let progress = Progress::new("deraining", Some(frames), resumed);
+    let times = pipeline::run(reader, derainer, &encoder, &mut parts, frames, &progress)?;
     drop(progress);
-    let written = write_video(input, output, &encoder, &parts)?;
+    let ending = checked.ending(arguments.length());
+    let written = write_video(input, output, &encoder, &parts, ending).map_err(|error| kept(error, output))?;
     parts.remove()?;
     for stream in &written.left_out {
         tracing::warn!("left out: {stream}");
@@ -76,14 +86,42 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
 
 fn begin(arguments: &Arguments, origin: &Origin) -> Result<Parts> {
     let folder = Parts::folder_of(&arguments.output);
+    if arguments.restart {
+        return Ok(Parts::restart(&folder, origin)?);
+    }
     if !arguments.resume {
-        return Ok(Parts::begin(&folder, origin)?);
+        return Parts::begin(&folder, origin).map_err(|error| match error {
+            data::Error::Transcode(TranscodeError::PartsThere { .. }) => anyhow!("{error} (--resume or --restart)"),
+            error => error.into(),
+        });
     }
     let (parts, change) = Parts::resume(&folder, origin)?;
     if let Some(change) = change {
         tracing::warn!("the parts in {} cannot be used, starting anew: {change}", folder.display());
     }
     Ok(parts)
+}
+
+fn shorter(error: data::Error) -> Error {
+    match error {
+        data::Error::Transcode(TranscodeError::PartsPastEnd { .. }) => anyhow!("{error} (--length or --restart)"),
+        error => error.into(),
+    }
+}
+
+/// The failure at the end, and that it costs no frame: the folder's name is all that ties the parts to the output.
+fn kept(error: data::Error, output: &Path) -> Error {
+    let matroska = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mkv"));
+    let other = output.with_extension(if matroska { "mp4" } else { "mkv" });
+    let (here, there) = (Parts::folder_of(output), Parts::folder_of(&other));
+    anyhow!(
+        "{:#}; the finished frames are kept in {}: --resume does not do them again, nor with -o {} if the folder is \
+         renamed to {} first",
+        Error::from(error),
+        here.display(),
+        other.display(),
+        there.display()
+    )
 }
 
 fn say(arguments: &Arguments, done: &Done) {

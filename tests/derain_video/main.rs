@@ -13,10 +13,12 @@ use derain::data::transcode::{EncodeOptions, Parts, TimedFrame, VideoEncoder, Vi
 use image::{DynamicImage, Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 
+mod avi;
 mod bench;
 #[path = "../support/mod.rs"]
 mod support;
 
+use avi::film_with_sound;
 use bench::Bench;
 use support::{assert_done, assert_failed, stderr};
 
@@ -154,9 +156,16 @@ fn other_weights_inputs_and_options_begin_anew() {
         assert!(said.contains(words) || !said.contains("libx264"), "`{words}` is not in:\n{said}");
     }
     assert!(same(&bench, "whole.mp4", "clean.mp4"));
-    // Without --resume, no word is lost about them.
+    // They are not thrown away unasked.
     leave_parts(&bench, "clean.mp4", 40);
-    assert_done(&bench.run("-i rain.y4m -o clean.mp4"));
+    let before = bench.tree("clean.mp4.parts");
+    fs::write(bench.path("clean.mp4"), "here before").unwrap();
+    let words = "clean.mp4.parts holds finished groups of frames of an earlier run (1)";
+    assert_failed(&bench.run("-i rain.y4m -o clean.mp4"), words);
+    assert_failed(&bench.run("-i rain.y4m -o clean.mp4"), "(--resume or --restart)");
+    assert_eq!(bench.tree("clean.mp4.parts"), before);
+    assert_eq!(fs::read(bench.path("clean.mp4")).unwrap(), b"here before");
+    assert_done(&bench.run("-i rain.y4m -o clean.mp4 --restart"));
     assert!(same(&bench, "whole.mp4", "clean.mp4"));
     // Finished: left alone.
     fs::write(bench.path("clean.mp4"), "left alone").unwrap();
@@ -196,7 +205,102 @@ fn a_video_cut_short_fails_and_leaves_nothing() {
         let error = bench.json("r.json")["videos"][0]["error"].as_str().unwrap().to_owned();
         assert!(error.contains("cut.mkv") && (error.contains("cut short") || error.contains("frame")), "{error}");
         assert_eq!(fs::read(bench.path("clean.mp4")).unwrap(), b"here before");
+        // Before the work.
+        assert!(stderr(&output).contains("checking "), "{}", stderr(&output));
+        assert!(!bench.tree("clean.mp4.parts").iter().any(|name| name.ends_with(".group")));
     }
+    // What the error advises.
+    let error = bench.json("r.json")["videos"][0]["error"].as_str().unwrap().to_owned();
+    let (_, advice) = error.split_once("--length ").unwrap();
+    let good: usize = advice.split(' ').next().unwrap().parse().unwrap();
+    assert!(good > 0 && good < 80, "{error}");
+    assert_done(&bench.run(&format!("-i cut.mkv -o clean.mp4 --resume --length {good}")));
+    assert_eq!(read(&bench, "clean.mp4").len(), good);
+    assert!(!bench.path("clean.mp4.parts").exists());
+}
+
+#[test]
+fn the_first_frames_alone_are_derained() {
+    let bench = Bench::new();
+    fs::write(bench.path("rain.avi"), film_with_sound((32, 24), 80)).unwrap();
+    fs::write(bench.path("start.avi"), film_with_sound((32, 24), 40)).unwrap();
+    let output = bench.run("-i rain.avi -o clean.mkv --length 40 --json r.json");
+    assert_done(&output);
+    assert!(stderr(&output).contains("checking 40 frames of rain.avi"), "{}", stderr(&output));
+    assert_eq!(bench.json("r.json")["videos"][0]["frames"], 40);
+    assert_done(&bench.run("-i start.avi -o start.mkv"));
+    let (clean, start) = (read(&bench, "clean.mkv"), read(&bench, "start.mkv"));
+    assert_eq!((clean.len(), start.len()), (40, 40));
+    for (clean, start) in clean.iter().zip(&start) {
+        assert!(clean.image == start.image && clean.time == start.time);
+    }
+    // So the sound is no longer, either.
+    let bytes = |name: &str| fs::metadata(bench.path(name)).unwrap().len();
+    assert!(bytes("clean.mkv").abs_diff(bytes("start.mkv")) < 100);
+    // More than there are is all.
+    assert_done(&bench.run("-i start.avi -o all.mkv --length 50"));
+    assert!(same(&bench, "start.mkv", "all.mkv"));
+}
+
+#[test]
+fn parts_serve_another_length() {
+    let bench = Bench::new();
+    fast_film(&bench, 70);
+    assert_done(&bench.run("-i rain.y4m -o whole.mp4"));
+    // Fails at its end, which leaves parts.
+    assert_failed(&bench.run("-i rain.y4m -o clean.mkv --length 40"), "kept in clean.mkv.parts");
+    fs::rename(bench.path("clean.mkv.parts"), bench.path("clean.mp4.parts")).unwrap();
+    let words = "holds 32 finished frames, more than the 20 that are wanted";
+    assert_failed(&bench.run("-i rain.y4m -o clean.mp4 --resume --length 20"), words);
+    let output = bench.run("-i rain.y4m -o clean.mp4 --resume");
+    assert_done(&output);
+    for words in ["checking all frames of rain.y4m", "32 frames are done already"] {
+        assert!(stderr(&output).contains(words), "`{words}` is not in:\n{}", stderr(&output));
+    }
+    assert!(same(&bench, "whole.mp4", "clean.mp4"));
+}
+
+#[test]
+fn a_container_that_cannot_hold_the_sound_is_refused_before_the_work() {
+    let bench = Bench::new();
+    fs::write(bench.path("rain.avi"), film_with_sound((32, 24), 40)).unwrap();
+    let before = bench.tree(".");
+    let output = bench.run("-i rain.avi -o made/clean.mp4");
+    assert_failed(&output, "does not take its streams (PCM_U8)");
+    assert_failed(&output, "try .mkv");
+    // No folder of parts, so no frame was done.
+    assert_eq!(bench.tree("."), before);
+    assert!(!bench.path("made").exists());
+    assert_done(&bench.run("-i rain.avi -o made/clean.mkv"));
+    assert_eq!(read(&bench, "made/clean.mkv").len(), 40);
+}
+
+/// `rain.y4m` with 2000 frames a second, of which Matroska's milliseconds tell every second.
+fn fast_film(bench: &Bench, frames: u32) {
+    film(bench, "rain.y4m", (32, 24), frames);
+    let slow = fs::read(bench.path("rain.y4m")).unwrap();
+    let rate = slow.windows(5).position(|bytes| bytes == b"F25:1").unwrap();
+    fs::write(bench.path("rain.y4m"), [&slow[..rate], b"F2000:1", &slow[rate + 5..]].concat()).unwrap();
+}
+
+#[test]
+fn frames_that_one_container_cannot_tell_apart_go_into_another() {
+    let bench = Bench::new();
+    fast_film(&bench, 40);
+    let output = bench.run("-i rain.y4m -o clean.mkv");
+    assert_failed(&output, "would be shown with the one before it");
+    assert_failed(&output, "kept in clean.mkv.parts");
+    assert_failed(&output, "-o clean.mp4 if the folder is renamed to clean.mp4.parts");
+    assert!(!bench.path("clean.mkv").exists());
+    fs::rename(bench.path("clean.mkv.parts"), bench.path("clean.mp4.parts")).unwrap();
+    let output = bench.run("-i rain.y4m -o clean.mp4 --resume");
+    assert_done(&output);
+    assert!(stderr(&output).contains("40 frames are done already"), "{}", stderr(&output));
+    // Known from the run before.
+    assert!(!stderr(&output).contains("checking "), "{}", stderr(&output));
+    assert_done(&bench.run("-i rain.y4m -o whole.mp4"));
+    assert!(same(&bench, "whole.mp4", "clean.mp4"));
+    assert_eq!(read(&bench, "clean.mp4").len(), 40);
 }
 
 #[test]

@@ -159,7 +159,7 @@ pub enum Error {
     /// A video holds fewer frames than it says.
     #[error(
         "{} promises {promised} frames, but {decoded} could be decoded: it is damaged or cut short; \
-         a length limits the reading to whole frames",
+         read fewer frames (a length), or repair the file",
         path.display()
     )]
     Shortfall {

@@ -16,7 +16,7 @@ use crate::frames::colour::Range;
 use crate::frames::video::pixels;
 
 /// Frames of a group: what a kill costs, against a key frame's price. One second or two, as players like for jumping.
-const GROUP_FRAMES: usize = 32;
+pub(super) const GROUP_FRAMES: usize = 32;
 /// What an encoder makes depends on its number of threads, so that is fixed; one is enough, as the network takes far longer.
 const THREADS: &str = "1";
 /// No analysis of frames to come. With it, some groups in a thousand came out differently from the same frames while other threads of the

@@ -43,6 +43,30 @@ pub enum TranscodeError {
         /// What was found.
         name: OsString,
     },
+    /// The folder for a video's parts holds some that would be lost.
+    #[error(
+        "{} holds finished groups of frames of an earlier run ({groups}): go on with them, or have them removed",
+        folder.display()
+    )]
+    PartsThere {
+        /// The folder.
+        folder: PathBuf,
+        /// How many groups there are.
+        groups: usize,
+    },
+    /// The folder for a video's parts holds more frames than the video is to have.
+    #[error(
+        "{} holds {done} finished frames, more than the {frames} that are wanted: take as many, or have them removed",
+        folder.display()
+    )]
+    PartsPastEnd {
+        /// The folder.
+        folder: PathBuf,
+        /// Frames of its full groups.
+        done: usize,
+        /// Frames that the video is to have.
+        frames: usize,
+    },
     /// Another program makes the same video.
     #[error("another run is using {}: end it, or choose another output", folder.display())]
     PartsInUse {

@@ -5,7 +5,8 @@
 //!    options alone, so groups may be made by different runs of a program.
 //! 3. [`Parts`] keeps finished groups in a folder, each on disk before the next is made: after a kill, only the last one is to be done again.
 //! 4. [`write_video`] joins groups, the other streams of the input (packet by packet, not encoded again), chapters and metadata.
-//!    The output appears under its name when it is whole.
+//!    The output appears under its name when it is whole. [`check_streams`] tells beforehand whether its container can hold those streams,
+//!    [`Checked`] whether the input can be decoded to its end. Of a video that is damaged the frames before the damage can be taken.
 //!
 //! | kept | how |
 //! | --- | --- |
@@ -21,11 +22,15 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::path::Path;
-//! use derain_data::transcode::{EncodeOptions, Origin, Parts, VideoEncoder, VideoReader, write_video};
+//! use derain_data::transcode::{
+//!     Checked, EncodeOptions, Ending, Origin, Parts, VideoEncoder, VideoReader, check_streams, write_video,
+//! };
 //!
 //! let (input, output) = (Path::new("film.mp4"), Path::new("inverted.mp4"));
 //! let mut reader = VideoReader::open(input)?;
 //! let encoder = VideoEncoder::new(reader.format(), &EncodeOptions::default())?;
+//! check_streams(input, output, &encoder)?;
+//! Checked::of(input, None, || {})?;
 //! let mut parts = Parts::begin(&Parts::folder_of(output), &Origin::of(input, &encoder)?)?;
 //! let mut group = encoder.begin()?;
 //! while let Some(mut frame) = reader.next_frame()? {
@@ -38,12 +43,13 @@
 //! if !group.is_empty() {
 //!     parts.save(&group.finish()?)?;
 //! }
-//! write_video(input, output, &encoder, &parts)?;
+//! write_video(input, output, &encoder, &parts, Ending::Input)?;
 //! parts.remove()?;
 //! # Ok(())
 //! # }
 //! ```
 
+mod checked;
 mod container;
 mod encoder;
 mod error;
@@ -56,9 +62,10 @@ mod planes;
 mod tests;
 
 pub use super::video::{FrameTime, TimedFrame, VideoFormat, VideoReader};
+pub use checked::Checked;
 pub use container::check_container;
 pub use encoder::{EncodeOptions, EncoderName, GroupEncoder, VideoEncoder};
 pub use error::TranscodeError;
 pub use group::EncodedGroup;
-pub use mux::{WrittenVideo, write_video};
+pub use mux::{Ending, WrittenVideo, check_streams, write_video};
 pub use parts::{Origin, Parts};

@@ -1,28 +1,39 @@
 //! Groups of frames and the other streams of the input, into one file.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 
 use ffmpeg_next as ffmpeg;
-use ffmpeg_next::Rational;
 use ffmpeg_next::codec::packet::Flags;
 use ffmpeg_next::format::context::{Input, Output, StreamIo};
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::media::Type;
+use ffmpeg_next::{Rational, Rescale};
 
 use super::group::EncodedFrame;
-use super::{Parts, TranscodeError, VideoEncoder, container, fields};
+use super::{FrameTime, Parts, TranscodeError, VideoEncoder, container, fields};
 use crate::Error;
 use crate::durable::write_durably_with;
 use crate::frames::video::{best_stream, open_input};
 
 /// What tells of the old file, not of what is in it.
 const FILE_TAGS: [&str; 4] = ["major_brand", "minor_version", "compatible_brands", "encoder"];
-/// What tells of the old stream's encoding; the first letters of the names.
-const STREAM_TAGS: [&str; 6] = ["encoder", "rotate", "DURATION", "BPS", "NUMBER_OF_", "_STATISTICS_"];
+/// What tells of the old stream's encoding, and of how much there was; the first letters of the names.
+const STREAM_TAGS: [&str; 2] = ["encoder", "rotate"];
+const AMOUNT_TAGS: [&str; 4] = ["DURATION", "BPS", "NUMBER_OF_", "_STATISTICS_"];
 /// Containers of broadcasts, whose times begin anywhere. The output's begin at 0.
 const ANY_START: [&str; 2] = ["mpegts", "mpeg"];
+
+/// Where an output ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// Where the input does, of which all frames were made.
+    #[default]
+    Input,
+    /// With the last frame that was made: sound, subtitles and chapters that begin after it are left out, and the input may be broken there.
+    LastFrame,
+}
 
 /// What [`write_video`] wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,33 +52,56 @@ pub struct WrittenVideo {
 /// # Errors
 /// When the name is of no container that keeps times, the container cannot hold the input's sound or subtitles, two frames would get the same
 /// time by rounding, the input cannot be read, or the disk refuses.
-pub fn write_video(input: &Path, output: &Path, encoder: &VideoEncoder, parts: &Parts) -> Result<WrittenVideo, Error> {
+pub fn write_video(
+    input: &Path,
+    output: &Path,
+    encoder: &VideoEncoder,
+    parts: &Parts,
+    ending: Ending,
+) -> Result<WrittenVideo, Error> {
     let muxer = container::of(output)?;
     let mut written = WrittenVideo { frames: 0, left_out: Vec::new(), rounded: false };
     write_durably_with(output, |file| {
         let file = file.try_clone().map_err(Error::io("write", output))?;
         let mut source = open_input(input)?;
         let video = best_stream(&source, input)?.index();
-        let (sink, streams) = open_output(&source, video, encoder, (output, muxer), file, &mut written.left_out)?;
-        let (unit, from, end) =
-            (encoder.format.time_base, origin(&source), end(&source, video, encoder.format.time_base));
-        let mut joined = Joined { sink, streams, video, unit, from, end, output, last: None, written: &mut written };
+        let unit = encoder.format.time_base;
+        let cut = parts.last().filter(|_| ending == Ending::LastFrame);
+        let moment = cut.map(|last| (end_of(last), unit));
+        let left_out = &mut written.left_out;
+        let (sink, streams) = open_output(&source, video, encoder, (output, muxer), moment, file, left_out)?;
+        let (from, end) = (origin(&source), cut.map(end_of).or_else(|| end(&source, video, unit)));
+        let (past, last, written) = (false, None, &mut written);
+        let mut joined = Joined { sink, streams, video, unit, from, end, cut, past, output, last, written };
         joined.write_all(&mut source, &mut Feed { parts, next: 0, frames: VecDeque::new() }, input)
     })?;
     Ok(written)
 }
 
-/// The output with its header written, and for each stream of the input that of the output.
+/// Whether [`write_video`] can put the input's sound and subtitles into an output of this name: the output is begun in memory, as that does.
+///
+/// # Errors
+/// When the name is of no container that keeps times, the container cannot hold the input's sound or subtitles, or the input cannot be read.
+pub fn check_streams(input: &Path, output: &Path, encoder: &VideoEncoder) -> Result<(), Error> {
+    let muxer = container::of(output)?;
+    let source = open_input(input)?;
+    let video = best_stream(&source, input)?.index();
+    let nowhere = Cursor::new(Vec::new());
+    open_output(&source, video, encoder, (output, muxer), None, nowhere, &mut Vec::new()).map(drop)
+}
+
+/// The output with its header written, and for each stream of the input that of the output. What begins at `cut` or later will not be there.
 fn open_output(
     source: &Input,
     video: usize,
     encoder: &VideoEncoder,
     (path, muxer): (&Path, &'static str),
-    file: File,
+    cut: Option<(i64, Rational)>,
+    place: impl Write + Seek + Send + 'static,
     left_out: &mut Vec<String>,
 ) -> Result<(Output, Vec<Option<usize>>), Error> {
     let failed = |error: ffmpeg::Error| refused(path, error.to_string());
-    let io = StreamIo::from_write_seek(file).map_err(failed)?;
+    let io = StreamIo::from_write_seek(place).map_err(failed)?;
     let mut sink = ffmpeg::format::output_to_stream(io, None, Some(muxer)).map_err(failed)?;
     let mut streams = Vec::new();
     let mut codecs = Vec::new();
@@ -91,11 +125,14 @@ fn open_output(
         if is_video {
             added.set_parameters(encoder.parameters()?);
             added.set_avg_frame_rate(stream.avg_frame_rate());
-            tags = without(stream.metadata(), |name| STREAM_TAGS.iter().any(|start| name.starts_with(start)));
+            tags = without(stream.metadata(), |name| begins(name, &STREAM_TAGS) || begins(name, &AMOUNT_TAGS));
         } else {
             added.set_parameters(stream.parameters());
             fields::clear_codec_tag(&mut added);
             codecs.push(format!("{codec:?}"));
+            if cut.is_some() {
+                tags = without(stream.metadata(), |name| begins(name, &AMOUNT_TAGS));
+            }
         }
         added.set_metadata(tags);
         fields::set_disposition(&mut added, stream.disposition() & !Disposition::ATTACHED_PIC);
@@ -105,7 +142,14 @@ fn open_output(
     for (index, chapter) in source.chapters().enumerate() {
         let tags = chapter.metadata();
         let (unit, title) = (chapter.time_base(), tags.get("title").unwrap_or_default());
-        sink.add_chapter(index as i64, unit, chapter.start(), chapter.end(), title).map_err(failed)?;
+        let mut end = chapter.end();
+        if let Some((time, time_unit)) = cut {
+            if !is_later((time, time_unit), (chapter.start(), unit)) {
+                continue;
+            }
+            end = end.min(time.rescale(time_unit, unit));
+        }
+        sink.add_chapter(index as i64, unit, chapter.start(), end, title).map_err(failed)?;
     }
     let mut options = ffmpeg::Dictionary::new();
     // Times are kept as they are, and nothing random is written: equal inputs give equal files.
@@ -113,13 +157,23 @@ fn open_output(
     options.set("fflags", "+bitexact");
     sink.write_header_with(options).map(drop).map_err(|error| {
         let held = if codecs.is_empty() { "pictures alone".into() } else { codecs.join(", ") };
-        refused(path, format!("FFmpeg's {muxer} container does not take its streams ({held}): {error}; try .mkv"))
+        let other = if muxer == "matroska" { ".mp4 or .mov" } else { ".mkv" };
+        refused(path, format!("FFmpeg's {muxer} container does not take its streams ({held}): {error}; try {other}"))
     })?;
     Ok((sink, streams))
 }
 
 fn without<'a>(tags: ffmpeg::DictionaryRef<'_>, unwanted: impl Fn(&str) -> bool) -> ffmpeg::Dictionary<'a> {
     tags.iter().filter(|(name, _)| !unwanted(name)).collect()
+}
+
+fn begins(name: &str, starts: &[&str]) -> bool {
+    starts.iter().any(|start| name.starts_with(start))
+}
+
+/// The moment from which on a frame is no longer shown.
+fn end_of(frame: FrameTime) -> i64 {
+    frame.start.saturating_add(frame.duration)
 }
 
 /// The moment that becomes 0, where times begin anywhere.
@@ -198,6 +252,10 @@ struct Joined<'a> {
     unit: Rational,
     from: Option<(i64, Rational)>,
     end: Option<i64>,
+    /// The last frame, if the output ends with it though the input may not.
+    cut: Option<FrameTime>,
+    /// Whether the input has been read to that frame.
+    past: bool,
     output: &'a Path,
     /// Start of the last frame and how long it was shown, in its unit, and its start in the output's.
     last: Option<(i64, i64, i64)>,
@@ -211,17 +269,22 @@ impl Joined<'_> {
             match packet.read(source) {
                 Ok(()) => {}
                 Err(ffmpeg::Error::Eof) => break,
+                // Damage after the last frame may be why it is the last.
+                Err(_) if self.past => break,
                 Err(error) => {
                     let reason = format!("its data cannot be read: {error}");
                     return Err(Error::BrokenStream { path: input.to_owned(), frame: self.written.frames, reason });
                 }
             }
             let index = packet.stream();
+            let Some(stream) = source.stream(index) else { continue };
+            let unit = stream.time_base();
+            if !self.begins_in_time(&mut packet, unit, stream.parameters().medium()) {
+                continue;
+            }
             let (Some(target), false) = (self.streams.get(index).copied().flatten(), index == self.video) else {
                 continue;
             };
-            let Some(stream) = source.stream(index) else { continue };
-            let unit = stream.time_base();
             // Frames go first that are shown by then, so that neither the file nor memory holds one kind for long.
             if let Some(time) = packet.dts().or(packet.pts()) {
                 while feed.peek()?.is_some_and(|frame| !is_later((frame.time.start, self.unit), (time, unit))) {
@@ -234,6 +297,17 @@ impl Joined<'_> {
             self.write_frame(feed)?;
         }
         self.sink.write_trailer().map_err(|error| refused(self.output, error.to_string()))
+    }
+
+    /// Whether a packet begins before the output ends. Subtitles would stay longer than the picture: their time is cut.
+    fn begins_in_time(&mut self, packet: &mut ffmpeg::Packet, unit: Rational, medium: Type) -> bool {
+        let (Some(last), Some(time)) = (self.cut, packet.pts().or(packet.dts())) else { return true };
+        self.past |= !is_later((last.start, self.unit), (time, unit));
+        if medium == Type::Subtitle {
+            let left = end_of(last).rescale(self.unit, unit).saturating_sub(time);
+            packet.set_duration(packet.duration().min(left.max(1)));
+        }
+        is_later((end_of(last), self.unit), (time, unit))
     }
 
     fn write_frame(&mut self, feed: &mut Feed<'_>) -> Result<(), Error> {

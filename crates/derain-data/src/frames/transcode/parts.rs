@@ -1,7 +1,7 @@
 //! Finished groups in a folder, so that a killed run can be gone on with.
 //!
-//! The folder holds `manifest.json`, which says what the groups were made from, groups by number, and a file that is locked while a run
-//! works there. Everything is written beside its name, synced and renamed.
+//! The folder holds `manifest.json`, which says what the groups were made from, `checked.json`, which says how far the input is known to be
+//! sound, groups by number, and a file that is locked while a run works there. Everything is written beside its name, synced and renamed.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,16 +9,19 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{EncodedGroup, FrameTime, TranscodeError, VideoEncoder};
+use super::encoder::GROUP_FRAMES;
+use super::{Checked, EncodedGroup, FrameTime, TranscodeError, VideoEncoder};
 use crate::durable::{sync, write_durably};
 use crate::hash::hash_file;
 use crate::hex::hex;
 use crate::{Error, temporary};
 
 const MANIFEST: &str = "manifest.json";
+const CHECKED: &str = "checked.json";
 const LOCK: &str = "lock";
 const ENDING: &str = ".group";
 
@@ -62,6 +65,7 @@ pub struct Parts {
     lock: File,
     /// Frames of each finished group.
     groups: Vec<Vec<FrameTime>>,
+    checked: Option<Checked>,
 }
 
 impl Parts {
@@ -72,31 +76,35 @@ impl Parts {
         output.with_file_name(name)
     }
 
+    /// Makes the folder, in which no groups may be: they may stand for hours of work.
+    ///
+    /// # Errors
+    /// When the folder holds groups or other files, another run uses it, or the disk refuses.
+    pub fn begin(folder: &Path, origin: &Origin) -> Result<Self, Error> {
+        let parts = Self::lock(folder)?;
+        let groups = parts.names()?.iter().filter(|name| is_group(name)).count();
+        if groups > 0 {
+            return Err(TranscodeError::PartsThere { folder: folder.to_owned(), groups }.into());
+        }
+        parts.start(origin)
+    }
+
     /// Makes the folder, or removes the groups that are in it.
     ///
     /// # Errors
     /// When another run uses the folder, it holds other files, or the disk refuses.
-    pub fn begin(folder: &Path, origin: &Origin) -> Result<Self, Error> {
-        let parts = Self::lock(folder)?;
-        parts.clear()?;
-        let path = folder.join(MANIFEST);
-        let json = serde_json::to_vec_pretty(origin).map_err(|source| Error::Json { path: path.clone(), source })?;
-        write_durably(&path, &json)?;
-        Ok(parts)
+    pub fn restart(folder: &Path, origin: &Origin) -> Result<Self, Error> {
+        Self::lock(folder)?.start(origin)
     }
 
     /// Goes on with the groups that are in the folder, if they were made from the same. If not, they are removed, and what has changed is
     /// told.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin).
+    /// As [`restart`](Self::restart).
     pub fn resume(folder: &Path, origin: &Origin) -> Result<(Self, Option<String>), Error> {
         let mut parts = Self::lock(folder)?;
-        let earlier = match fs::read(folder.join(MANIFEST)) {
-            Ok(bytes) => serde_json::from_slice::<Origin>(&bytes).ok(),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::io("read", &folder.join(MANIFEST))(error)),
-        };
+        let earlier: Option<Origin> = read_json(&folder.join(MANIFEST))?;
         let change = match &earlier {
             Some(earlier) => origin.changes_since(earlier),
             None if parts.names()?.iter().any(|name| is_group(name)) => {
@@ -105,9 +113,9 @@ impl Parts {
             None => None,
         };
         if earlier.is_none() || change.is_some() {
-            drop(parts);
-            return Ok((Self::begin(folder, origin)?, change));
+            return Ok((parts.start(origin)?, change));
         }
+        parts.checked = read_json(&folder.join(CHECKED))?;
         while let Some(group) = EncodedGroup::read(&parts.path(parts.groups.len()))? {
             parts.groups.push(group.times().collect());
         }
@@ -124,6 +132,43 @@ impl Parts {
     /// When the frames of the finished groups are shown.
     pub fn times(&self) -> impl Iterator<Item = FrameTime> {
         self.groups.iter().flatten().copied()
+    }
+
+    /// How far the input has been decoded without a fault, by this run or an earlier one.
+    pub fn checked(&self) -> Option<Checked> {
+        self.checked
+    }
+
+    /// Keeps in mind how far the input is sound.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn save_checked(&mut self, checked: Checked) -> Result<(), Error> {
+        write_json(&self.folder.join(CHECKED), &checked)?;
+        self.checked = Some(checked);
+        Ok(())
+    }
+
+    /// Makes the finished groups those that a video of so many frames has: the last one of a video of another length may not be full, and is
+    /// to be made again.
+    ///
+    /// # Errors
+    /// When full groups hold more frames, or the disk refuses.
+    pub fn fit(&mut self, frames: usize) -> Result<(), Error> {
+        let done = self.times().count();
+        if done == frames {
+            return Ok(());
+        }
+        let partial = self.groups.last().map_or(0, Vec::len) % GROUP_FRAMES;
+        if done - partial > frames {
+            let folder = self.folder.clone();
+            return Err(TranscodeError::PartsPastEnd { folder, done: done - partial, frames }.into());
+        }
+        if partial > 0 {
+            self.groups.pop();
+            self.remove_file(OsStr::new(&group_name(self.groups.len())))?;
+        }
+        Ok(())
     }
 
     /// Writes the next group; it survives a kill once this returns.
@@ -153,6 +198,15 @@ impl Parts {
         self.groups.len()
     }
 
+    /// When the last frame is shown; as long as the one before it where the container does not say.
+    pub(super) fn last(&self) -> Option<FrameTime> {
+        let times: Vec<FrameTime> = self.times().collect();
+        let (last, others) = times.split_last()?;
+        let before = others.last().map_or(1, |before| last.start.saturating_sub(before.start));
+        let duration = if last.duration > 0 { last.duration } else { before };
+        Some(FrameTime { start: last.start, duration })
+    }
+
     pub(super) fn load(&self, index: usize) -> Result<EncodedGroup, Error> {
         let path = self.path(index);
         EncodedGroup::read(&path)?.ok_or_else(|| TranscodeError::PartLost { path }.into())
@@ -162,18 +216,25 @@ impl Parts {
         fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
         let path = folder.join(LOCK);
         for name in names_in(folder)? {
-            let ours = name == MANIFEST || name == LOCK || is_group(&name) || temporary::is_ours(Path::new(&name));
-            if !ours {
+            let ours = [MANIFEST, CHECKED, LOCK].iter().any(|ours| name == *ours);
+            if !ours && !is_group(&name) && !temporary::is_ours(Path::new(&name)) {
                 return Err(TranscodeError::NotParts { folder: folder.to_owned(), name }.into());
             }
         }
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(Error::io("open", &path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new() }),
+            Ok(()) => Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None }),
             Err(TryLockError::WouldBlock) => Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into()),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
         }
+    }
+
+    /// From nothing.
+    fn start(self, origin: &Origin) -> Result<Self, Error> {
+        self.clear()?;
+        write_json(&self.folder.join(MANIFEST), origin)?;
+        Ok(self)
     }
 
     /// Removes all but the lock, the manifest first.
@@ -202,6 +263,20 @@ impl Parts {
     fn path(&self, index: usize) -> PathBuf {
         self.folder.join(group_name(index))
     }
+}
+
+/// `None` if it is missing or damaged.
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let json = serde_json::to_vec_pretty(value).map_err(|source| Error::Json { path: path.to_owned(), source })?;
+    write_durably(path, &json)
 }
 
 fn names_in(folder: &Path) -> Result<Vec<OsString>, Error> {

@@ -125,8 +125,10 @@ impl VideoFrames {
         }
     }
 
+    /// Damage, and what is left to do.
     fn broken(&self, reason: String) -> Error {
-        broken(&self.path, self.decoded, reason)
+        let advice = if self.decoded == 0 { "" } else { "read fewer frames (a length), or " };
+        broken(&self.path, self.decoded, format!("{reason}; {advice}repair the file"))
     }
 
     /// What stands in the place of `None`, if the video should have gone on.

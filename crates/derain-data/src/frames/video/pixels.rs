@@ -125,6 +125,7 @@ fn sitings(frame: &ffmpeg::frame::Video, layout: Layout) -> (Siting, Siting) {
     (siting(layout.across, left), siting(layout.down, top))
 }
 
+/// Whether it is one of JPEG's formats, in which full-range H.264 comes as well.
 fn is_jpeg(format: Pixel) -> bool {
     matches!(format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P | Pixel::YUVJ411P)
 }
@@ -138,7 +139,7 @@ pub(super) fn space_to_write(frame: &ffmpeg::frame::Video) -> Space {
         | Space::FCC
         | Space::SMPTE240M
         | Space::BT2020NCL) => space,
-        _ if frame.height() < HD_LINES || is_jpeg(frame.format()) => Space::SMPTE170M,
+        _ if frame.height() < HD_LINES => Space::SMPTE170M,
         _ => Space::BT709,
     }
 }
@@ -186,10 +187,8 @@ fn matrix_of(frame: &ffmpeg::frame::Video) -> Result<Matrix, String> {
         Space::FCC => Ok(Matrix::FCC),
         Space::SMPTE240M => Ok(Matrix::SMPTE240),
         Space::BT2020NCL => Ok(Matrix::BT2020),
-        // JPEG is BT.601 at any size.
-        Space::Unspecified | Space::Reserved if frame.height() < HD_LINES || is_jpeg(frame.format()) => {
-            Ok(Matrix::BT601)
-        }
+        // Motion JPEG, BT.601 at any size, does not come here: its decoder names the matrix.
+        Space::Unspecified | Space::Reserved if frame.height() < HD_LINES => Ok(Matrix::BT601),
         Space::Unspecified | Space::Reserved => Ok(Matrix::BT709),
         other => Err(format!("its colours are {other:?}: convert it to BT.601 or BT.709")),
     }

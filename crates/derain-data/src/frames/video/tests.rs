@@ -34,9 +34,13 @@ fn packed(index: u32) -> VideoFrame {
     frame
 }
 
-/// Three planes of one level each; two bytes a sample above 8 bits.
 fn planar(format: Pixel, levels: [u16; 3]) -> VideoFrame {
-    let mut frame = VideoFrame::new(format, SIZE.0, SIZE.1);
+    planar_of(SIZE, format, levels)
+}
+
+/// Three planes of one level each; two bytes a sample above 8 bits.
+fn planar_of((width, height): (u32, u32), format: Pixel, levels: [u16; 3]) -> VideoFrame {
+    let mut frame = VideoFrame::new(format, width, height);
     for (index, level) in levels.iter().enumerate().take(frame.planes()) {
         if format == Pixel::YUV420P10LE {
             frame.data_mut(index).chunks_exact_mut(2).for_each(|sample| sample.copy_from_slice(&level.to_le_bytes()));
@@ -256,6 +260,30 @@ fn ten_bits_matrices_and_ranges() {
     // A format that the scaler repacks.
     let samples = planar(Pixel::YUV410P, [120, 90, 200]);
     assert_eq!(pixel("410.mkv", samples, Space::SMPTE170M, Range::MPEG), [236, 77, 44]);
+}
+
+#[test]
+fn full_range_alone_does_not_choose_the_matrix() {
+    let folder = tempfile::tempdir().expect("folder");
+    let assert_pixel = |codec: Id, lines: u32, wanted: [u8; 3]| {
+        let path = folder.path().join("clip.mkv");
+        let mut frame = planar_of((SIZE.0, lines), Pixel::YUVJ420P, [120, 90, 200]);
+        frame.set_color_range(Range::JPEG);
+        encode(&path, codec, vec![(0, frame)]);
+        let (frames, error) = read(&path, &all());
+        assert!(error.is_none(), "{codec:?} {lines}: {error:?}");
+        let found = frames[0].get_pixel(20, 20).0;
+        assert!((0..3).all(|c| found[c].abs_diff(wanted[c]) <= 4), "{codec:?} {lines}: {found:?}");
+    };
+    // By the formulas.
+    let (bt601, bt709) = ([221, 82, 53], [233, 93, 49]);
+    assert_pixel(Id::MJPEG, 480, bt601);
+    assert_pixel(Id::MJPEG, 720, bt601);
+    // Its decoder gives full range in JPEG's formats, too, but names no matrix.
+    if ffmpeg::encoder::find_by_name("libx264").is_some() {
+        assert_pixel(Id::H264, 480, bt601);
+        assert_pixel(Id::H264, 720, bt709);
+    }
 }
 
 #[test]

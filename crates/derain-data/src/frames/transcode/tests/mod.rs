@@ -2,6 +2,7 @@
 
 mod film;
 mod resumed;
+mod shorter;
 
 use std::fs;
 use std::path::Path;
@@ -13,8 +14,8 @@ use ffmpeg_next::format::Pixel;
 use image::RgbImage;
 
 use super::{
-    EncodeOptions, EncoderName, FrameTime, Origin, Parts, TimedFrame, TranscodeError, VideoEncoder, VideoReader,
-    WrittenVideo, write_video,
+    Checked, EncodeOptions, EncoderName, Ending, FrameTime, Origin, Parts, TimedFrame, TranscodeError, VideoEncoder,
+    VideoReader, WrittenVideo, check_streams, write_video,
 };
 use crate::Error;
 
@@ -29,13 +30,25 @@ fn read(path: &Path) -> Result<Vec<TimedFrame>, Error> {
     Ok(frames)
 }
 
-/// Reads, encodes and writes again.
+/// Reads, encodes and writes again, whatever an earlier try left.
 fn transcode(input: &Path, output: &Path, options: &EncodeOptions) -> Result<WrittenVideo, Error> {
+    transcode_first(input, output, options, usize::MAX, Ending::Input)
+}
+
+/// The same with at most so many frames.
+fn transcode_first(
+    input: &Path,
+    output: &Path,
+    options: &EncodeOptions,
+    length: usize,
+    ending: Ending,
+) -> Result<WrittenVideo, Error> {
     let mut reader = VideoReader::open(input)?;
     let encoder = VideoEncoder::new(reader.format(), options)?;
-    let mut parts = Parts::begin(&Parts::folder_of(output), &Origin::of(input, &encoder)?)?;
+    let mut parts = Parts::restart(&Parts::folder_of(output), &Origin::of(input, &encoder)?)?;
     let mut group = encoder.begin()?;
-    while let Some(frame) = reader.next_frame()? {
+    for _ in 0..length {
+        let Some(frame) = reader.next_frame()? else { break };
         group.push(&frame)?;
         if group.is_full() {
             parts.save(&std::mem::replace(&mut group, encoder.begin()?).finish()?)?;
@@ -44,7 +57,7 @@ fn transcode(input: &Path, output: &Path, options: &EncodeOptions) -> Result<Wri
     if !group.is_empty() {
         parts.save(&group.finish()?)?;
     }
-    let written = write_video(input, output, &encoder, &parts)?;
+    let written = write_video(input, output, &encoder, &parts, ending)?;
     parts.remove()?;
     Ok(written)
 }
@@ -155,6 +168,28 @@ fn subtitles_and_chapters_are_kept_and_pcm_finds_its_container() {
     assert_eq!(fs::read(path("b.mp4")).expect("read"), b"here before");
     let error = super::check_container(&path("b.avi")).expect_err("refused").to_string();
     assert!(error.contains("must end in .mp4, .m4v, .mov or .mkv"), "{error}");
+}
+
+#[test]
+fn what_a_container_cannot_hold_is_told_before_any_frame() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name);
+    Film { sound: Some(Id::PCM_S16LE), subtitles: true, ..Film::default() }.write(&path("a.mkv"));
+    Film { sound: Some(Id::PCM_S16LE), ..Film::default() }.write(&path("c.mov"));
+    for (from, to, holds) in [
+        ("a.mkv", "b.mkv", Some(true)),
+        ("a.mkv", "b.mp4", Some(false)),
+        ("c.mov", "d.mov", Some(true)),
+        // It depends on FFmpeg's version.
+        ("c.mov", "d.mp4", None),
+    ] {
+        let encoder = VideoEncoder::new(VideoReader::open(&path(from)).expect("opened").format(), &best());
+        let told = check_streams(&path(from), &path(to), &encoder.expect("encoder")).map_err(|error| error.to_string());
+        assert!(!path(to).exists(), "{from} {to}");
+        assert!(holds.is_none_or(|holds| holds == told.is_ok()), "{from} {to}: {told:?}");
+        let written = transcode(&path(from), &path(to), &best()).map(drop).map_err(|error| error.to_string());
+        assert_eq!(told, written, "{from} {to}");
+    }
 }
 
 #[test]
@@ -283,7 +318,7 @@ fn fine_times_are_exact_in_mp4_and_rounded_in_matroska() {
             group.push(frame).expect("pushed");
         }
         parts.save(&group.finish().expect("finished")).expect("saved");
-        let written = write_video(&path("a.mp4"), &path(name), &encoder, &parts).expect("written");
+        let written = write_video(&path("a.mp4"), &path(name), &encoder, &parts, Ending::Input).expect("written");
         assert_eq!(written.rounded, rounded, "{name}");
         let limit = if rounded { 0.000501 } else { 1e-9 };
         for (index, start) in starts(&path(name)).into_iter().enumerate() {

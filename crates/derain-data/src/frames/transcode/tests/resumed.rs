@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::film::Film;
-use super::{EncodeOptions, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, write_video};
+use super::{Checked, EncodeOptions, Ending, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, write_video};
 use crate::Error;
 
 /// Does what is missing, at most so many groups of it.
@@ -45,7 +45,7 @@ fn resumed_films_equal_unbroken_ones() {
     let origin = Origin::of(&input, &encoder).expect("origin").with("weights", "abc");
     let mut unbroken = Parts::begin(&path("b.parts"), &origin).expect("parts");
     let seen = work(&input, &mut unbroken, &encoder, usize::MAX);
-    write_video(&input, &path("b.mp4"), &encoder, &unbroken).expect("written");
+    write_video(&input, &path("b.mp4"), &encoder, &unbroken, Ending::Input).expect("written");
 
     let parts_folder = path("c.parts");
     let mut parts = Parts::begin(&parts_folder, &origin).expect("parts");
@@ -64,7 +64,7 @@ fn resumed_films_equal_unbroken_ones() {
     let (mut parts, _) = Parts::resume(&parts_folder, &origin).expect("parts");
     assert_eq!(parts.times().count(), 96);
     work(&input, &mut parts, &encoder, usize::MAX);
-    write_video(&input, &path("c.mp4"), &encoder, &parts).expect("written");
+    write_video(&input, &path("c.mp4"), &encoder, &parts, Ending::Input).expect("written");
     for index in 0..4 {
         let (a, b) = (unbroken.load(index).expect("group"), parts.load(index).expect("group"));
         let differ: Vec<usize> = (0..a.frames.len()).filter(|at| a.frames[*at] != b.frames[*at]).collect();
@@ -86,6 +86,87 @@ fn resumed_films_equal_unbroken_ones() {
 }
 
 #[test]
+fn finished_groups_are_removed_on_demand_only() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (input, parts_folder) = (folder.path().join("a.mp4"), folder.path().join("b.parts"));
+    Film { times: (0..40).map(|index| 4 * index).collect(), ..Film::default() }.write(&input);
+    let encoder = VideoEncoder::new(VideoReader::open(&input).expect("opened").format(), &EncodeOptions::default());
+    let encoder = encoder.expect("encoder");
+    let origin = Origin::of(&input, &encoder).expect("origin");
+    // A folder without groups is nobody's loss.
+    drop(Parts::begin(&parts_folder, &origin).expect("parts"));
+    let mut parts = Parts::begin(&parts_folder, &origin).expect("parts");
+    work(&input, &mut parts, &encoder, usize::MAX);
+    drop(parts);
+    let there = Parts::begin(&parts_folder, &origin).map(drop);
+    assert!(matches!(there, Err(Error::Transcode(TranscodeError::PartsThere { groups: 2, .. }))), "{there:?}");
+    let (parts, change) = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!((change, parts.times().count()), (None, 40));
+    drop(parts);
+    assert_eq!(Parts::restart(&parts_folder, &origin).expect("parts").times().count(), 0);
+    assert!(!parts_folder.join("000000.group").exists());
+}
+
+#[test]
+fn finished_groups_serve_another_length() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (input, parts_folder) = (folder.path().join("a.mp4"), folder.path().join("b.parts"));
+    Film { times: (0..100).map(|index| 4 * index).collect(), ..Film::default() }.write(&input);
+    let mut reader = VideoReader::open(&input).expect("opened");
+    let encoder = VideoEncoder::new(reader.format(), &EncodeOptions::default()).expect("encoder");
+    let origin = Origin::of(&input, &encoder).expect("origin");
+    let mut unbroken = Parts::begin(&folder.path().join("c.parts"), &origin).expect("parts");
+    work(&input, &mut unbroken, &encoder, usize::MAX);
+    let mut parts = Parts::begin(&parts_folder, &origin).expect("parts");
+    // The first 50 frames.
+    for frames in [32, 18] {
+        let mut group = encoder.begin().expect("group");
+        for _ in 0..frames {
+            group.push(&reader.next_frame().expect("read").expect("a frame")).expect("pushed");
+        }
+        parts.save(&group.finish().expect("finished")).expect("saved");
+    }
+    parts.fit(50).expect("as long as they are");
+    let shorter = parts.fit(31).expect_err("shorter than they are");
+    assert!(
+        matches!(shorter, Error::Transcode(TranscodeError::PartsPastEnd { done: 32, frames: 31, .. })),
+        "{shorter:?}"
+    );
+    assert_eq!(parts.times().count(), 50);
+    parts.fit(100).expect("longer");
+    assert_eq!(parts.times().count(), 32);
+    assert!(!parts_folder.join("000001.group").exists());
+    parts.fit(32).expect("as long as they are");
+    work(&input, &mut parts, &encoder, usize::MAX);
+    for index in 0..4 {
+        assert!(unbroken.load(index).expect("group") == parts.load(index).expect("group"), "group {index}");
+    }
+}
+
+#[test]
+fn a_check_is_remembered_for_the_same_input_only() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (input, parts_folder) = (folder.path().join("a.mp4"), folder.path().join("b.parts"));
+    Film::default().write(&input);
+    let encoder = VideoEncoder::new(VideoReader::open(&input).expect("opened").format(), &EncodeOptions::default());
+    let origin = Origin::of(&input, &encoder.expect("encoder")).expect("origin");
+    let mut parts = Parts::begin(&parts_folder, &origin).expect("parts");
+    assert_eq!(parts.checked(), None);
+    let checked = Checked::of(&input, None, || {}).expect("sound");
+    parts.save_checked(checked).expect("saved");
+    assert_eq!(parts.checked(), Some(Checked { frames: 12, whole: true }));
+    drop(parts);
+    let (parts, change) = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!((parts.checked(), change), (Some(checked), None));
+    drop(parts);
+    let (parts, change) = Parts::resume(&parts_folder, &origin.with("input", "another")).expect("parts");
+    assert!(change.is_some());
+    assert_eq!(parts.checked(), None);
+    parts.remove().expect("removed");
+    assert!(!parts_folder.exists());
+}
+
+#[test]
 fn folders_of_others_are_left_alone() {
     let folder = tempfile::tempdir().expect("folder");
     let (input, parts) = (folder.path().join("a.mp4"), folder.path().join("b.parts"));
@@ -96,6 +177,7 @@ fn folders_of_others_are_left_alone() {
     fs::create_dir(&parts).expect("made");
     fs::write(parts.join("diary.txt"), "dear").expect("written");
     assert!(matches!(Parts::begin(&parts, &origin), Err(Error::Transcode(TranscodeError::NotParts { .. }))));
+    assert!(matches!(Parts::restart(&parts, &origin), Err(Error::Transcode(TranscodeError::NotParts { .. }))));
     assert!(matches!(Parts::resume(&parts, &origin), Err(Error::Transcode(TranscodeError::NotParts { .. }))));
     assert_eq!(fs::read_dir(&parts).expect("list").count(), 1);
 }
