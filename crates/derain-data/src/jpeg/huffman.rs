@@ -4,23 +4,30 @@
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Broken;
 
-/// For each 16 bits that may come next, the length of the code that they begin with, and its symbol.
+/// Codes of 1 to 16 bits. Those of one length are numbers in a row, greater than all shorter ones filled up with ones.
 #[derive(Clone)]
-pub(super) struct Table(Vec<(u8, u8)>);
+pub(super) struct Table {
+    /// For each length, the first 16 bits that begin with no code so long or shorter.
+    ends: [u32; 16],
+    /// For each length, what its codes are less than the places of their symbols.
+    offsets: [i32; 16],
+    symbols: Vec<u8>,
+}
 
 impl Table {
     /// From the numbers of codes of 1 to 16 bits, and the symbols in the order of their codes.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
-        let lengths = (1..=16_u8).zip(counts).flat_map(|(length, &count)| (0..count).map(move |_| length));
-        let mut table = Vec::with_capacity(1 << 16);
-        for (length, &symbol) in lengths.zip(symbols) {
-            table.resize(table.len() + (1 << (16 - length)), (length, symbol));
+        let mut table = Self { ends: [0; 16], offsets: [0; 16], symbols: symbols.to_vec() };
+        let (mut code, mut place) = (0_u32, 0_u32);
+        for (index, &count) in counts.iter().enumerate() {
+            table.offsets[index] = place as i32 - code as i32;
+            code += u32::from(count);
+            place += u32::from(count);
+            table.ends[index] = code << (15 - index);
+            code <<= 1;
         }
-        if table.len() > 1 << 16 {
-            return None; // more codes than there are
-        }
-        table.resize(1 << 16, (0, 0));
-        Some(Self(table))
+        // No more codes than there are, and a symbol for each.
+        (table.ends[15] <= 1 << 16 && table.symbols.len() == place as usize).then_some(table)
     }
 }
 
@@ -54,12 +61,11 @@ impl<'a> Bits<'a> {
         if self.count < 16 {
             self.fill();
         }
-        let (length, symbol) = table.0[(self.held >> 48) as usize];
-        if length == 0 {
-            return Err(Broken);
-        }
-        self.take(u32::from(length))?;
-        Ok(symbol)
+        let next = (self.held >> 48) as u32;
+        let index = table.ends.iter().position(|&end| next < end).ok_or(Broken)?;
+        let code = self.take(index as u32 + 1)?;
+        let place = code as i32 + table.offsets[index];
+        table.symbols.get(place as usize).copied().ok_or(Broken)
     }
 
     /// The next `count` <= 16 bits as a number.

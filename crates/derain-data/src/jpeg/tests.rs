@@ -74,7 +74,7 @@ fn whole_scans_pass() {
 
 #[test]
 fn damaged_scans_are_found() {
-    const LENGTH: usize = 256;
+    const LENGTH: usize = 1000;
     for (name, whole, first) in scans() {
         let mut missed = [0; 4];
         let places = (first..whole.len() - 2 - LENGTH).step_by(61);
