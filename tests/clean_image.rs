@@ -169,3 +169,21 @@ fn what_cannot_be_done_is_refused_and_nothing_is_written() {
     assert!(said.contains("5b.png is 3x3, the frames before it are 20x12"), "{said}");
     assert_eq!(fs::read(bench.path("note.txt")).unwrap(), b"kept");
 }
+
+#[test]
+fn borders_that_a_hand_held_camera_has_not_always_seen_are_cut_off() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("held")).unwrap();
+    let scene = RgbImage::from_fn(140, 64, |x, y| Rgb([((x * x + 3 * y * y) / 40 % 256) as u8; 3]));
+    for (index, left) in [5, 7, 4, 5].into_iter().enumerate() {
+        let frame = image::imageops::crop_imm(&scene, left, 0, 96, 60).to_image();
+        save_picture(bench.path(&format!("held/{index}.png")), &Picture::from(DynamicImage::from(frame))).unwrap();
+    }
+    let said = bench.run_to_success("-i held -o clean.png --camera handheld --json report.json");
+    assert!(said.contains("2 columns at the left, 1 at the right"), "{said}");
+    let report: Value = serde_json::from_slice(&fs::read(bench.path("report.json")).unwrap()).unwrap();
+    assert_eq!(report["unseen"], serde_json::json!({"left": 2, "top": 0, "right": 1, "bottom": 0}));
+    let clean = bench.picture("clean.png");
+    assert_eq!(clean.dimensions(), (93, 60));
+    assert_eq!(clean, image::imageops::crop_imm(&scene, 7, 0, 93, 60).to_image());
+}

@@ -11,7 +11,8 @@ use crate::checkpoint::Best;
 use crate::observer::{Observer, ValidationRecord, WrittenKind};
 use crate::validation::Examiner;
 
-/// More than this, in dB, counts as much in the choice of the best: a pair restored without any error has an infinite PSNR, and so has the mean.
+/// More than this, in dB, counts as much in the choice of the best: a pair restored without any error has an infinite PSNR, beyond which nothing
+/// would ever be better.
 const MOST_PSNR: f64 = 100.0;
 
 /// What is to be done after a step.
@@ -69,12 +70,12 @@ impl Trainer {
         }
         self.progress.validation_due = false;
         if let (true, Some(input), Some(output)) = (scored, Scores::mean(&inputs), Scores::mean(&outputs)) {
-            let capped = outputs.iter().map(|scores| scores.psnr.min(MOST_PSNR)).sum::<f64>() / pairs as f64;
-            let is_best = self.progress.best.is_none_or(|best| capped > best.psnr());
+            let choice = mean_for_choice(&outputs);
+            let is_best = self.progress.best.is_none_or(|best| choice > best.psnr());
             let seconds = begun.elapsed().as_secs_f64();
             self.tell(observer.validation(&ValidationRecord { step, input, output, pairs, is_best, seconds }))?;
             if is_best {
-                self.progress.best = Some(Best::new(step, capped));
+                self.progress.best = Some(Best::new(step, choice));
                 self.progress.best_on = self.validation.hash().to_owned();
                 let path = self.folder.best();
                 write_durably(&path, &self.weight_file()?)?;
@@ -85,5 +86,22 @@ impl Trainer {
             self.tell(observer.samples(step, &pictures))?;
         }
         Ok(())
+    }
+}
+
+/// The mean PSNR in dB by which the best weights are chosen; NaN of none.
+fn mean_for_choice(scores: &[Scores]) -> f64 {
+    scores.iter().map(|scores| scores.psnr.min(MOST_PSNR)).sum::<f64>() / scores.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scores, mean_for_choice};
+
+    #[test]
+    fn a_pair_without_error_leaves_room_for_better_weights() {
+        let mean = |psnrs: [f64; 2]| mean_for_choice(&psnrs.map(|psnr| Scores { psnr, ssim: 1.0 }));
+        assert_eq!(mean([30.0, 34.0]), 32.0);
+        assert!(mean([f64::INFINITY, 30.0]) < mean([f64::INFINITY, 31.0]));
     }
 }
