@@ -123,4 +123,8 @@ impl FrameSource for Timed<'_> {
     fn expected(&self) -> Option<usize> {
         self.source.expected()
     }
+
+    fn unseen(&self) -> Insets {
+        self.source.unseen()
+    }
 }

@@ -73,9 +73,9 @@ fn shipped(network: Network, _: Placement) -> Result<Derainer> {
 fn available_memory() -> Option<u64> {
     let mut system = System::new();
     system.refresh_memory();
+    // 0 where the system does not tell. Its limits must not be asked for then: `sysinfo` would panic.
+    let free = Some(system.available_memory()).filter(|&bytes| bytes > 0)?;
     // Files in the cache count as used there, but go when memory is wanted.
     let contained = system.cgroup_limits().map(|limits| limits.total_memory.saturating_sub(limits.rss));
-    // 0 where the system does not tell.
-    let free = Some(system.available_memory()).filter(|&bytes| bytes > 0)?;
     Some(contained.map_or(free, |bytes| bytes.min(free)))
 }

@@ -35,5 +35,5 @@ fn advised(error: data::Error, good: usize) -> anyhow::Error {
         return error.into();
     }
     let error = anyhow::Error::from(error);
-    anyhow!("{error:#}; nothing has been derained so far: --length {good} takes the frames before the fault")
+    anyhow!("{error:#}; --length {good} takes the frames before the fault, and what is done of them")
 }

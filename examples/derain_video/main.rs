@@ -7,7 +7,8 @@
 //! Sound, subtitles, the number of frames and the time of each stay what they were. All frames are decoded once beforehand, so that damage is
 //! found before the work; `--length` takes the frames before it. Decoding, inference and encoding run side by side.
 //! Finished groups of frames are kept in a folder beside the output, `OUTPUT.parts`, until the output is whole: `--resume` goes on from
-//! there, and ends with the video that an unbroken run makes; only `--restart` removes them unfinished. The exit status is 0 only if everything asked for was done.
+//! there, and ends with the video that an unbroken run makes; only `--restart` removes them unfinished. The exit status is 0 only if
+//! everything asked for was done.
 
 use std::process::ExitCode;
 

@@ -95,11 +95,10 @@ fn begin(arguments: &Arguments, origin: &Origin) -> Result<Parts> {
             error => error.into(),
         });
     }
-    let (parts, change) = Parts::resume(&folder, origin)?;
-    if let Some(change) = change {
-        tracing::warn!("the parts in {} cannot be used, starting anew: {change}", folder.display());
-    }
-    Ok(parts)
+    Parts::resume(&folder, origin).map_err(|error| match error {
+        data::Error::Transcode(TranscodeError::PartsDiffer { .. }) => anyhow!("{error} (--restart)"),
+        error => error.into(),
+    })
 }
 
 fn shorter(error: data::Error) -> Error {

@@ -81,7 +81,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The coded data of a JPEG are not those of the picture that it announces.
-    #[error("{} is damaged at row {row} or before: copy it again from where it came", path.display())]
+    #[error("{} is damaged at row {row} or before: take another copy of it, or save it anew from a viewer that shows it whole", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -159,7 +159,7 @@ pub enum Error {
     /// A video holds fewer frames than it says.
     #[error(
         "{} promises {promised} frames, but {decoded} could be decoded: it is damaged or cut short; \
-         read fewer frames (a length), or repair the file",
+         read only the frames before it, or repair the file",
         path.display()
     )]
     Shortfall {

@@ -5,6 +5,9 @@ const NEW_SUBFILE_TYPE: u16 = 254;
 const REDUCED: u32 = 1;
 const DNG_VERSION: u16 = 50706;
 
+/// The type of 16-bit numbers, which stand in the first half of an entry's value.
+const SHORT: u16 = 3;
+
 /// Whether the first page of a TIFF is not the picture but a smaller copy of it, by its tags (TIFF 6.0, sections 2 and 8; DNG 1.7).
 /// Files whose tags cannot be followed are left to the decoder.
 pub(crate) fn comes_first(tiff: &[u8]) -> bool {
@@ -29,5 +32,8 @@ fn tags_of_first_page(tiff: &[u8]) -> Option<impl Iterator<Item = (u16, u32)>> {
     };
     let page = tiff.get(usize::try_from(long(tiff.get(4..)?)?).ok()?..)?;
     let entries = page.get(2..)?.chunks_exact(12).take(usize::from(short(page)?));
-    Some(entries.filter_map(move |entry| Some((short(entry)?, long(&entry[8..])?))))
+    Some(entries.filter_map(move |entry| {
+        let value = if short(&entry[2..])? == SHORT { short(&entry[8..])?.into() } else { long(&entry[8..])? };
+        Some((short(entry)?, value))
+    }))
 }

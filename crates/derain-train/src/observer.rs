@@ -143,7 +143,7 @@ pub struct ValidationRecord {
     pub output: Scores,
     /// Pairs that were scored.
     pub pairs: usize,
-    /// Whether the PSNR is the best so far.
+    /// Whether the PSNR is the best so far, a pair counting at most 100 dB.
     pub is_best: bool,
     /// What it took.
     pub seconds: f64,

@@ -82,7 +82,7 @@ pub trait FrameSource {
     fn expected(&self) -> Option<usize>;
 
     /// Borders that some frame so far did not show: its nearest pixels stand there. Only frames laid over
-    /// the first ([`steady`](crate::steady)) have any.
+    /// the first ([`steady`](crate::steady)) have any; a source around another hands its on.
     fn unseen(&self) -> Insets {
         Insets::default()
     }

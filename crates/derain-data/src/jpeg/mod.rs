@@ -31,8 +31,8 @@ const APP0: u8 = 0xE0;
 const APP14: u8 = 0xEE;
 
 /// The first reason not to trust the pixels of `jpeg`, which starts with a start-of-image marker. The
-/// data of more than `max_pixels` are not looked at.
-pub(crate) fn find_flaw(jpeg: &[u8], max_pixels: u64) -> Option<Flaw> {
+/// data of pictures of more than `max_bytes` are not looked at.
+pub(crate) fn find_flaw(jpeg: &[u8], max_bytes: u64) -> Option<Flaw> {
     let mut marks = Marks::default();
     let mut tables = Tables::default();
     let mut frame = None;
@@ -60,7 +60,7 @@ pub(crate) fn find_flaw(jpeg: &[u8], max_pixels: u64) -> Option<Flaw> {
                 if let Some(kind) = untold_colours(segment, marks) {
                     return Some(Flaw::Unsupported(kind));
                 }
-                frame = Frame::new(marker, segment, max_pixels);
+                frame = Frame::new(marker, segment, max_bytes);
             }
             HUFFMAN_TABLES => tables.define(segment),
             RESTART_INTERVAL => tables.restart_interval = restart_interval(segment),

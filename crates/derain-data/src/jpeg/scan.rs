@@ -7,7 +7,8 @@
 use super::block::{self, Band, Codes};
 use super::huffman::{Bits, Table};
 
-/// Some encoders, of webcams above all, leave bytes behind their last code.
+/// Some encoders, of webcams above all, leave bytes behind their last code. Of more nobody could say that they are not lost codes, though some
+/// drones write data of their own there.
 const LEFT_OVER: usize = 16;
 
 /// The tables of the DHT segments by their number, and the interval of the DRI segment in units.
@@ -58,7 +59,7 @@ pub(super) struct Frame {
 
 impl Frame {
     /// From a frame header; `None` for other modes, and for headers that will be refused.
-    pub(super) fn new(marker: u8, header: &[u8], max_pixels: u64) -> Option<Self> {
+    pub(super) fn new(marker: u8, header: &[u8], max_bytes: u64) -> Option<Self> {
         let number = |at: usize| Some(usize::from(u16::from_be_bytes([*header.get(at)?, *header.get(at + 1)?])));
         let (height, width) = (number(1)?, number(3)?);
         let listed = header.get(6..6 + 3 * usize::from(*header.get(5)?))?.chunks_exact(3);
@@ -66,8 +67,8 @@ impl Frame {
         let (across, down): (Vec<usize>, Vec<usize>) = listed.clone().map(sampling).unzip();
         let (most_across, most_down) = (*across.iter().max()?, *down.iter().max()?);
         let understood = across.iter().chain(&down).all(|factor| (1..=4).contains(factor));
-        let pixels = (width * height) as u64;
-        if !understood || marker > 0xC2 || header[0] != 8 || pixels == 0 || pixels > max_pixels {
+        let bytes = (width * height * listed.len().min(3)) as u64; // inks become colours
+        if !understood || marker > 0xC2 || header[0] != 8 || bytes == 0 || bytes > max_bytes {
             return None;
         }
         let progressive = marker == 0xC2;
@@ -125,7 +126,8 @@ impl Frame {
                 }
             }
         }
-        let whole = stretches.next().is_none() && is_padding(bits.left());
+        // Behind the last unit some encoders write one more restart, and scanners whole strips. With restarts every strip before has been counted.
+        let whole = is_padding(bits.left()) && (tables.restart_interval > 0 || stretches.all(is_padding));
         (!whole).then(|| (down - 1) * unit_height)
     }
 

@@ -68,7 +68,12 @@ fn scans() -> Vec<(&'static str, Vec<u8>, usize)> {
 fn whole_scans_pass() {
     for (name, bytes, _) in scans() {
         assert_eq!(find_flaw(&bytes), None, "{name}");
-        assert_eq!(super::find_flaw(&bytes[..bytes.len() - 2], 161 * 119 - 1), Some(Flaw::Truncated), "{name}");
+        let end = bytes.len() - 2;
+        let restarted = [&bytes[..end], b"\xFF\xD0\xFF\xD9"].concat();
+        assert_eq!(find_flaw(&restarted), None, "{name}, a restart after the last unit");
+        let cut = [&bytes[..end / 2], b"\xFF\xD9"].concat();
+        assert!(find_flaw(&cut).is_some(), "{name}");
+        assert_eq!(super::find_flaw(&cut, 161 * 119 - 1), None, "{name}, for the decoder to refuse by its size");
     }
 }
 

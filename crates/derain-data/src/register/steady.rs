@@ -55,6 +55,10 @@ impl FrameSource for Checked<'_> {
     fn expected(&self) -> Option<usize> {
         self.source.expected()
     }
+
+    fn unseen(&self) -> Insets {
+        self.source.unseen()
+    }
 }
 
 struct Laid<'a> {

@@ -26,7 +26,7 @@ impl JsonLines {
         options.read(true).write(true).create(true).truncate(started.step == 0);
         let file = options.open(path).map_err(Error::io("open", path))?;
         let mut log = Self { path: path.to_owned(), file, step: started.step };
-        let kept = if started.step == 0 { None } else { log.cut(started.step)? };
+        let kept = if started.step == 0 { None } else { log.cut(started)? };
         if let Some(after) = kept {
             if after < started.step {
                 log.append(Event::Gap { step: started.step, after })?;
@@ -47,7 +47,8 @@ impl JsonLines {
 
     /// Cuts off what came after the checkpoint of `step`, and the lines about the checkpoint itself. The last step that is left, none if no
     /// line is.
-    fn cut(&mut self, step: u64) -> Result<Option<u64>> {
+    fn cut(&mut self, started: &Started<'_>) -> Result<Option<u64>> {
+        let step = started.step;
         let mut lines = Lines::new(&self.path, BufReader::new(&self.file));
         let (mut end, mut last) = (None, None);
         for line in &mut lines {
@@ -55,7 +56,15 @@ impl JsonLines {
             let event = &line.record.event;
             let of_checkpoint =
                 matches!(event, Event::Written { kind: FileKind::Checkpoint | FileKind::LastWeights, .. });
-            if event.step() > step || (event.step() == step && of_checkpoint) {
+            // Of a validation that is still due, a run that was killed after it has left its lines.
+            let of_due_validation = started.validation_due
+                && matches!(
+                    event,
+                    Event::Validation { .. }
+                        | Event::Samples { .. }
+                        | Event::Written { kind: FileKind::BestWeights, .. }
+                );
+            if event.step() > step || (event.step() == step && (of_checkpoint || of_due_validation)) {
                 end = Some(line.start);
                 break;
             }

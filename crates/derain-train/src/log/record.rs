@@ -53,7 +53,7 @@ pub enum Event {
         output: ScoreValues,
         /// Pairs that were scored.
         pairs: usize,
-        /// Whether the PSNR is the best so far.
+        /// Whether the PSNR is the best so far, a pair counting at most 100 dB.
         best: bool,
         /// What it took.
         seconds: f64,

@@ -11,8 +11,8 @@ use crate::checkpoint::Best;
 use crate::observer::{Observer, ValidationRecord, WrittenKind};
 use crate::validation::Examiner;
 
-/// More than this, in dB, counts as much in the choice of the best: a pair restored without any error has an infinite PSNR, beyond which nothing
-/// would ever be better.
+/// A pair restored without error has an infinite PSNR, after which no mean would be better. So in the choice of the best a pair counts at most
+/// this, in dB.
 const MOST_PSNR: f64 = 100.0;
 
 /// What is to be done after a step.
@@ -71,7 +71,7 @@ impl Trainer {
         self.progress.validation_due = false;
         if let (true, Some(input), Some(output)) = (scored, Scores::mean(&inputs), Scores::mean(&outputs)) {
             let choice = mean_for_choice(&outputs);
-            let is_best = self.progress.best.is_none_or(|best| choice > best.psnr());
+            let is_best = self.progress.best.is_none_or(|best| choice > best.psnr().min(MOST_PSNR));
             let seconds = begun.elapsed().as_secs_f64();
             self.tell(observer.validation(&ValidationRecord { step, input, output, pairs, is_best, seconds }))?;
             if is_best {

@@ -54,6 +54,20 @@ pub enum TranscodeError {
         /// How many groups there are.
         groups: usize,
     },
+    /// The folder for a video's parts holds groups that were made from something else.
+    #[error(
+        "{} holds finished groups of frames ({groups}) that were made otherwise, {change}: ask for what they were made with, or have \
+         them removed",
+        folder.display()
+    )]
+    PartsDiffer {
+        /// The folder.
+        folder: PathBuf,
+        /// How many groups there are.
+        groups: usize,
+        /// What has changed since.
+        change: String,
+    },
     /// The folder for a video's parts holds more frames than the video is to have.
     #[error(
         "{} holds {done} finished frames, more than the {frames} that are wanted: take as many, or have them removed",

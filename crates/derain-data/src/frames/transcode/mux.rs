@@ -71,8 +71,9 @@ pub fn write_video(
         let left_out = &mut written.left_out;
         let (sink, streams) = open_output(&source, video, encoder, (output, muxer), moment, file, left_out)?;
         let (from, end) = (origin(&source), cut.map(end_of).or_else(|| end(&source, video, unit)));
-        let (past, last, written) = (false, None, &mut written);
-        let mut joined = Joined { sink, streams, video, unit, from, end, cut, past, output, last, written };
+        let written = &mut written;
+        let mut joined =
+            Joined { sink, streams, video, unit, from, end, cut, past: false, output, last: None, written };
         joined.write_all(&mut source, &mut Feed { parts, next: 0, frames: VecDeque::new() }, input)
     })?;
     Ok(written)
@@ -139,18 +140,7 @@ fn open_output(
         streams.push(Some(index));
     }
     sink.set_metadata(without(source.metadata(), |name| FILE_TAGS.contains(&name)));
-    for (index, chapter) in source.chapters().enumerate() {
-        let tags = chapter.metadata();
-        let (unit, title) = (chapter.time_base(), tags.get("title").unwrap_or_default());
-        let mut end = chapter.end();
-        if let Some((time, time_unit)) = cut {
-            if !is_later((time, time_unit), (chapter.start(), unit)) {
-                continue;
-            }
-            end = end.min(time.rescale(time_unit, unit));
-        }
-        sink.add_chapter(index as i64, unit, chapter.start(), end, title).map_err(failed)?;
-    }
+    add_chapters(source, &mut sink, cut).map_err(failed)?;
     let mut options = ffmpeg::Dictionary::new();
     // Times are kept as they are, and nothing random is written: equal inputs give equal files.
     options.set("avoid_negative_ts", "disabled");
@@ -161,6 +151,22 @@ fn open_output(
         refused(path, format!("FFmpeg's {muxer} container does not take its streams ({held}): {error}; try {other}"))
     })?;
     Ok((sink, streams))
+}
+
+fn add_chapters(source: &Input, sink: &mut Output, cut: Option<(i64, Rational)>) -> Result<(), ffmpeg::Error> {
+    for (index, chapter) in source.chapters().enumerate() {
+        let tags = chapter.metadata();
+        let (unit, title) = (chapter.time_base(), tags.get("title").unwrap_or_default());
+        let mut end = chapter.end();
+        if let Some((time, time_unit)) = cut {
+            if !is_later((time, time_unit), (chapter.start(), unit)) {
+                continue;
+            }
+            end = end.min(time.rescale(time_unit, unit));
+        }
+        sink.add_chapter(index as i64, unit, chapter.start(), end, title)?;
+    }
+    Ok(())
 }
 
 fn without<'a>(tags: ffmpeg::DictionaryRef<'_>, unwanted: impl Fn(&str) -> bool) -> ffmpeg::Dictionary<'a> {
@@ -279,7 +285,7 @@ impl Joined<'_> {
             let index = packet.stream();
             let Some(stream) = source.stream(index) else { continue };
             let unit = stream.time_base();
-            if !self.begins_in_time(&mut packet, unit, stream.parameters().medium()) {
+            if !self.reaches_output(&mut packet, unit, stream.parameters().medium()) {
                 continue;
             }
             let (Some(target), false) = (self.streams.get(index).copied().flatten(), index == self.video) else {
@@ -299,8 +305,9 @@ impl Joined<'_> {
         self.sink.write_trailer().map_err(|error| refused(self.output, error.to_string()))
     }
 
-    /// Whether a packet begins before the output ends. Subtitles would stay longer than the picture: their time is cut.
-    fn begins_in_time(&mut self, packet: &mut ffmpeg::Packet, unit: Rational, medium: Type) -> bool {
+    /// Notes how far the input is read, shortens a subtitle that would stay longer than the picture, and says whether anything is left of the
+    /// packet before the output's end.
+    fn reaches_output(&mut self, packet: &mut ffmpeg::Packet, unit: Rational, medium: Type) -> bool {
         let (Some(last), Some(time)) = (self.cut, packet.pts().or(packet.dts())) else { return true };
         self.past |= !is_later((last.start, self.unit), (time, unit));
         if medium == Type::Subtitle {

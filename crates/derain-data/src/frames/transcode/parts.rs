@@ -97,23 +97,23 @@ impl Parts {
         Self::lock(folder)?.start(origin)
     }
 
-    /// Goes on with the groups that are in the folder, if they were made from the same. If not, they are removed, and what has changed is
-    /// told.
+    /// Goes on with the groups that are in the folder, which must have been made from the same.
     ///
     /// # Errors
-    /// As [`restart`](Self::restart).
-    pub fn resume(folder: &Path, origin: &Origin) -> Result<(Self, Option<String>), Error> {
+    /// When they were not, and as [`restart`](Self::restart).
+    pub fn resume(folder: &Path, origin: &Origin) -> Result<Self, Error> {
         let mut parts = Self::lock(folder)?;
         let earlier: Option<Origin> = read_json(&folder.join(MANIFEST))?;
         let change = match &earlier {
             Some(earlier) => origin.changes_since(earlier),
-            None if parts.names()?.iter().any(|name| is_group(name)) => {
-                Some("the manifest is missing or damaged".into())
-            }
-            None => None,
+            None => Some("as the manifest is missing or damaged".into()),
         };
-        if earlier.is_none() || change.is_some() {
-            return Ok((parts.start(origin)?, change));
+        if let Some(change) = change {
+            let groups = parts.names()?.iter().filter(|name| is_group(name)).count();
+            return match groups {
+                0 => parts.start(origin),
+                _ => Err(TranscodeError::PartsDiffer { folder: folder.to_owned(), groups, change }.into()),
+            };
         }
         parts.checked = read_json(&folder.join(CHECKED))?;
         while let Some(group) = EncodedGroup::read(&parts.path(parts.groups.len()))? {
@@ -126,7 +126,7 @@ impl Parts {
                 parts.remove_file(&name)?;
             }
         }
-        Ok((parts, None))
+        Ok(parts)
     }
 
     /// When the frames of the finished groups are shown.
@@ -198,7 +198,7 @@ impl Parts {
         self.groups.len()
     }
 
-    /// When the last frame is shown; as long as the one before it where the container does not say.
+    /// When and how long the last frame is shown: as long as the one before it where the container does not say.
     pub(super) fn last(&self) -> Option<FrameTime> {
         let times: Vec<FrameTime> = self.times().collect();
         let (last, others) = times.split_last()?;

@@ -127,7 +127,7 @@ impl VideoFrames {
 
     /// Damage, and what is left to do.
     fn broken(&self, reason: String) -> Error {
-        let advice = if self.decoded == 0 { "" } else { "read fewer frames (a length), or " };
+        let advice = if self.decoded == 0 { "" } else { "read only the frames before it, or " };
         broken(&self.path, self.decoded, format!("{reason}; {advice}repair the file"))
     }
 

@@ -56,12 +56,12 @@ fn resumed_films_equal_unbroken_ones() {
     drop(parts);
     // A kill while the third is written leaves a temporary at most; a disk may do worse.
     fs::write(parts_folder.join("000002.group"), "no group").expect("written");
-    let (mut parts, change) = Parts::resume(&parts_folder, &origin).expect("parts");
-    assert_eq!((change, parts.times().count()), (None, 64));
+    let mut parts = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!(parts.times().count(), 64);
     assert!(!parts_folder.join("000002.group").exists());
     work(&input, &mut parts, &encoder, 1);
     drop(parts);
-    let (mut parts, _) = Parts::resume(&parts_folder, &origin).expect("parts");
+    let mut parts = Parts::resume(&parts_folder, &origin).expect("parts");
     assert_eq!(parts.times().count(), 96);
     work(&input, &mut parts, &encoder, usize::MAX);
     write_video(&input, &path("c.mp4"), &encoder, &parts, Ending::Input).expect("written");
@@ -72,15 +72,19 @@ fn resumed_films_equal_unbroken_ones() {
     }
     assert!(fs::read(path("b.mp4")).expect("read") == fs::read(path("c.mp4")).expect("read"));
 
-    // What has changed is told, and nothing of the old is used.
+    // Groups that were made otherwise are neither used nor lost.
     drop(parts);
-    let (parts, change) = Parts::resume(&parts_folder, &origin.clone().with("weights", "xyz")).expect("parts");
-    assert_eq!((change.as_deref(), parts.times().count()), (Some("weights was abc and is xyz"), 0));
-    drop(parts);
+    let refused = |origin: &Origin, words: &str| {
+        let error = Parts::resume(&parts_folder, origin).map(drop).expect_err("made otherwise");
+        let differs = matches!(error, Error::Transcode(TranscodeError::PartsDiffer { groups: 4, .. }));
+        assert!(differs && error.to_string().contains(words), "{error}");
+    };
+    refused(&origin.clone().with("weights", "xyz"), "weights was abc and is xyz");
     fs::write(parts_folder.join("manifest.json"), "{").expect("written");
-    fs::write(parts_folder.join("000000.group"), "no group").expect("written");
-    let (parts, change) = Parts::resume(&parts_folder, &origin).expect("parts");
-    assert_eq!((change.as_deref(), parts.times().count()), (Some("the manifest is missing or damaged"), 0));
+    refused(&origin, "the manifest is missing or damaged");
+    assert!(parts_folder.join("000003.group").exists());
+    let parts = Parts::restart(&parts_folder, &origin).expect("parts");
+    assert_eq!(parts.times().count(), 0);
     parts.remove().expect("removed");
     assert!(!parts_folder.exists());
 }
@@ -100,8 +104,8 @@ fn finished_groups_are_removed_on_demand_only() {
     drop(parts);
     let there = Parts::begin(&parts_folder, &origin).map(drop);
     assert!(matches!(there, Err(Error::Transcode(TranscodeError::PartsThere { groups: 2, .. }))), "{there:?}");
-    let (parts, change) = Parts::resume(&parts_folder, &origin).expect("parts");
-    assert_eq!((change, parts.times().count()), (None, 40));
+    let parts = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!(parts.times().count(), 40);
     drop(parts);
     assert_eq!(Parts::restart(&parts_folder, &origin).expect("parts").times().count(), 0);
     assert!(!parts_folder.join("000000.group").exists());
@@ -156,11 +160,10 @@ fn a_check_is_remembered_for_the_same_input_only() {
     parts.save_checked(checked).expect("saved");
     assert_eq!(parts.checked(), Some(Checked { frames: 12, whole: true }));
     drop(parts);
-    let (parts, change) = Parts::resume(&parts_folder, &origin).expect("parts");
-    assert_eq!((parts.checked(), change), (Some(checked), None));
+    let parts = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!(parts.checked(), Some(checked));
     drop(parts);
-    let (parts, change) = Parts::resume(&parts_folder, &origin.with("input", "another")).expect("parts");
-    assert!(change.is_some());
+    let parts = Parts::resume(&parts_folder, &origin.with("input", "another")).expect("no groups are lost");
     assert_eq!(parts.checked(), None);
     parts.remove().expect("removed");
     assert!(!parts_folder.exists());

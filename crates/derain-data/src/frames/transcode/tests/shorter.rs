@@ -75,7 +75,7 @@ fn damage_is_found_by_a_check_and_what_is_before_it_is_of_use() {
         let mut good = 0;
         let error = Checked::of(&input, None, || good += 1).expect_err("damaged");
         assert!(matches!(error, Error::Shortfall { .. } | Error::BrokenStream { .. }), "{error:?}");
-        assert!(error.to_string().contains("read fewer frames (a length), or repair the file"), "{error}");
+        assert!(error.to_string().contains("read only the frames before it, or repair the file"), "{error}");
         assert!(good > 10 && good < 80, "{tenths}: {good}");
         assert!(transcode(&input, &output, &best()).is_err());
         let checked = Checked::of(&input, Some(good), || {}).expect("sound");
