@@ -198,7 +198,7 @@ mod tests {
                 })
                 .collect(),
         };
-        for (network, most) in [(Network::SpaNet, 0.04), (Network::Rranet, 0.06)] {
+        for (network, most) in [(Network::SpaNet, 0.04), (Network::Rranet, 0.1)] {
             let file = WeightFile::parse(network.pretrained_file()).unwrap();
             let model = Model::from_file(network, &file, &(&Device::Cpu).into()).unwrap();
             let whole = |pixels: &RgbPixels| {
@@ -211,9 +211,10 @@ mod tests {
             .unwrap();
             let expected = whole(&pixels).unwrap();
             let differences = in_bands.clean.iter().zip(&expected.clean).map(|(a, b)| (a - b).abs());
-            let largest = differences.fold(0.0, f32::max);
-            println!("{network}: {bands} bands, {largest} at most");
-            assert!(bands == 2 && largest < most, "{network}: {bands} bands, {largest}");
+            let (largest, sum) = differences.fold((0.0_f32, 0.0), |(most, sum), d| (most.max(d), sum + d));
+            let mean = sum / expected.clean.len() as f32;
+            println!("{network}: {bands} bands, {largest} at most, {mean} on average");
+            assert!(bands == 2 && largest < most && mean < 0.001, "{network}: {bands} bands, {largest}, {mean}");
         }
     }
 }
