@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) start: u64,
 
-    /// Takes every so manieth frame.
+    /// Takes every Nth frame.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) stride: u64,
 

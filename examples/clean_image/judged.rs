@@ -30,7 +30,7 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
         None => {
             let estimate = estimate_density(&mut *open_frames(&arguments.input, &frame_options(arguments))?)?;
             tracing::info!(
-                "{:.0} % of the first {} frames is rain: taken for {:?}; --density says otherwise",
+                "{:.0} % of the first {} frames is rain, taken for {:?}: --density overrides that",
                 100.0 * estimate.covered,
                 estimate.frames,
                 estimate.density

@@ -57,6 +57,6 @@ pub(crate) enum AttentionStyle {
     /// White where the network is certain of rain.
     #[default]
     Grey,
-    /// The same from black over red to yellow.
+    /// The same from black over violet and orange to yellow.
     Heat,
 }

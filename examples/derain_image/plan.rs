@@ -84,7 +84,11 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
         let attention = arguments.attention.as_ref().map(|folder| folder.join(&name));
         tasks.push(Task { input, output: arguments.output.join(&name), attention, refusal: None });
     }
-    ensure!(!tasks.is_empty(), "there are no pictures in {}", arguments.input.display());
+    ensure!(
+        !tasks.is_empty(),
+        "there are no pictures in {}: JPEG, PNG, TIFF, WebP, BMP and PNM can be read",
+        arguments.input.display()
+    );
     let mut targets = HashSet::new();
     for target in tasks.iter().flat_map(Task::targets) {
         targets.insert(resolve(target)?);
@@ -111,7 +115,9 @@ fn refuse_collisions(tasks: &mut [Task]) -> Result<()> {
         let inputs: Vec<String> = writers.iter().map(|&index| tasks[index].input.display().to_string()).collect();
         let refusal = match inputs.iter().all(|input| *input == inputs[0]) {
             true => format!("the picture and its attention would both become {}", target.display()),
-            false => format!("{} would all become {}", inputs.join(" and "), target.display()),
+            false => {
+                format!("{} would become one file, {}: rename one of them", inputs.join(" and "), target.display())
+            }
         };
         for index in writers {
             tasks[index].refusal = Some(refusal.clone());

@@ -47,7 +47,11 @@ pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
             vec![Task { input: input.clone(), name: name.into() }]
         }
     };
-    ensure!(!tasks.is_empty(), "there are no pictures in {}", input.display());
+    ensure!(
+        !tasks.is_empty(),
+        "there are no pictures in {}: JPEG, PNG, TIFF, WebP, BMP and PNM can be read",
+        input.display()
+    );
     let mut names: HashMap<&Path, &Path> = HashMap::new();
     for task in &tasks {
         if let Some(other) = names.insert(&task.name, &task.input) {

@@ -32,7 +32,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         let (rain, error) = match rain_on(task, &kind, arguments, &bar) {
             Ok(rain) => {
                 bar.suspend(|| {
-                    tracing::info!("[{done}/{}] {}: {:.2} dB", tasks.len(), task.name.display(), rain.psnr.0)
+                    tracing::info!(
+                        "[{done}/{}] {}: {:.2} dB against the clean picture",
+                        tasks.len(),
+                        task.name.display(),
+                        rain.psnr.0
+                    )
                 });
                 (Some(rain), None)
             }

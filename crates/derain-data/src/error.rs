@@ -81,11 +81,11 @@ pub enum Error {
         path: PathBuf,
     },
     /// The coded data of a JPEG are not those of the picture that it announces.
-    #[error("{} is damaged at row {row} or before: take another copy of it, or save it anew from a viewer that shows it whole", path.display())]
+    #[error("{} is damaged: take another copy of it, or save it anew from a viewer that shows it whole", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The row of stored pixels where the data stop making sense.
+        /// The row of stored pixels where the data stop making sense; they may be wrong long before.
         row: usize,
     },
     /// The picture is of a kind whose pixels cannot be trusted once decoded.

@@ -23,6 +23,10 @@ pub(super) struct FolderFrames {
 impl FolderFrames {
     pub(super) fn open(folder: &Path, options: &FrameOptions) -> Result<Self, Error> {
         let names = pictures_of(folder)?;
+        if names.is_empty() {
+            let hint = "it has no pictures directly in it: name the folder that holds the frames themselves";
+            return Err(Error::NotFrames { path: folder.to_owned(), hint });
+        }
         let available = names.len();
         let count = options.count(available);
         let chosen: Vec<PathBuf> = names.into_iter().skip(options.start).step_by(options.stride).take(count).collect();

@@ -61,7 +61,7 @@ fn a_folder_in_natural_order() {
 #[test]
 fn an_empty_folder_and_senseless_options() {
     let folder = tempfile::tempdir().expect("folder");
-    assert!(matches!(levels(folder.path(), &all()), Err(Error::NoFrames { available: 0, .. })));
+    assert!(matches!(levels(folder.path(), &all()), Err(Error::NotFrames { .. })));
     assert!(matches!(levels(folder.path(), &some(0, 0, None)), Err(Error::InvalidOption { option: "stride", .. })));
     assert!(matches!(levels(folder.path(), &some(0, 1, Some(0))), Err(Error::InvalidOption { option: "length", .. })));
     assert!(matches!(levels(&folder.path().join("none"), &all()), Err(Error::Io { .. })));
