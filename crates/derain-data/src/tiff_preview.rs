@@ -1,6 +1,6 @@
 //! Raw photographs are TIFFs as well, and begin with a thumbnail.
 
-/// The first page's part of the file.
+/// The tag that says what kind of page it is, and its bit for a smaller copy of another page.
 const NEW_SUBFILE_TYPE: u16 = 254;
 const REDUCED: u32 = 1;
 const DNG_VERSION: u16 = 50706;

@@ -13,7 +13,7 @@ use crate::{Error, Network, Placement, Result};
 /// A network with its weights, ready to take rain out of pictures of any size.
 ///
 /// One derainer may serve many threads, and a single picture keeps all threads of the current rayon pool busy. On the CPU no call changes what
-/// another gives. On a GPU a derainer remembers the size of the bands that memory sufficed for, and cuts the pictures that follow alike.
+/// another gives. On a GPU a derainer remembers what memory did not suffice for, and cuts into bands what is as large.
 ///
 /// Memory grows with the picture, unless [`with_max_memory`](Self::with_max_memory) sets a limit: without one, all stays in memory.
 ///
