@@ -1,6 +1,7 @@
 //! Which file becomes which, decided and checked before anything is written.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,10 @@ use derain::data;
 
 use crate::arguments::Arguments;
 use crate::paths::{file_id, is_folder, resolve};
+
+/// What the names of photographs end in that cannot be read: HEIC, AVIF, JPEG XL, and cameras' raw formats.
+const UNREADABLE: [&str; 15] =
+    ["arw", "avif", "cr2", "cr3", "dng", "heic", "heif", "hif", "jxl", "nef", "orf", "pef", "raf", "rw2", "srw"];
 
 /// One picture to do.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
         let attention = arguments.attention.as_ref().map(|folder| folder.join(&name));
         tasks.push(Task { input, output: arguments.output.join(&name), attention, refusal: None });
     }
+    warn_of_unreadable(&arguments.input)?;
     ensure!(
         !tasks.is_empty(),
         "there are no pictures in {}: JPEG, PNG, TIFF, WebP, BMP and PNM can be read",
@@ -101,6 +107,26 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
         );
     }
     Ok(tasks)
+}
+
+/// Whoever has 300 photographs should not have to count what came out.
+fn warn_of_unreadable(folder: &Path) -> Result<()> {
+    let is_unreadable = |path: &Path| {
+        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        UNREADABLE.iter().any(|unreadable| extension.eq_ignore_ascii_case(unreadable))
+    };
+    let found = data::find_files(folder, is_unreadable)?;
+    if let Some(first) = found.first() {
+        tracing::warn!(
+            "passed over, since HEIC, AVIF, JPEG XL and raw photographs cannot be read: {}{} (convert them to JPEG, PNG or TIFF)",
+            first.display(),
+            match found.len() - 1 {
+                0 => String::new(),
+                others => format!(" and {others} more"),
+            }
+        );
+    }
+    Ok(())
 }
 
 /// Marks the tasks that would write the same file.

@@ -66,7 +66,7 @@ fn the_name_chooses_the_format_and_a_folder_gets_png() {
 }
 
 #[test]
-fn orientation_is_applied_and_the_profile_kept() {
+fn orientation_is_applied_and_profile_and_exif_kept() {
     let bench = Bench::new();
     let mut profile = vec![0; 200];
     profile[16..20].copy_from_slice(b"RGB ");
@@ -74,15 +74,19 @@ fn orientation_is_applied_and_the_profile_kept() {
     picture.icc_profile = Some(profile.clone());
     save_picture(bench.path("plain.jpg"), &picture).unwrap();
     // A TIFF header with one tag: orientation 6, to be turned by 90 degrees.
-    let exif = b"\xFF\xE1\x00\x22Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let exif = |orientation| {
+        [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[orientation, 0, 0, 0, 0, 0, 0][..]].concat()
+    };
     let plain = fs::read(bench.path("plain.jpg")).unwrap();
-    fs::write(bench.path("turned.jpg"), [&plain[..2], exif, &plain[2..]].concat()).unwrap();
+    let segment = [b"\xFF\xE1\x00\x22Exif\0\0", exif(6).as_slice()].concat();
+    fs::write(bench.path("turned.jpg"), [&plain[..2], &segment, &plain[2..]].concat()).unwrap();
     assert_done(&bench.run("-i turned.jpg -o clean.png"));
     let clean = load_picture(bench.path("clean.png")).unwrap();
     let upright = load_picture(bench.path("plain.jpg")).unwrap().image.rotate90();
     assert_eq!(clean.image.dimensions(), (16, 24));
     assert!(clean.image == bench.derainer().derain_dynamic(&upright).unwrap());
     assert_eq!(clean.icc_profile, Some(profile));
+    assert_eq!(clean.exif, Some(exif(1)));
 }
 
 #[test]
@@ -119,10 +123,13 @@ fn a_folder_keeps_its_tree_and_a_bad_file_stops_nothing() {
     bench.picture("in/a/2.png", ColorType::L16);
     bench.picture("in/a/b/10.TIF", ColorType::Rgba8);
     fs::write(bench.path("in/a/9.png"), "no picture").unwrap();
-    fs::write(bench.path("in/notes.txt"), "no picture either").unwrap();
+    for name in ["in/notes.txt", "in/a/3.HEIC", "in/4.dng"] {
+        fs::write(bench.path(name), "no picture either").unwrap();
+    }
     let output = bench.run("-i in -o out --json reports/r.json");
     assert_failed(&output, "1 of 4 failed:");
     let said = stderr(&output);
+    assert!(said.contains("passed over") && said.contains("4.dng and 1 more"), "{said}");
     assert!(said.contains("9.png is not a BMP, JPEG, PNG") && !said.contains("9.png: "), "{said}");
     assert_eq!(bench.tree("out"), ["1.png", "a/2.png", "a/b/10.png"]);
     assert_eq!(load_picture(bench.path("out/a/2.png")).unwrap().image.color(), ColorType::L16);

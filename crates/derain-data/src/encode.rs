@@ -1,13 +1,13 @@
 //! Pictures to bytes and files, in the format that the file name asks for.
 //!
-//! | format | holds | profile |
-//! | --- | --- | --- |
-//! | PNG | grey and RGB, alpha, 8 and 16 bits | kept |
-//! | TIFF | grey 8 and 16 bits, RGB and RGBA 8, 16 and 32 bits | kept |
-//! | WebP (lossless) | 8 bits, alpha; grey reads back as RGB | kept |
-//! | JPEG (quality 95) | grey and RGB; deeper samples are rounded to its 8 bits | kept |
-//! | BMP | 8-bit grey, RGB, RGBA | left out |
-//! | PGM and PPM (`.pgm`, `.ppm`, `.pnm`) | grey as P5, RGB as P6, 8 and 16 bits | left out |
+//! | format | holds | profile | EXIF |
+//! | --- | --- | --- | --- |
+//! | PNG | grey and RGB, alpha, 8 and 16 bits | kept | kept |
+//! | TIFF | grey 8 and 16 bits, RGB and RGBA 8, 16 and 32 bits | kept | left out |
+//! | WebP (lossless) | 8 bits, alpha; grey reads back as RGB | kept | kept |
+//! | JPEG (quality 95) | grey and RGB; deeper samples are rounded to its 8 bits | kept | kept up to 64 kB |
+//! | BMP | 8-bit grey, RGB, RGBA | left out | left out |
+//! | PGM and PPM (`.pgm`, `.ppm`, `.pnm`) | grey as P5, RGB as P6, 8 and 16 bits | left out | left out |
 //!
 //! Anything else is [`Error::CannotHold`]: alpha and depth are never dropped without a word. JPEG's
 //! depth is the one exception, because whoever asks for JPEG asks for 8 lossy bits.
@@ -24,6 +24,9 @@ use image::error::ImageError;
 use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat};
 
 use crate::{Error, Picture, netpbm, write_durably};
+
+/// A JPEG segment's 65,535 bytes, less its length and what stands before the EXIF block.
+const JPEG_EXIF_MAX: usize = 65_535 - 2 - 6;
 
 /// Close to invisible loss, at about a third of the bytes of quality 100.
 const JPEG_QUALITY: u8 = 95;
@@ -80,16 +83,21 @@ pub fn encode_picture(picture: &Picture, format: ImageFormat) -> Result<Vec<u8>,
         _ => &picture.image,
     };
     let profile = picture.icc_profile.as_deref();
+    let exif = picture.exif.as_deref();
+    let short_exif = exif.filter(|exif| exif.len() <= JPEG_EXIF_MAX);
     let mut bytes = Vec::new();
     let out = Cursor::new(&mut bytes);
     let written = match format {
-        ImageFormat::Png => {
-            write(PngEncoder::new_with_quality(out, CompressionType::Default, FilterType::Adaptive), image, profile)
-        }
-        ImageFormat::Jpeg => write(JpegEncoder::new_with_quality(out, JPEG_QUALITY), image, profile),
-        ImageFormat::Tiff => write(TiffEncoder::new(out), image, profile),
-        ImageFormat::WebP => write(WebPEncoder::new_lossless(out), image, profile),
-        ImageFormat::Bmp => write(BmpEncoder::new(&mut bytes), image, None),
+        ImageFormat::Png => write(
+            PngEncoder::new_with_quality(out, CompressionType::Default, FilterType::Adaptive),
+            image,
+            profile,
+            exif,
+        ),
+        ImageFormat::Jpeg => write(JpegEncoder::new_with_quality(out, JPEG_QUALITY), image, profile, short_exif),
+        ImageFormat::Tiff => write(TiffEncoder::new(out), image, profile, None),
+        ImageFormat::WebP => write(WebPEncoder::new_lossless(out), image, profile, exif),
+        ImageFormat::Bmp => write(BmpEncoder::new(&mut bytes), image, None, None),
         _ => {
             bytes = netpbm::encode(image);
             Ok(())
@@ -108,9 +116,17 @@ pub fn save_picture(path: impl AsRef<Path>, picture: &Picture) -> Result<(), Err
     write_durably(path, &encode_picture(picture, output_format(path)?)?)
 }
 
-fn write(mut encoder: impl ImageEncoder, image: &DynamicImage, profile: Option<&[u8]>) -> Result<(), ImageError> {
+fn write(
+    mut encoder: impl ImageEncoder,
+    image: &DynamicImage,
+    profile: Option<&[u8]>,
+    exif: Option<&[u8]>,
+) -> Result<(), ImageError> {
     if let Some(profile) = profile {
         encoder.set_icc_profile(profile.to_vec()).map_err(ImageError::Unsupported)?;
+    }
+    if let Some(exif) = exif {
+        encoder.set_exif_metadata(exif.to_vec()).map_err(ImageError::Unsupported)?;
     }
     encoder.write_image(image.as_bytes(), image.width(), image.height(), image.color().into())
 }

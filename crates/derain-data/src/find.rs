@@ -1,4 +1,4 @@
-//! Pictures below a folder.
+//! Pictures and other files below a folder.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -23,16 +23,24 @@ pub fn is_picture_name(path: impl AsRef<Path>) -> bool {
     !companion && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// Lists the pictures in `folder` and below, as paths relative to it, in natural order: `2.png`
-/// before `10.png`.
+/// Lists the pictures in `folder` and below, by [`is_picture_name`], as [`find_files`] does.
+///
+/// # Errors
+/// Those of [`find_files`].
+pub fn find_pictures(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
+    find_files(folder, |path| is_picture_name(path))
+}
+
+/// Lists the files in `folder` and below whose paths are wanted, as paths relative to `folder`, in
+/// natural order: `2.png` before `10.png`.
 ///
 /// Links are followed; one that leads back to a folder above it is not entered again. A link that
-/// leads nowhere is listed if its name is a picture's, so that whoever loads it hears of it.
+/// leads nowhere is listed if its path is wanted, so that whoever loads it hears of it.
 ///
 /// # Errors
 /// [`Error::Io`] if `folder` or a folder below it cannot be read: an incomplete list would pass for
 /// a complete one.
-pub fn find_pictures(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
+pub fn find_files(folder: impl AsRef<Path>, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, Error> {
     let folder = folder.as_ref();
     // A walk over a file would find nothing, without complaint.
     fs::read_dir(folder).map_err(Error::io("list", folder))?;
@@ -51,7 +59,7 @@ pub fn find_pictures(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
                 path
             }
         };
-        if is_picture_name(&path)
+        if is_wanted(&path)
             && let Ok(relative) = path.strip_prefix(folder)
         {
             found.push(relative.to_owned());

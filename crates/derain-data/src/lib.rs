@@ -40,6 +40,7 @@ mod density;
 mod durable;
 pub mod encode;
 mod error;
+mod exif;
 mod find;
 pub mod frames;
 mod hash;
@@ -67,7 +68,7 @@ pub use density::Density;
 pub use durable::write_durably;
 pub use encode::{check_format, encode_picture, output_format, save_picture};
 pub use error::{Error, Result};
-pub use find::{find_pictures, is_picture_name};
+pub use find::{find_files, find_pictures, is_picture_name};
 #[cfg(feature = "video")]
 pub use frames::transcode;
 pub use frames::{FrameOptions, FrameSource, Y4mWriter, open_frames};

@@ -20,7 +20,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::jpeg::{self, Flaw};
-use crate::{Error, png_exif, tiff_preview};
+use crate::{Error, exif, png_exif, tiff_preview};
 
 /// Compressed chunks, profiles and strips may need this much beyond the pixels themselves.
 const DECODER_SLACK: u64 = 64 << 20;
@@ -34,10 +34,13 @@ pub struct Picture {
     /// The ICC profile, where the file has one that fits the pixels: RGB for colour, grey for grey.
     /// A profile of other colours, such as that of a CMYK picture now in RGB, is left out.
     pub icc_profile: Option<Vec<u8>>,
+    /// The EXIF block (date, place, camera, settings) of a JPEG, PNG or WebP, from its TIFF header on.
+    /// It says that the pixels are upright and has no thumbnail.
+    pub exif: Option<Vec<u8>>,
 }
 
 impl Picture {
-    /// The same picture with other pixels, keeping the profile.
+    /// The same picture with other pixels, keeping profile and EXIF.
     #[must_use]
     pub fn with_image(self, image: DynamicImage) -> Self {
         Self { image, ..self }
@@ -46,7 +49,7 @@ impl Picture {
 
 impl From<DynamicImage> for Picture {
     fn from(image: DynamicImage) -> Self {
-        Self { image, icc_profile: None }
+        Self { image, icc_profile: None, exif: None }
     }
 }
 
@@ -148,8 +151,7 @@ impl<'a> Load<'a> {
             return Err(self.unsupported("an animation"));
         }
         // The decoder sees only what stands before the pixels, and some writers put EXIF last.
-        let late = png_exif::find(self.bytes).and_then(Orientation::from_exif_chunk);
-        self.finish(decoder, late)
+        self.finish(decoder, png_exif::find(self.bytes).map(<[u8]>::to_vec))
     }
 
     fn webp(&self) -> Result<Picture, Error> {
@@ -164,7 +166,8 @@ impl<'a> Load<'a> {
         self.finish(decoder.map_err(|e| self.failed(e))?, None)
     }
 
-    fn finish<D: ImageDecoder>(&self, mut decoder: D, orientation: Option<Orientation>) -> Result<Picture, Error> {
+    /// Decodes; `exif` is the block if it is known already.
+    fn finish<D: ImageDecoder>(&self, mut decoder: D, exif: Option<Vec<u8>>) -> Result<Picture, Error> {
         let (width, height) = decoder.dimensions();
         if width == 0 || height == 0 {
             return Err(Error::Empty { path: self.path.to_owned(), width, height });
@@ -174,9 +177,10 @@ impl<'a> Load<'a> {
             return Err(Error::TooLarge { path: self.path.to_owned(), bytes, limit: self.max_bytes });
         }
         // Metadata that cannot be read leaves a picture that can still be shown.
-        let orientation = match orientation {
-            Some(known) => known,
-            None => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        let (orientation, exif) = match exif.or_else(|| decoder.exif_metadata().unwrap_or(None)) {
+            Some(block) => exif::upright(block),
+            // TIFF has a tag of its own.
+            None => (decoder.orientation().unwrap_or(Orientation::NoTransforms), None),
         };
         let profile = decoder.icc_profile().unwrap_or(None);
         // After the metadata: the TIFF decoder would hold them to the size of the pixels.
@@ -184,7 +188,7 @@ impl<'a> Load<'a> {
         let mut image = DynamicImage::from_decoder(decoder).map_err(|e| self.failed(e))?;
         image.apply_orientation(orientation);
         let icc_profile = profile.filter(|profile| profile_fits(profile, &image));
-        Ok(Picture { image, icc_profile })
+        Ok(Picture { image, icc_profile, exif })
     }
 
     /// Decoders count the pixels and at most a second copy of them against this.

@@ -118,6 +118,23 @@ fn profiles_travel_where_the_format_has_a_place_for_them() {
 }
 
 #[test]
+fn exif_travels_where_the_format_has_a_place_for_it() {
+    // One tag, the date at 26, and no thumbnail.
+    let block = b"II*\0\x08\0\0\0\x01\0\x32\x01\x02\0\x14\0\0\0\x1A\0\0\0\0\0\0\x002026:11:26 09:30:00\0";
+    let mut with_exif = Picture::from(picture(ColorType::Rgb8));
+    for length in [block.len(), 65_527, 65_528] {
+        let mut block = block.to_vec();
+        block.resize(length, 7); // a note of the maker's
+        with_exif.exif = Some(block.clone());
+        for name in ["a.png", "a.jpg", "a.webp", "a.tiff", "a.bmp", "a.ppm"] {
+            let has_place = matches!(name, "a.png" | "a.webp") || name == "a.jpg" && length <= 65_527;
+            let expected = has_place.then_some(&block);
+            assert!(round_trip(name, &with_exif).unwrap().exif.as_ref() == expected, "{name}, {length} bytes");
+        }
+    }
+}
+
+#[test]
 fn the_name_decides_the_format() {
     assert_eq!(output_format("a.PNG").unwrap(), ImageFormat::Png);
     assert_eq!(output_format("b/c.d.JpEg").unwrap(), ImageFormat::Jpeg);

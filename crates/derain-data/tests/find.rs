@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use derain_data::{Error, find_pictures, is_picture_name};
+use derain_data::{Error, find_files, find_pictures, is_picture_name};
 
 fn names(folder: &Path) -> Vec<String> {
     let found: Vec<PathBuf> = find_pictures(folder).unwrap();
@@ -19,6 +19,8 @@ fn folders_are_walked_in_natural_order() {
         fs::write(folder.path().join(name), "").unwrap();
     }
     assert_eq!(names(folder.path()), ["2.PNG", "10.png", "b/1.webp", "b/c/1.jpeg", "z.TIF"]);
+    let videos = find_files(folder.path(), |path| path.extension().is_some_and(|extension| extension == "mp4"));
+    assert_eq!(videos.unwrap(), [Path::new("b/video.mp4")]);
 }
 
 #[cfg(unix)]
