@@ -9,10 +9,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tracing_subscriber::EnvFilter;
 
-/// Logs to standard error; `RUST_LOG` filters.
+/// Logs to standard error; `RUST_LOG` filters. If nobody reads it any more (`2>&1 | head`), the work goes on.
 pub(crate) fn start_log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
+    // Else what could not be said would be complained about on standard error, by a macro that panics.
+    log.log_internal_errors(false).init();
 }
 
 /// Success if all that was asked for was done; an error is said with its causes.

@@ -52,7 +52,7 @@ pub mod load;
 mod luma;
 mod netpbm;
 mod orphans;
-mod png_exif;
+mod png;
 pub mod register;
 #[cfg(feature = "review")]
 pub mod review;

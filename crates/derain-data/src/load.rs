@@ -20,7 +20,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::jpeg::{self, Flaw};
-use crate::{Error, exif, png_exif, tiff_preview};
+use crate::{Error, exif, png, tiff_preview};
 
 /// Compressed chunks, profiles and strips may need this much beyond the pixels themselves.
 const DECODER_SLACK: u64 = 64 << 20;
@@ -145,13 +145,14 @@ impl<'a> Load<'a> {
     }
 
     fn png(&self) -> Result<Picture, Error> {
-        let limits = self.limits(self.max_bytes);
+        // The decoder unpacks profiles and texts before it can be asked for the size.
+        let limits = self.limits(png::largest_picture(self.bytes).min(self.max_bytes));
         let decoder = PngDecoder::with_limits(self.reader(), limits).map_err(|e| self.failed(e))?;
         if decoder.is_apng().map_err(|e| self.failed(e))? {
             return Err(self.unsupported("an animation"));
         }
         // The decoder sees only what stands before the pixels, and some writers put EXIF last.
-        self.finish(decoder, png_exif::find(self.bytes).map(<[u8]>::to_vec))
+        self.finish(decoder, png::find_exif(self.bytes).map(<[u8]>::to_vec))
     }
 
     fn webp(&self) -> Result<Picture, Error> {

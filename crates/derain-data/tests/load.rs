@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use derain_data::{Error, LoadOptions, Picture, load_picture, load_picture_with};
-use image::{ColorType, DynamicImage, GenericImageView};
+use derain_data::{Error, LoadOptions, Picture, encode_picture, load_picture, load_picture_with};
+use image::{ColorType, DynamicImage, GenericImageView, ImageFormat};
 
 const WIDTH: u32 = 5;
 const HEIGHT: u32 = 4;
@@ -173,6 +173,18 @@ fn assert_oriented(stored: &DynamicImage, seen: &DynamicImage, orientation: u8) 
     }
 }
 
+#[test]
+fn a_profile_that_unpacks_to_far_more_than_the_picture_is_left_out() {
+    let mut picture = load("rgb8.png");
+    let mut profile = vec![0; 128 << 20];
+    profile[16..20].copy_from_slice(b"RGB ");
+    picture.icc_profile = Some(profile);
+    let bytes = encode_picture(&picture, ImageFormat::Png).unwrap();
+    assert!(bytes.len() < 1 << 20);
+    let loaded = load_bytes(&bytes).unwrap();
+    assert!(loaded.image == picture.image && loaded.icc_profile.is_none());
+}
+
 /// A TIFF header with one tag, 274.
 fn exif(orientation: u8) -> Vec<u8> {
     let mut block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
@@ -210,14 +222,17 @@ fn checksum(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
 }
 
+/// A PNG chunk: length, kind, content, checksum.
+fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let body = [kind.as_slice(), content].concat();
+    [&(content.len() as u32).to_be_bytes(), body.as_slice(), &checksum(&body).to_be_bytes()].concat()
+}
+
 #[test]
 fn exif_orientation_is_applied_to_pngs_before_and_after_the_pixels() {
     let plain = fs::read(fixture("rgb8.png")).unwrap();
     for orientation in 1..=8 {
-        let block = exif(orientation);
-        let body = [b"eXIf".as_slice(), &block].concat();
-        let length = (block.len() as u32).to_be_bytes();
-        let chunk = [&length, body.as_slice(), &checksum(&body).to_be_bytes()].concat();
+        let chunk = chunk(b"eXIf", &exif(orientation));
         for at in [8 + 25, plain.len() - 12] {
             let bytes = [&plain[..at], &chunk, &plain[at..]].concat();
             assert_oriented(&load("rgb8.png").image, &load_bytes(&bytes).unwrap().image, orientation);

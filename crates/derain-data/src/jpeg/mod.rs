@@ -30,50 +30,89 @@ const RESTART_INTERVAL: u8 = 0xDD;
 const APP0: u8 = 0xE0;
 const APP14: u8 = 0xEE;
 
+/// Decoders refuse more, since a few bytes of a scan can stand for all blocks of a large picture.
+const SCANS_MAX: usize = 100;
+
 /// The first reason not to trust the pixels of `jpeg`, which starts with a start-of-image marker. The
 /// data of pictures of more than `max_bytes` are not looked at.
 pub(crate) fn find_flaw(jpeg: &[u8], max_bytes: u64) -> Option<Flaw> {
+    let segments = Segments { jpeg, at: 2 };
+    // Before any is followed.
+    if segments.clone().filter(|segment| matches!(segment, Ok(Segment { marker: START_OF_SCAN, .. }))).count()
+        > SCANS_MAX
+    {
+        return Some(Flaw::Unsupported("a JPEG of more than 100 scans"));
+    }
     let mut marks = Marks::default();
     let mut tables = Tables::default();
-    let mut frame = None;
+    let mut frame: Option<Frame> = None;
     let mut damaged = None;
-    let mut at = 2;
-    loop {
-        let (marker, body_at) = match next_marker(jpeg, at) {
-            Some(found) => found,
-            None => return Some(Flaw::Truncated),
-        };
-        if marker == END_OF_IMAGE {
-            return damaged.map(|row| Flaw::Damaged { row });
-        }
-        if matches!(marker, 0x01 | 0xD0..=0xD8) {
-            at = body_at; // markers without a segment
-            continue;
-        }
-        let Some(segment) = segment(jpeg, body_at) else {
-            return Some(Flaw::Truncated);
+    for segment in segments {
+        let Segment { marker, body, coded } = match segment {
+            Ok(segment) => segment,
+            Err(flaw) => return Some(flaw),
         };
         match marker {
-            APP0 => marks.jfif |= segment.starts_with(b"JFIF\0"),
-            APP14 if segment.starts_with(b"Adobe") => marks.adobe_transform = segment.get(11).copied(),
-            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
-                if let Some(kind) = untold_colours(segment, marks) {
+            APP0 => marks.jfif |= body.starts_with(b"JFIF\0"),
+            APP14 if body.starts_with(b"Adobe") => marks.adobe_transform = body.get(11).copied(),
+            HUFFMAN_TABLES => tables.define(body),
+            RESTART_INTERVAL => tables.restart_interval = restart_interval(body),
+            START_OF_SCAN => {
+                if let (Some(frame), None) = (&mut frame, damaged) {
+                    damaged = frame.find_damage(body, &tables, coded);
+                }
+            }
+            0xC0..=0xCF if !matches!(marker, 0xC8 | 0xCC) => {
+                if let Some(kind) = untold_colours(body, marks) {
                     return Some(Flaw::Unsupported(kind));
                 }
-                frame = Frame::new(marker, segment, max_bytes);
+                frame = Frame::new(marker, body, max_bytes);
             }
-            HUFFMAN_TABLES => tables.define(segment),
-            RESTART_INTERVAL => tables.restart_interval = restart_interval(segment),
             _ => {}
         }
-        at = body_at + 2 + segment.len();
-        if marker == START_OF_SCAN {
-            let end = skip_entropy_coded(jpeg, at);
-            if let (Some(frame), None) = (&mut frame, damaged) {
-                damaged = frame.find_damage(segment, &tables, &jpeg[at..end]);
-            }
-            at = end;
+    }
+    damaged.map(|row| Flaw::Damaged { row })
+}
+
+/// A marker with its segment, and what is coded behind it if it begins a scan.
+struct Segment<'a> {
+    marker: u8,
+    body: &'a [u8],
+    coded: &'a [u8],
+}
+
+/// The segments from `at` to the end-of-image marker; [`Flaw::Truncated`] is the last if there is none.
+#[derive(Clone)]
+struct Segments<'a> {
+    jpeg: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = Result<Segment<'a>, Flaw>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let jpeg = self.jpeg;
+        if self.at > jpeg.len() {
+            return None;
         }
+        while let Some((marker, body_at)) = next_marker(jpeg, self.at) {
+            match marker {
+                END_OF_IMAGE => {
+                    self.at = usize::MAX;
+                    return None;
+                }
+                0x01 | 0xD0..=0xD8 => self.at = body_at, // markers without a segment
+                _ => {
+                    let Some(body) = segment(jpeg, body_at) else { break };
+                    let begin = body_at + 2 + body.len();
+                    self.at = if marker == START_OF_SCAN { skip_entropy_coded(jpeg, begin) } else { begin };
+                    return Some(Ok(Segment { marker, body, coded: &jpeg[begin..self.at] }));
+                }
+            }
+        }
+        self.at = usize::MAX;
+        Some(Err(Flaw::Truncated))
     }
 }
 

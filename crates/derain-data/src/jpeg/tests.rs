@@ -35,6 +35,15 @@ fn whole_files_pass_and_every_prefix_is_cut_short() {
 }
 
 #[test]
+fn scans_without_end_are_refused_before_they_are_followed() {
+    let whole = jpeg(&[1, 2, 3], false);
+    let scan = whole.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap()..whole.len() - 2;
+    let repeated = |times| [&whole[..scan.start], &whole[scan.clone()].repeat(times), b"\xFF\xD9"].concat();
+    assert_eq!(find_flaw(&repeated(100)), None);
+    assert_eq!(find_flaw(&repeated(101)), Some(Flaw::Unsupported("a JPEG of more than 100 scans")));
+}
+
+#[test]
 fn channels_need_an_explanation() {
     assert!(matches!(find_flaw(&jpeg(&[1, 2, 3, 4], false)), Some(Flaw::Unsupported(_))));
     assert_eq!(find_flaw(&jpeg(&[1, 2, 3, 4], true)), None);
