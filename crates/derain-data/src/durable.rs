@@ -24,20 +24,31 @@ pub fn write_durably(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> 
     write_durably_with(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))
 }
 
-/// [`write_durably`] with content that `write` puts into the file.
-pub(crate) fn write_durably_with(path: &Path, write: impl FnOnce(&mut File) -> Result<(), Error>) -> Result<(), Error> {
+/// [`write_durably`] with content that `write` puts into the file, and what it returns.
+///
+/// # Errors
+/// Those of [`write_durably`] and of `write`.
+pub fn write_durably_with<T, E: From<Error>>(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
+    let path = path.as_ref();
     let target = follow_links(path)?;
     let folder = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) => Path::new("."),
-        None => return Err(Error::NotAFile { path: target }),
+        None => return Err(Error::NotAFile { path: target }.into()),
     };
     let replaced = metadata_to_keep(&target)?;
     let temporary = folder.join(temporary::temporary_name());
-    write_synced(&temporary, &target, write, replaced.as_ref())
-        .and_then(|()| fs::rename(&temporary, &target).map_err(Error::io("write", &target)))
+    let written = write_synced(&temporary, &target, write, replaced.as_ref())
+        .and_then(|written| {
+            fs::rename(&temporary, &target).map_err(Error::io("write", &target))?;
+            Ok(written)
+        })
         .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
-    sync_folder(folder).map_err(Error::io("sync", folder))
+    sync_folder(folder).map_err(Error::io("sync", folder))?;
+    Ok(written)
 }
 
 /// A file that is whole and synced, but not yet under its name. Dropped, it is removed.
@@ -99,19 +110,20 @@ fn metadata_to_keep(target: &Path) -> Result<Option<Metadata>, Error> {
 }
 
 /// Errors name `target`, for which the temporary file stands.
-fn write_synced(
+fn write_synced<T, E: From<Error>>(
     temporary: &Path,
     target: &Path,
-    write: impl FnOnce(&mut File) -> Result<(), Error>,
+    write: impl FnOnce(&mut File) -> Result<T, E>,
     replaced: Option<&Metadata>,
-) -> Result<(), Error> {
+) -> Result<T, E> {
     let failed = || Error::io("write", target);
     let mut file = OpenOptions::new().write(true).create_new(true).open(temporary).map_err(failed())?;
-    write(&mut file)?;
+    let written = write(&mut file)?;
     if let Some(replaced) = replaced {
         file.set_permissions(replaced.permissions()).map_err(failed())?;
     }
-    file.sync_all().map_err(failed())
+    file.sync_all().map_err(failed())?;
+    Ok(written)
 }
 
 /// Makes the new name itself survive a power cut.

@@ -65,7 +65,7 @@ mod tiff_preview;
 
 pub use clean::{CleanImage, CleanOptions, CleanResult};
 pub use density::Density;
-pub use durable::write_durably;
+pub use durable::{write_durably, write_durably_with};
 pub use encode::{check_format, encode_picture, output_format, save_picture};
 pub use error::{Error, Result};
 pub use find::{find_files, find_pictures, is_picture_name};
@@ -79,4 +79,3 @@ pub use register::{
     StillnessCheck, steady,
 };
 pub use shard::Shard;
-pub use temporary::temporary_name;

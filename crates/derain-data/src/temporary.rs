@@ -50,7 +50,7 @@ impl Owner {
 ///
 /// [`remove_orphans`](crate::remove_orphans) removes such files once the process that made them is gone.
 #[must_use]
-pub fn temporary_name() -> String {
+pub(crate) fn temporary_name() -> String {
     static SERIAL: AtomicU64 = AtomicU64::new(0);
     let Owner { boot, namespace, pid, start } = Owner::current();
     format!("{PREFIX}{boot}-{namespace}-{pid}-{start}-{}", SERIAL.fetch_add(1, Ordering::Relaxed))

@@ -19,7 +19,7 @@ const GRID: usize = 8;
 /// Bands of no more rows see little but context, and are not halved again.
 const FEWEST_ROWS: usize = 64;
 
-/// The fewest pixels at once that a device had no memory for: frames of a film are cut alike, and do not try in vain each time.
+/// The fewest pixels that did not fit; later frames of the same film start below it.
 #[derive(Debug)]
 pub(crate) struct Room(AtomicUsize);
 

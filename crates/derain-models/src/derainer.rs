@@ -12,8 +12,9 @@ use crate::{Error, Network, Placement, Result};
 
 /// A network with its weights, ready to take rain out of pictures of any size.
 ///
-/// One derainer may serve many threads, and a single picture keeps all threads of the current rayon pool busy. On the CPU no call changes what
-/// another gives. On a GPU a derainer remembers what memory did not suffice for, and cuts into bands what is as large.
+/// One derainer may serve many threads, and a single picture keeps all threads of the current rayon pool busy. On the
+/// CPU no call changes what another gives. On a GPU a derainer remembers the smallest size that did not fit, and cuts
+/// pictures of that size or more into bands at once.
 ///
 /// Memory grows with the picture, unless [`with_max_memory`](Self::with_max_memory) sets a limit: without one, all stays in memory.
 ///
@@ -35,7 +36,8 @@ pub struct Derained {
     pub image: RgbImage,
     /// Where the network saw rain: white is certain. None if the network has no attention.
     pub attention: Option<GrayImage>,
-    /// 1, or in how many bands of rows a GPU worked that had no memory for the whole picture; results differ a little from the whole's.
+    /// Number of bands of rows the picture was cut into. 1 unless a GPU lacked memory for the whole; with more, results
+    /// differ slightly from the whole picture's.
     pub bands: usize,
 }
 
@@ -49,7 +51,8 @@ pub struct DerainedPicture {
     pub attention: Option<GrayImage>,
     /// The maps of RRANet's coarser scales, the coarsest first: a quarter and a half of the picture's size, rounded up. SPANet has none.
     pub coarse_attention: Vec<GrayImage>,
-    /// 1, or in how many bands of rows a GPU worked that had no memory for the whole picture; results differ a little from the whole's.
+    /// Number of bands of rows the picture was cut into. 1 unless a GPU lacked memory for the whole; with more, results
+    /// differ slightly from the whole picture's.
     pub bands: usize,
 }
 
@@ -94,17 +97,19 @@ impl Derainer {
         Self { model, weights_sha256: file.sha256.clone(), max_memory: None, spool_folder: None }
     }
 
-    /// Limits the memory that inference on a picture may take, the picture itself not counted. A picture that needs more is run from temporary
-    /// files, with the same result bit by bit; one that needs more even then is refused before any work, and so is, by RRANet and on other devices
-    /// than the CPU, any that needs more. Without a limit, all stays in memory.
+    /// Limits the memory that inference on a picture may take, the picture itself not counted. Without a limit, all
+    /// stays in memory.
+    ///
+    /// If a picture needs more, SPANet on the CPU keeps features in temporary files and gives the same bits; if that is
+    /// still too much, the call fails before any work. RRANet and GPUs have no such files and fail at once.
     #[must_use]
     pub fn with_max_memory(mut self, bytes: Option<u64>) -> Self {
         self.max_memory = bytes;
         self
     }
 
-    /// The folder for those temporary files instead of the system's, which may itself be memory. The files have no names and vanish with the
-    /// process; a picture takes 8 bytes a pixel and feature channel, 256 for SPANet.
+    /// The folder for those temporary files instead of the system's, which may itself be memory. The files have no
+    /// names and vanish with the process. They take 8 bytes per pixel and feature channel: 256 bytes per pixel for SPANet.
     #[must_use]
     pub fn with_spool_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.spool_folder = Some(folder.into());
@@ -145,7 +150,8 @@ impl Derainer {
     /// A GPU that has no memory for the picture works in bands of rows: [`Derained::bands`] tells.
     ///
     /// # Errors
-    /// When the picture has no pixels or needs more memory than allowed or than the GPU has for a band of it, a temporary file fails, or the result is not finite.
+    /// When the picture has no pixels, needs more memory than allowed or does not fit the GPU even in bands, when a
+    /// temporary file fails, or when the result is not finite.
     pub fn derain(&self, picture: &RgbImage) -> Result<Derained> {
         // The pixel buffer is copied once so that one code path serves every pixel format; inference dwarfs the copy.
         let DerainedPicture { image, attention, bands, .. } =
@@ -158,8 +164,8 @@ impl Derainer {
     /// Float pictures are clamped to 0..1. A grey picture goes through the network as three equal channels.
     ///
     /// # Errors
-    /// When the picture has no pixels, holds NaN or infinite values, is of an unknown pixel format or needs more memory than allowed, when a
-    /// temporary file fails, or when the result is not finite.
+    /// When the picture has no pixels, holds NaN or infinite values, is of an unknown pixel format, needs more memory
+    /// than allowed or does not fit the GPU even in bands, when a temporary file fails, or when the result is not finite.
     pub fn derain_dynamic(&self, picture: &DynamicImage) -> Result<DynamicImage> {
         Ok(self.derain_dynamic_with_attention(picture)?.image)
     }

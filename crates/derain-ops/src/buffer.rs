@@ -17,14 +17,14 @@ pub struct Aligned<E> {
 }
 
 impl<E: Element> Aligned<E> {
-    /// So many zeros, made as [`zeroed`] makes them.
+    /// `length` zeros, made as [`zeroed`] makes them.
     pub fn zeroed(length: usize) -> Self {
         let values = zeroed::<E>(length + LINE / size_of::<E>());
         let start = values.as_ptr().align_offset(LINE).min(values.len() - length);
         Self { values, start, length }
     }
 
-    /// Grows to at least so many elements; what was there is lost then.
+    /// Grows to at least `length` elements; what was there is then lost.
     pub fn reserve(&mut self, length: usize) {
         if self.length < length {
             *self = Self::zeroed(length);

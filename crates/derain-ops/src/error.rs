@@ -100,10 +100,8 @@ pub enum Error {
         /// The inputs' shapes.
         shapes: String,
     },
-    /// More elements than what a GPU runs can count. Take fewer rows at once.
-    #[error(
-        "{op}: {got} elements are more than are counted to on GPUs (4,294,967,295); use smaller pictures or batches"
-    )]
+    /// More elements than a GPU's kernels can count. Take fewer rows at once.
+    #[error("{op}: {got} elements exceed the GPU kernels' limit of 4,294,967,295; use smaller pictures or batches")]
     TooManyElements {
         /// The operation that was called.
         op: &'static str,

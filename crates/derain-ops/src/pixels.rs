@@ -100,10 +100,11 @@ impl<E: Element> Pixels<E> {
         pixels
     }
 
-    /// The first channels as planes: `out` holds a picture's planes every `stride` elements.
+    /// The first `channels` channels as planes. In `out` a picture's planes start every `stride` elements; `stride` must
+    /// be at least `channels` planes.
     ///
     /// # Panics
-    /// When `stride` is not so many planes.
+    /// When `stride` is 0, or `stride` or the end of `out` cuts a plane short.
     pub fn write_planes(&self, isa: Isa, channels: usize, out: &mut [E], stride: usize) {
         let (pixels, width) = (self.shape.pixels(), self.shape.width);
         out.par_chunks_mut(stride).take(self.shape.batch).enumerate().for_each(|(picture, out)| {
@@ -139,7 +140,7 @@ impl<E: Element> Pixels<E> {
         self.bands(self.shape.height)
     }
 
-    /// All pictures' rows in bands of so many, picture by picture.
+    /// All pictures' rows in bands of `rows`, picture by picture.
     pub fn bands(&mut self, rows: usize) -> Vec<PixelBand<'_, E>> {
         let Planes { channels, height, width, .. } = self.shape;
         let row_length = width * channels;

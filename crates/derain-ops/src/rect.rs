@@ -34,7 +34,7 @@ pub struct RectMut<'a, E> {
     row_stride: usize,
 }
 
-/// Whether a rectangle lies inside so many elements; one whose size cannot be counted does not.
+/// Whether a rectangle lies inside `length` elements; one whose size overflows does not.
 fn fits(length: usize, [rows, columns, channels, row_stride]: [usize; 4]) -> bool {
     let reach = || {
         let row = columns.checked_mul(channels)?;
@@ -45,7 +45,7 @@ fn fits(length: usize, [rows, columns, channels, row_stride]: [usize; 4]) -> boo
     reach().is_some_and(|reach| reach <= length)
 }
 
-/// Whether a part of so many rows (or columns) from one on lies inside.
+/// Whether `count` rows (or columns) from `start` on lie inside `all`.
 fn within(start: usize, count: usize, all: usize) -> bool {
     count <= all && start <= all - count
 }
@@ -60,7 +60,7 @@ impl<'a, E> Rect<'a, E> {
         Self { values, rows, columns, channels, row_stride }
     }
 
-    /// The part of so many rows and columns from (`row`, `column`) on.
+    /// The `rows` × `columns` part whose corner is (`row`, `column`).
     ///
     /// # Panics
     /// When it is not inside.
@@ -111,7 +111,7 @@ impl<'a, E> RectMut<'a, E> {
         Self { values, rows, columns, channels, row_stride }
     }
 
-    /// The part of so many rows and columns from (`row`, `column`) on.
+    /// The `rows` × `columns` part whose corner is (`row`, `column`).
     ///
     /// # Panics
     /// When it is not inside.
@@ -225,7 +225,7 @@ impl<E: Element> Patch<E> {
     /// Takes on a shape and hands out the rectangle; what it holds is left over from earlier uses.
     ///
     /// # Panics
-    /// When there can be no so many elements.
+    /// When the shape has more elements than can be addressed.
     pub fn shaped(&mut self, rows: usize, columns: usize, channels: usize) -> RectMut<'_, E> {
         let length = rows.checked_mul(columns).and_then(|pixels| pixels.checked_mul(channels));
         self.values.reserve(length.unwrap_or(usize::MAX));

@@ -42,7 +42,7 @@ pub(crate) fn sum_weighted(x: &Tensor, weights: &[f64]) -> crate::Result<Tensor>
     Ok((x * weights)?.sum_all()?)
 }
 
-/// Runs `f` on a pool of so many threads.
+/// Runs `f` on a pool of `threads` threads.
 pub(crate) fn within_pool<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool").install(f)
 }

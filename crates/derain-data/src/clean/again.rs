@@ -8,7 +8,7 @@ use super::{CleanImage, Interpolation, pass};
 use crate::Error;
 
 impl CleanImage {
-    /// The frame that was pushed as number `index`, counted from 0; `None` if there are not so many.
+    /// The frame that was pushed as number `index`, counted from 0; `None` if there are fewer.
     ///
     /// # Errors
     /// [`Error::Io`] if a spooled frame cannot be read back.

@@ -16,7 +16,7 @@ pub(super) struct Ranks {
 }
 
 impl Ranks {
-    /// Of so many frames, without modes yet.
+    /// Of `frames` frames, without modes yet.
     pub(super) fn new(frames: usize) -> Self {
         Self { first: vec![0; frames], last: vec![0; frames] }
     }
@@ -78,7 +78,7 @@ pub(super) fn choose(votes: &Percentiles, tie: PercentileTie) -> u8 {
     chosen as u8
 }
 
-/// Where a percentile lies among so many sorted values: at p · (N − 1) / 100.
+/// Where a percentile lies among N = `frames` sorted values: at p · (N − 1) / 100.
 pub(super) fn rank(percentile: u8, frames: usize, interpolation: Interpolation) -> Rank {
     let hundredths = usize::from(percentile) * (frames - 1);
     let (below, rest) = (hundredths / 100, hundredths % 100);

@@ -19,13 +19,13 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// An empty one in a folder, for frames of so many bytes.
+    /// An empty one in a folder, for frames of `bytes` bytes.
     pub(super) fn new(folder: PathBuf, bytes: usize) -> Result<Self, Error> {
         let file = tempfile::tempfile_in(&folder).map_err(Error::io("spool frames to", &folder))?;
         Ok(Self { file, folder, bytes, frames: 0 })
     }
 
-    /// Fails if a folder's disk has less than so many bytes left.
+    /// Fails if a folder's disk has less than `needed` bytes left.
     pub(super) fn check_space(folder: &Path, needed: u64) -> Result<(), Error> {
         let available = fs4::available_space(folder).map_err(Error::io("spool frames to", folder))?;
         match available < needed {

@@ -7,7 +7,7 @@ use crate::Error;
 pub struct FrameOptions {
     /// The first frame.
     pub start: usize,
-    /// Take every so many-th frame from there; at least 1.
+    /// Take every `stride`-th frame from there; at least 1.
     pub stride: usize,
     /// At most this many frames, counted after `stride`; `None` for all.
     pub length: Option<usize>,

@@ -106,6 +106,9 @@ fn pictures_become_8_bit_rgb_only_where_that_is_exact() {
 #[test]
 fn a_y4m_file_comes_back() {
     let folder = tempfile::tempdir().expect("folder");
+    for (size, rate) in [((0, 5), [25, 1]), ((7, 0), [25, 1]), ((7, 5), [0, 1]), ((7, 5), [25, 0])] {
+        assert!(Y4mWriter::with_frame_rate(Vec::new(), size.0, size.1, rate).is_err(), "{size:?} {rate:?}");
+    }
     let mut writer = Y4mWriter::new(Vec::new(), 7, 5).expect("header");
     let frames: Vec<RgbImage> = (0..6u32)
         .map(|frame| {

@@ -18,16 +18,29 @@ pub struct Y4mWriter<W: Write> {
 }
 
 impl<W: Write> Y4mWriter<W> {
-    /// Writes the header for frames of `width` x `height` pixels. The frame rate is 25 per second,
-    /// as one must be given. Frames go to `inner` in single writes, so it needs no buffer.
+    /// Writes the header for frames of `width` x `height` pixels, 25 a second. Frames go to `inner` in
+    /// single writes, so it needs no buffer.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::InvalidInput`] if a side is 0; when `inner` fails.
-    pub fn new(mut inner: W, width: u32, height: u32) -> io::Result<Self> {
+    pub fn new(inner: W, width: u32, height: u32) -> io::Result<Self> {
+        Self::with_frame_rate(inner, width, height, [25, 1])
+    }
+
+    /// As [`new`](Self::new), with `frames` in `seconds` for `[frames, seconds]`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if a number of the rate is 0.
+    pub fn with_frame_rate(mut inner: W, width: u32, height: u32, rate: [u32; 2]) -> io::Result<Self> {
+        let invalid = |reason: String| Err(io::Error::new(ErrorKind::InvalidInput, reason));
+        let [frames, seconds] = rate;
         if width == 0 || height == 0 {
-            return Err(io::Error::new(ErrorKind::InvalidInput, format!("frames of {width}x{height} have no pixels")));
+            return invalid(format!("frames of {width}x{height} have no pixels"));
         }
-        let header = format!("YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C444 XCOLORRANGE=FULL\n");
+        if frames == 0 || seconds == 0 {
+            return invalid(format!("{frames} frames in {seconds} s is no frame rate"));
+        }
+        let header = format!("YUV4MPEG2 W{width} H{height} F{frames}:{seconds} Ip A1:1 C444 XCOLORRANGE=FULL\n");
         inner.write_all(header.as_bytes())?;
         Ok(Self { inner, size: (width, height), planes: Vec::new() })
     }

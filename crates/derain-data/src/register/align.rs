@@ -20,7 +20,7 @@ const SCALE_PER_MEDIAN: f32 = 4.4;
 /// c is at least this: differences of a grey level are rounding.
 const LEAST_SCALE: f32 = 2.0;
 
-/// A median of so many differences is as good as that of all.
+/// A median of this many differences is as good as that of all.
 const MEDIAN_SAMPLES: usize = 20_000;
 
 /// Steps at one level; the shortest are reached within three or four.

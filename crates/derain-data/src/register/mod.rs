@@ -58,7 +58,7 @@ pub use stillness::{STILL_LIMIT, StillnessCheck};
 use align::Aligner;
 use pyramid::Pyramid;
 
-/// Motion is measured at the first resolution with at most so many pixels. With so many to
+/// Motion is measured at the first resolution with at most this many pixels. With so many to
 /// average, halving twice as much does not lower the precision that counts.
 const FINEST_PIXELS: usize = 1_200_000;
 

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use image::{Rgb, imageops};
 
-    /// Views of a textured scene, each so many pixels to the right of the first.
+    /// Views of a textured scene, one for each column at which a view starts.
     struct Views(Vec<u32>);
 
     impl FrameSource for Views {

@@ -20,7 +20,7 @@ const CONVINCING: f32 = 0.9;
 /// In fewer pixels than these a few drops outweigh the scene, and no motion can be told: such frames pass.
 const FEWEST_PIXELS: u32 = 2048;
 
-/// Motion is measured at the first resolution with at most so many pixels: the limit is coarse.
+/// Motion is measured at the first resolution with at most this many pixels: the limit is coarse.
 const FINEST_PIXELS: usize = 300_000;
 
 /// Checks that frames show the first frame's scene in the same place. Nothing is resampled.

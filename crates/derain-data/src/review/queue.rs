@@ -31,7 +31,7 @@ pub(super) struct Video {
 pub(super) enum Stage {
     /// Nothing has happened yet.
     Waiting,
-    /// A clean image is being made, from so many frames if that is known.
+    /// A clean image is being made, from this many frames if that is known.
     Computing(Option<usize>),
     /// A clean image waits for its verdict.
     Shown(Box<Shown>),

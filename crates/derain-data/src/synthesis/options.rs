@@ -70,7 +70,7 @@ pub struct RainOptions {
     pub opacity: f32,
     /// Standard deviation of the logarithm of opacities, 0 to 1.5.
     pub opacity_spread: f32,
-    /// Power of distance by which opacity falls besides, as light scatters on the way; 0 to 4.
+    /// Extra fading, as light scatters on the way: opacity is divided by distance^fade. 0 to 4.
     pub fade: f32,
     /// Distance in focus, the nearest drops being 1; 1 to 1000.
     pub focus: f32,

@@ -42,8 +42,8 @@ impl RainOptions {
     /// given: of frame 0) against the clean picture is `decibels`. To 0.1 dB, unless one drop more or less makes the
     /// difference, as in tiny pictures.
     ///
-    /// Only `opacity`, `light`, `density` and the like of `bokeh` change. The density grows beyond a coverage of 0.4, or what it
-    /// was, last of all: films stay such that most frames show what is behind.
+    /// Only `opacity`, `light`, `density` and the like of `bokeh` change. Density rises above a coverage of 0.4 (or its
+    /// own, if higher) only as a last resort, so that films still show what is behind.
     ///
     /// # Errors
     /// [`Error::PsnrOutOfReach`] if veil, dimming, noise or compression alone do more, or no rain does enough.

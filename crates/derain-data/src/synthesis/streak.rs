@@ -26,7 +26,7 @@ pub(super) fn bokeh_footprint_of(diameter: f32, length: f32) -> Footprint {
 /// How far drops before the lens are.
 pub(super) const BOKEH_DISTANCE: f32 = 0.5;
 
-/// A moving drop's image, see the module's formula.
+/// A moving drop's image, see the formula in [`super`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Streak {
     /// Where the drop is when the shutter closes, pixels; the centre of the first pixel is 0.5.
@@ -37,7 +37,7 @@ pub(super) struct Streak {
     pub(super) length: f32,
     /// Of the footprint, pixels.
     pub(super) radius: f32,
-    /// How steep the footprint's edge is: g in the module's formula, at least 1.
+    /// How steep the footprint's edge is: g in that formula, at least 1.
     pub(super) edge: f32,
     /// Opacity in the middle, 0 to 1, before the course's changes.
     pub(super) opacity: f32,
@@ -109,7 +109,7 @@ fn area(length: f32, radius: f32) -> f32 {
 }
 
 impl Streak {
-    /// The rows that it may touch, before any cut; empty if it is too faint to matter.
+    /// The rows that it may touch, before any cut.
     pub(super) fn rows(&self) -> Range<i64> {
         let tail = self.head[1] - self.direction[1] * self.length;
         let (top, bottom) = (self.head[1].min(tail) - self.radius, self.head[1].max(tail) + self.radius);
@@ -187,7 +187,7 @@ impl Kernel {
         (self.scale * self.exposure(across, behind) * self.course.at(place)).clamp(0.0, 1.0)
     }
 
-    /// The integral of the module's formula.
+    /// The integral of the formula in [`super`].
     fn exposure(&self, across: f32, behind: f32) -> f32 {
         if across >= self.outer {
             return 0.0;

@@ -189,8 +189,9 @@ impl<'a, S: Default + Send + 'static> Frame<'a, S> {
         }
     }
 
-    /// Calls `work` with memory for a band, then says how far the run has come. No lock is held meanwhile: `work` and whoever is told may start
-    /// parallel work of their own, in which this thread may come upon another band.
+    /// Calls `work` with memory for a band, then says how far the run has come. No lock is held meanwhile: `work` and
+    /// whoever is told may start parallel work of their own. rayon may hand this thread another band while it waits, so
+    /// a held lock would deadlock.
     fn on_band(&self, index: usize, cost: usize, work: impl FnOnce(&mut Thread<S>) -> Result<()>) -> Result<()> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let found = idle().pop();

@@ -1,4 +1,4 @@
-//! Inference with planned buffers: what networks share.
+//! Inference with planned buffers. Both networks report [`Progress`]; the rest is used by SPANet alone.
 //!
 //! A picture's features lie pixel by pixel ([`derain_ops::rect`]) in a few [`Store`]s as large as the picture, in memory or in a temporary
 //! file. A network runs as a sequence of [passes](Frame::pass) over them: bands of rows in parallel, every thread with a scratch of its own that

@@ -43,7 +43,7 @@ impl Default for Store {
 }
 
 impl Store {
-    /// Room for so many values, of whatever kind.
+    /// Room for `length` values, whose contents are not defined.
     pub(crate) fn new(place: Place<'_>, length: usize) -> Result<Self> {
         match place {
             Place::Memory => {
@@ -79,7 +79,7 @@ impl Store {
         }
     }
 
-    /// Makes room for so many values in memory.
+    /// Makes room for `length` values in memory.
     pub(crate) fn resize(&mut self, length: usize) {
         if self.values().len() != length {
             *self = Self::Memory(Aligned::zeroed(length));

@@ -179,7 +179,8 @@ impl CustomOp3 for Composed {
     }
 }
 
-/// The convolution of contiguous tensors without gradient, in bands of rows whose columns take at most so many bytes.
+/// The convolution of contiguous tensors without gradient, in bands of rows whose columns take at most
+/// `most_columns` bytes.
 fn convolution(x: &Tensor, weight: &Tensor, dilation: usize, most_columns: usize) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     let size = weight.dim(2)?;
@@ -201,7 +202,7 @@ fn convolution(x: &Tensor, weight: &Tensor, dilation: usize, most_columns: usize
     Ok(Tensor::cat(&bands, 2)?)
 }
 
-/// Candle's kernels that copy count elements to so many, and beyond it copy something else.
+/// Candle's copying kernels count elements in 32 bits, and copy something else beyond that.
 fn check_count(row: usize, rows: usize) -> Result<()> {
     if row.saturating_mul(rows) <= u32::MAX as usize {
         return Ok(());

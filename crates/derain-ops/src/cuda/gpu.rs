@@ -74,7 +74,7 @@ impl<'a> Input<'a> {
         self.argument_at(0)
     }
 
-    /// So many elements further on.
+    /// The same, `elements` elements further on.
     pub(crate) fn argument_at(&self, elements: usize) -> Arg<'_, Memory<'a>> {
         Arg::At(&self.memory, self.start + elements)
     }

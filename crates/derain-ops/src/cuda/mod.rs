@@ -58,7 +58,7 @@ pub(crate) fn arithmetic(stored: DType) -> DType {
 pub(crate) enum Arg<'a, B> {
     /// A pointer to the start of a buffer.
     Buffer(&'a B),
-    /// A pointer so many elements into a buffer.
+    /// A pointer to this element of a buffer.
     At(&'a B, usize),
     /// A null pointer.
     Null,
@@ -111,13 +111,13 @@ impl Grid {
         Self { blocks: planes * pieces(elements), threads: (Self::THREADS, 1) }
     }
 
-    /// So many blocks, each of which adds something up: `sum_block` in `sums.cu`.
+    /// `blocks` blocks, each of which adds something up: `sum_block` in `sums.cu`.
     pub(crate) fn of_sums(blocks: usize) -> Self {
         Self { blocks, threads: (Self::THREADS, 1) }
     }
 }
 
-/// Pieces of a plane of so many elements: what a block adds up, PIECE elements in `pieces.cu`.
+/// Pieces of a plane of `elements` elements. A block adds up one of them: PIECE elements, as in `pieces.cu`.
 pub(crate) fn pieces(elements: usize) -> usize {
     const PIECE: usize = 16 * Grid::THREADS as usize;
     elements.div_ceil(PIECE)
@@ -128,7 +128,7 @@ pub(crate) trait Launcher {
     /// Memory there.
     type Buffer;
 
-    /// Memory for so many elements, whose contents are not defined.
+    /// Memory for `length` elements, whose contents are not defined.
     fn allocate(&self, dtype: DType, length: usize) -> Result<Self::Buffer>;
 
     /// Runs a kernel of a source compiled for a type of elements, after all launches before it.

@@ -12,7 +12,7 @@ fn pictures(batch: usize, seed: usize) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, (batch, 3, 24, 24), &Device::Cpu)?)
 }
 
-/// A batch of four in parts of so many pairs each.
+/// A batch of four pairs, cut into parts of `parts[i]` pairs.
 fn in_parts(network: &NetworkConfig, loss: &LossConfig, parts: &[usize]) -> Result<MicroBatch> {
     let model = Model::new(network, &network.initial_weights(3)?, &Device::Cpu)?;
     let (rainy, clean) = (pictures(4, 0)?, pictures(4, 2)?);

@@ -34,7 +34,7 @@ impl Trainer {
     /// Does the validation that an earlier run was stopped before, and what it left undone after it.
     pub(super) fn catch_up(&mut self, observer: &mut dyn Observer) -> Result<()> {
         self.validate(observer)?;
-        // The one on disk is of before the validation, and logs have its lines after it.
+        // The checkpoint on disk predates this validation; saving again puts it behind the validation's log lines.
         match self.is_checkpoint_due() && !self.progress.validation_due {
             true => self.save(observer),
             false => Ok(()),

@@ -90,7 +90,7 @@ struct Ended {
     records: Vec<StepRecord>,
 }
 
-/// Trains among so many threads; `prepare` may ask a rank's stop handle and change its observer.
+/// Trains among `size` threads; `prepare` may ask a rank's stop handle and change its observer.
 fn train(
     size: usize,
     resume: bool,

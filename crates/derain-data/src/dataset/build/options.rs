@@ -32,7 +32,7 @@ pub struct BuildOptions {
     pub seed: u64,
     /// The first frame that is used, counted from 0.
     pub start: usize,
-    /// Every so many-th frame is used from there; at least 1.
+    /// Every `stride`-th frame is used from there; at least 1.
     pub stride: usize,
     /// What to do with a video whose camera moves.
     pub moving: MovingScenes,

@@ -191,8 +191,8 @@ fn origin(source: &Input) -> Option<(i64, Rational)> {
     starts.map(|stream| (stream.start_time(), stream.time_base())).reduce(|a, b| if is_later(a, b) { b } else { a })
 }
 
-/// The end of the last picture in `unit`, which is the stream's, where the container states it: the last packet's duration is that of another frame if
-/// frames are stored in another order than shown, and Matroska stores none.
+/// When the last picture stops being shown, in `unit`, which is the stream's, if the container says. The last packet's
+/// duration will not do: with reordered frames it is another frame's, and Matroska has none.
 fn end(source: &Input, video: usize, unit: Rational) -> Option<i64> {
     let stream = source.stream(video).filter(|stream| stream.time_base() == unit)?;
     let container = source.format().name().to_owned();

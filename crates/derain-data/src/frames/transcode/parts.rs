@@ -149,8 +149,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Makes the finished groups those that a video of so many frames has: the last one of a video of another length may not be full, and is
-    /// to be made again.
+    /// Prepares for a video of `frames` frames: a partial last group left by another length is removed, to be made again.
     ///
     /// # Errors
     /// When full groups hold more frames, or the disk refuses.

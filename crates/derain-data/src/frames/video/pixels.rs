@@ -13,7 +13,7 @@ use image::RgbImage;
 
 use crate::frames::colour::{Encoding, Matrix, Plane, Range, Siting, to_rgb as planes_to_rgb};
 
-/// Where streams do not name their matrix, video of so many lines is taken for BT.709.
+/// Where streams do not name their matrix, video of at least this many lines is taken for BT.709.
 const HD_LINES: u32 = 720;
 
 /// What the names of RGB formats begin with, palettes and black-and-white among them.

@@ -26,9 +26,9 @@ pub(super) struct Promise {
 
 /// Times are in the stream's unit.
 enum Kind {
-    /// So many stored frames (MP4 and its relatives).
+    /// This many stored frames (MP4 and its relatives).
     Frames(usize),
-    /// So many slots of one unit, some of which may hold no frame (AVI).
+    /// This many slots of one unit, some of which may hold no frame (AVI).
     Slots(i64),
     /// The end of the longest of several streams, and what a second is in this one's unit.
     Longest {

@@ -2,7 +2,7 @@
 
 use super::plane::Plane;
 
-/// The share of pixels that noise is taken from, those that differ least: dense rain leaves so many free.
+/// The share of pixels that noise is taken from, those that differ least: even dense rain leaves as many free.
 const LEAST: f64 = 0.2;
 
 /// A normal variable is within this many standard deviations of its mean in [`LEAST`] of all cases.

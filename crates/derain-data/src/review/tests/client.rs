@@ -95,7 +95,7 @@ pub(super) fn judge(
     })
 }
 
-/// The queue once so many candidates are shown.
+/// The queue once `shown` candidates are shown.
 pub(super) fn wait_for(server: &ReviewServer, shown: usize) -> Value {
     for _ in 0..PATIENCE.as_millis() / 5 {
         let state = get(server, "/state").json();

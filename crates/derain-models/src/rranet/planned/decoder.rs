@@ -78,8 +78,9 @@ impl PlannedDecoder {
         });
     }
 
-    /// All that follows, but the end of the block, for which `finish` is called with every rectangle of `out`, pixels of so many values, and the block's
-    /// result.
+    /// The attention, the weighted skip and the block up to its last convolution. `finish` is called for each rectangle
+    /// of `out` (`channels` values a pixel) with a [`Residual`] that runs that convolution; `last` is the multiply-adds a
+    /// pixel that `finish` does besides.
     pub(super) fn run(
         &self,
         run: &Run<'_>,

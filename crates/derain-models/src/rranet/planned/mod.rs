@@ -282,7 +282,7 @@ fn pad((height, width): (usize, usize), pixels: &[f32], level: Level) -> Vec<f32
     padded
 }
 
-/// The first rows and columns of a picture whose rows have `columns` pixels of so many values.
+/// The first `height` rows and `width` columns of a picture whose rows have `columns` pixels of `channels` values.
 fn crop(values: &[f32], columns: usize, channels: usize, (height, width): (usize, usize)) -> Vec<f32> {
     values.chunks_exact(columns * channels).take(height).flat_map(|row| &row[..width * channels]).copied().collect()
 }

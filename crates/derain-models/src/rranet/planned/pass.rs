@@ -33,7 +33,7 @@ impl Level {
         Self { height: self.height / 2, width: self.width / 2 }
     }
 
-    /// A whole picture's values, whose pixels hold so many.
+    /// `values` as a picture with `channels` values a pixel.
     pub(super) fn rect(self, values: &[f32], channels: usize) -> Rect<'_, f32> {
         Rect::new(values, self.height, self.width, channels, self.width * channels)
     }
@@ -133,8 +133,8 @@ impl<'a> Run<'a> {
         Self { progress, work_done: AtomicU64::new(0), work_in_all: work.max(1) }
     }
 
-    /// Calls `work` with every rectangle of the outputs, pictures of this level whose pixels hold so many values; `cost` is its number of
-    /// multiply-adds a pixel.
+    /// Calls `work` with every rectangle of the outputs: pictures of this level, each with its number of values a pixel.
+    /// `cost` is the number of multiply-adds a pixel that `work` does.
     pub(super) fn pass<const N: usize>(
         &self,
         level: Level,

@@ -60,7 +60,7 @@ impl Kernel {
         Ok(Self { values, bias, size: joined.size })
     }
 
-    /// Ready for the kernels, over sources of so many channels.
+    /// Ready for the kernels; `sources[i]` is the number of channels of the i-th source.
     pub(super) fn over(self, sources: &[usize]) -> Result<Convolution<f32>> {
         let Self { values, bias, size } = &self;
         let weights = Weights { values, bias: Some(bias), outputs: bias.len(), size: *size };

@@ -22,12 +22,12 @@ pub(super) struct Run<'a, E: Element> {
 }
 
 impl<E: Element> Run<'_, E> {
-    /// A buffer for so many channels, padded.
+    /// A buffer for `channels` channels, padded.
     pub(super) fn pixels(&self, channels: usize) -> Pixels<E> {
         self.exact_pixels(padded(channels))
     }
 
-    /// A buffer for so many channels.
+    /// A buffer for `channels` channels as they are.
     pub(super) fn exact_pixels(&self, channels: usize) -> Pixels<E> {
         self.pool.take(Planes { channels, ..self.shape })
     }
@@ -38,7 +38,7 @@ impl<E: Element> Run<'_, E> {
         Weights { values, bias, outputs: conv.outputs, size: conv.size }
     }
 
-    /// The convolution, ready to run over so many sources of as many channels each.
+    /// The convolution, ready to run over `sources` sources that share its input channels equally.
     pub(super) fn convolution(&self, conv: &ConvAt, sources: usize) -> Result<Convolution<E>> {
         let channels = vec![conv.inputs / sources; sources];
         Convolution::new(self.isa, self.weights(conv), &channels, conv.dilation)

@@ -222,7 +222,7 @@ fn one_and_zero<T: Value>() -> (T, T) {
     (T::from_f64(1.0), T::from_f64(0.0))
 }
 
-/// A tensor that `launch` fills, by means of a workspace of so many bytes.
+/// A tensor that `launch` fills, by means of a workspace of `workspace` bytes.
 fn filled<T: Value>(
     device: &CudaDevice,
     shape: &Shape,

@@ -91,8 +91,9 @@ pub struct Convolution<E: Element> {
 }
 
 impl<E: Element> Convolution<E> {
-    /// A convolution over `sources`, which stand for one picture whose channels are theirs, one source after the other. The form comes
-    /// from a table, by kernel, channels and instruction set.
+    /// A convolution over one picture whose channels come from one or more rectangles. `sources[i]` is the number of
+    /// channels of the i-th rectangle; together they are the input channels, in order. The form comes from a table, by
+    /// kernel, channels and instruction set.
     ///
     /// # Errors
     /// When the weights do not fit the sources, the kernel is neither 1x1 nor 3x3, or the dilation is 0.
@@ -172,17 +173,17 @@ impl<E: Element> Convolution<E> {
         if self.form == Form::Winograd { winograd::TILE * self.dilation } else { 1 }
     }
 
-    /// Rows (or columns) that sources must have for so many rows (or columns) of results.
+    /// Rows (or columns) that sources must have for `results` rows (or columns) of results.
     pub fn source_extent(&self, results: usize) -> usize {
         results.next_multiple_of(self.grid()) + 2 * self.reach()
     }
 
     /// Writes one rectangle of results. Sources start [`Self::reach`] pixels above and to the left of it, are as large as
-    /// [`Self::source_extent`] says, and hold zeros outside the picture. `out` has `padded(outputs)` channels; in Winograd's form so have
-    /// the sources theirs. Sources at the end may be left out: they count as zeros.
+    /// [`Self::source_extent`] says, and hold zeros outside the picture. `out` has `padded(outputs)` channels; in
+    /// Winograd's form each source's channels are padded too. Trailing sources may be omitted and count as zeros.
     ///
     /// # Panics
-    /// When a rectangle is smaller than that, or there is none.
+    /// When a rectangle is too small, `out` has another number of channels, or `sources` is empty.
     pub fn run(
         &self,
         sources: &[Rect<'_, E>],

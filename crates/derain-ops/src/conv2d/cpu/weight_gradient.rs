@@ -39,7 +39,7 @@ impl Method {
         self.size / 2 * self.dilation
     }
 
-    /// Rows (or columns) of gradients for so many of a piece: what is more holds zeros.
+    /// Rows (or columns) of gradients that are read for `count` of a piece; those beyond hold zeros.
     pub(super) fn extent(&self, count: usize) -> usize {
         if self.form == Form::Winograd { count.next_multiple_of(winograd::TILE * self.dilation) } else { count }
     }
@@ -119,7 +119,7 @@ pub(super) fn total<E: Element>(
             }
         }
     }
-    // One f64 total for so many pieces at a time: memory stays bounded whatever the batch.
+    // This many pieces are summed at a time, then added to one f64 total: memory stays bounded whatever the batch.
     const AT_ONCE: usize = 64;
     let mut total = vec![0f64; (size * size * padded(channels) + 1) * padded(outputs)];
     for pieces in pieces.chunks(AT_ONCE) {

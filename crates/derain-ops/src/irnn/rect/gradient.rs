@@ -23,7 +23,7 @@ impl<E: Element> RectScans<E> {
     /// gradient of the picture to `of_source`, writes that of the map to its channel of `of_maps`, and returns those of the coefficients.
     ///
     /// # Panics
-    /// When a rectangle is of another size, or there are maps without a place for their gradient.
+    /// When a rectangle is of another size.
     pub fn gradient(
         &self,
         direction: Direction,

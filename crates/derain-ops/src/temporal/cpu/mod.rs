@@ -15,7 +15,7 @@ const GATHERED: usize = 256 << 10;
 /// The most blocks of 64 values gathered at a time: 4 KiB of each frame, a page, is as far as processors read ahead.
 const MOST_BLOCKS: usize = 64;
 
-/// Blocks gathered at a time from so many frames.
+/// Blocks gathered at a time from each of `frames` frames.
 fn blocks(frames: usize) -> usize {
     (GATHERED / (frames * LANES)).clamp(1, MOST_BLOCKS)
 }

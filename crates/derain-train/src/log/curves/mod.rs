@@ -18,9 +18,9 @@ const RIGHT: u32 = 24;
 const ABOVE: u32 = 22;
 const BELOW: u32 = 26;
 
-/// Labels of the steps are so many pixels apart at least.
+/// Labels of the steps are at least this many pixels apart.
 const BETWEEN_LABELS: u32 = 90;
-/// About so many lines across a panel.
+/// About this many lines across a panel.
 const LINES: f64 = 5.0;
 
 const WHITE: Rgb<u8> = Rgb([255; 3]);

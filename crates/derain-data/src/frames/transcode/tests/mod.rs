@@ -35,7 +35,7 @@ fn transcode(input: &Path, output: &Path, options: &EncodeOptions) -> Result<Wri
     transcode_first(input, output, options, usize::MAX, Ending::Input)
 }
 
-/// The same with at most so many frames.
+/// The same with at most `length` frames.
 fn transcode_first(
     input: &Path,
     output: &Path,

@@ -7,7 +7,7 @@ use super::film::Film;
 use super::{Checked, EncodeOptions, Ending, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, write_video};
 use crate::Error;
 
-/// Does what is missing, at most so many groups of it.
+/// Does what is missing, at most `most` groups of it.
 fn work(input: &Path, parts: &mut Parts, encoder: &VideoEncoder, most: usize) -> Vec<image::RgbImage> {
     let mut seen = Vec::new();
     let mut reader = VideoReader::open(input).expect("opened");

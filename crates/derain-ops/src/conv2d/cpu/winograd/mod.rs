@@ -38,7 +38,7 @@ const TAPS: usize = 9;
 /// Products of one tile.
 const PRODUCTS: usize = WINDOW * WINDOW;
 /// Tiles that are transformed before they are multiplied: the transformed windows of 32 channels and the products of 32 outputs
-/// (115 kB each) stay in the second-level cache, while weights are fetched from there once for so many tiles. 12 and 48 are as fast within 5 %.
+/// (115 kB each) stay in the second-level cache, while weights are fetched from there once for all these tiles. 12 and 48 are as fast within 5 %.
 const TILES_AT_ONCE: usize = 24;
 
 /// Fewest kernels that one thread transforms: some 50 µs, several times what a second thread costs to wake.
@@ -130,7 +130,7 @@ struct Grid {
 }
 
 impl Grid {
-    /// The first results of so many tiles from one on: rows and columns. Divides once, not once for each tile.
+    /// Row and column of the first result of each of the tiles `first..first + count`. Divides once, not once for each tile.
     #[inline(always)]
     fn corners(self, first: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
         let Self { squares, dilation } = self;
@@ -207,7 +207,7 @@ const PRODUCT_STRIDE: usize = (TILES_AT_ONCE + 1) * CHANNEL_BLOCK;
 /// Elements of all tiles' values for a block of channels.
 const BLOCK_STRIDE: usize = PRODUCTS * PRODUCT_STRIDE;
 
-/// Bᵀ d B of every tile, for so many blocks of channels from one on.
+/// Bᵀ d B of every tile, for `blocks` blocks of channels from `first_channel` on.
 ///
 /// # Panics
 /// When the windows reach beyond the source or the buffer.
