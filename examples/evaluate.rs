@@ -17,7 +17,6 @@
 //! is reported on standard error and the others are scored, but there is no mean and no report file without it. The exit status
 //! is 0 only if everything was scored and written.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
@@ -90,6 +89,8 @@ fn number_or_inf<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::
 #[path = "support/mod.rs"]
 mod support;
 
+use support::files;
+
 fn main() -> ExitCode {
     support::exit_code(evaluate(&Arguments::parse()))
 }
@@ -107,7 +108,9 @@ fn evaluate(arguments: &Arguments) -> Result<bool> {
         (Some(path), Some(scored), Some(mean)) => {
             let entry = |(name, scores): (&String, Scores)| Entry { name: name.clone(), figures: scores.into() };
             let images = names.iter().zip(scored).map(entry).collect();
-            write_report(&Report { protocol: arguments.protocol.to_string(), mean: mean.into(), images }, path)
+            files::remove_orphans([path.as_path()]);
+            let report = Report { protocol: arguments.protocol.to_string(), mean: mean.into(), images };
+            files::to_json(&report).and_then(|json| files::write(path, &json))
         }
         _ => Ok(()),
     };
@@ -123,7 +126,11 @@ fn evaluate(arguments: &Arguments) -> Result<bool> {
     let failures = results.len() - rows.len();
     if failures > 0 {
         let report = if arguments.json.is_some() { " and no report file" } else { "" };
-        writeln!(io::stderr(), "{failures} of {} pairs were not scored, so there is no mean{report}", results.len())?;
+        let _ = writeln!(
+            io::stderr(),
+            "{failures} of {} pairs were not scored, so there is no mean{report}",
+            results.len()
+        );
     }
     Ok(failures == 0)
 }
@@ -175,16 +182,6 @@ fn score_pair(pair: &Pair, arguments: &Arguments) -> Result<Scores> {
 fn name(path: &Path) -> String {
     let parts = path.components().filter(|part| matches!(part, Component::Normal(_)));
     parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
-fn write_report(report: &Report, path: &Path) -> Result<()> {
-    let mut json = serde_json::to_vec_pretty(report)?;
-    json.push(b'\n');
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    }
-    data::write_durably(path, &json)?;
-    Ok(())
 }
 
 fn print_table(

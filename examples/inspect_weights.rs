@@ -9,7 +9,6 @@
 //!
 //! The file may come from anywhere: nothing in it is run.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -80,10 +79,8 @@ fn convert(weights: &WeightFile, arguments: &Arguments, output: &Path) -> anyhow
         _ => weights.to_safetensors(),
     };
     let bytes = bytes.context("the tensors were not converted")?;
-    if let Some(folder) = output.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    derain::data::write_durably(output, &bytes)?;
+    support::files::remove_orphans([output]);
+    support::files::write(output, &bytes)?;
     let _ = writeln!(io::stderr(), "wrote {}", output.display());
     Ok(())
 }

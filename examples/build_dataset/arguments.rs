@@ -12,8 +12,8 @@ use derain::data::Shard;
 use derain::data::dataset::{BuildOptions, MovingScenes, PatchPlacement, Resume};
 use derain::data::judge::{Density, Schedule};
 
-use crate::choices::CleanChoices;
-use crate::size;
+use crate::support::choices::CleanChoices;
+use crate::support::size;
 
 /// Builds a data set of rainy and clean patches from rain videos of still scenes.
 #[derive(Parser, Debug)]
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "LEVELS")]
     skip_rainless: Option<u8>,
 
-    /// Who judges the clean images: nobody, or a person who is asked on standard error and answers on standard input.
+    /// Who judges the clean images: nobody, measurements, or a person at the terminal or on a web page.
     #[arg(long, value_enum, default_value_t, value_name = "WHO")]
     pub(crate) judge: JudgeName,
 
@@ -63,7 +63,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 0, value_name = "N")]
     start: usize,
 
-    /// Uses every so many-th frame.
+    /// Uses every Nth frame.
     #[arg(long, default_value_t = 1, value_name = "N")]
     stride: usize,
 

@@ -8,7 +8,6 @@
 //! against the truth and no more than a thousandth of its pixels shows rain. Thresholds are fitted on every other picture; precision
 //! and recall are those on the pictures in between, for the fitted thresholds and for the released ones.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,8 +75,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     print(&fitted, &fitting, &checking, &mut io::stdout().lock())?;
     if let Some(path) = &arguments.report {
         let report = serde_json::json!({ "fitted": fitted, "fitting": fitting, "checking": checking });
-        fs::write(path, serde_json::to_vec_pretty(&report)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        support::files::write(path, &support::files::to_json(&report)?)?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use derain::data::judge::Density;
 use derain::data::{Camera, MotionModel, MotionOptions};
 use serde::Serialize;
 
-use crate::choices::CleanChoices;
-use crate::size;
+use crate::support::choices::CleanChoices;
+use crate::support::size;
 
 /// Makes the clean image of a rain video of a still scene.
 #[derive(Parser, Debug)]
@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE.png")]
     pub(crate) mode_image: Option<PathBuf>,
 
-    /// Leaves out so many frames first.
+    /// Leaves out the first N frames.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) start: u64,
 

@@ -86,9 +86,7 @@ fn web(arguments: &Arguments, density: Density, judged: &mut Judging<'_>) -> Res
     let mut verdicts = arguments.output.clone().into_os_string();
     verdicts.push(".verdicts.jsonl");
     let verdicts = std::path::PathBuf::from(verdicts);
-    if let Some(folder) = verdicts.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
+    crate::support::files::make_folder_of(&verdicts)?;
     let server = ReviewServer::start(&verdicts, &ReviewOptions::default())?;
     // Not by the log, which a filter may silence.
     writeln!(io::stderr(), "judge the clean image at {}", server.url())?;

@@ -12,16 +12,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod arguments;
-mod choices;
 mod judged;
-#[path = "../derain_image/paths.rs"]
-mod paths;
 mod plan;
 mod progress;
 mod report;
 mod run;
-#[path = "../derain_image/size.rs"]
-mod size;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -29,5 +24,5 @@ use arguments::Arguments;
 
 fn main() -> ExitCode {
     support::start_log();
-    support::exit_code(run::run(&Arguments::parse()).map(|()| true))
+    support::exit_code(run::run(&Arguments::parse()))
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use derain::data;
 
 use crate::arguments::{Arguments, JudgeName};
-use crate::paths::{file_id, is_folder, resolve};
+use crate::support::paths::{file_id, is_folder, resolve};
 
 /// Fails if something that is asked for cannot be done.
 pub(crate) fn check(arguments: &Arguments) -> Result<()> {

@@ -8,7 +8,7 @@ const STEPS: u64 = 1000;
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// For reading so many frames, if that is known.
+    /// For reading `frames` frames, if that is known.
     pub(crate) fn reading(frames: Option<usize>) -> Self {
         match frames {
             Some(frames) => Self::bar(frames as u64, "{wide_bar} {pos}/{len} frames, {eta} left"),

@@ -5,7 +5,7 @@ use derain::data::{CleanResult, Insets};
 use serde::Serialize;
 
 use crate::arguments::JudgeName;
-use crate::choices::CleanChoices;
+use crate::support::choices::CleanChoices;
 
 #[derive(Serialize, Debug)]
 pub(crate) struct Report<'a> {

@@ -1,10 +1,10 @@
 //! From arguments to files.
 
-use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use derain::data::judge::Density;
 use derain::data::{
     self, CleanImage, CleanOptions, CleanResult, FrameOptions, Insets, Picture, clean, open_frames, steady,
@@ -16,6 +16,7 @@ use crate::judged::{self, Accepted};
 use crate::plan;
 use crate::progress::Progress;
 use crate::report::{Ranges, Report};
+use crate::support::files::{remove_orphans, to_json, write};
 
 /// A clean image and what it took.
 struct Made {
@@ -28,8 +29,8 @@ struct Made {
     computing: Duration,
 }
 
-/// Does what the arguments ask for. After an error, files that were there are as they were.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+/// Whether there were as many frames as asked for. After an error, files that were there are as they were.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     plan::check(arguments)?;
     let mut options = arguments.choices.options();
     options.percentile = arguments.percentile;
@@ -44,7 +45,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             Made { clean, mode_image: None, density: Some(density), unseen, decoding, computing }
         }
     };
-    write_all(arguments, made)
+    let frames = made.clean.frames;
+    write_all(arguments, made)?;
+    let wanted = arguments.frames.filter(|&wanted| (frames as u64) < wanted);
+    if let Some(wanted) = wanted {
+        // Not by the log, which a filter may silence.
+        let input = arguments.input.display();
+        let _ = writeln!(io::stderr(), "{input} has only {frames} of the {wanted} frames asked for");
+    }
+    Ok(wanted.is_none())
 }
 
 fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
@@ -71,12 +80,11 @@ fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
             seconds,
             decoding_seconds: decoding.as_secs_f64(),
         };
-        let mut json = serde_json::to_vec_pretty(&report)?;
-        json.push(b'\n');
-        files.push((path, json));
+        files.push((path, to_json(&report)?));
     }
     let (frames, percentile) = (result.frames, result.percentile);
     files.push((&arguments.output, encode(&arguments.output, seen(result.image, unseen))?));
+    remove_orphans(files.iter().map(|&(path, _)| path));
     for (path, bytes) in files {
         write(path, &bytes)?;
     }
@@ -118,8 +126,11 @@ fn unjudged(arguments: &Arguments, mut options: CleanOptions) -> Result<Made> {
         progress.frame();
     }
     drop(progress);
-    if let Some(wanted) = arguments.wanted().filter(|&wanted| clean.frames() < wanted) {
-        tracing::warn!("{} has only {} of the {wanted} frames asked for", arguments.input.display(), clean.frames());
+    if let (None, Some(density)) = (arguments.frames, arguments.density)
+        && clean.frames() < density.frames()
+    {
+        let (name, wanted) = (density.name(), density.frames());
+        tracing::warn!("{} frames are fewer than the {wanted} that {name} rain takes", clean.frames());
     }
 
     let begun = Instant::now();
@@ -139,11 +150,4 @@ fn seen(image: RgbImage, unseen: Insets) -> RgbImage {
 
 fn encode(path: &PathBuf, image: RgbImage) -> Result<Vec<u8>> {
     Ok(data::encode_picture(&Picture::from(DynamicImage::from(image)), data::output_format(path)?)?)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    Ok(data::write_durably(path, bytes)?)
 }

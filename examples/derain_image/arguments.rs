@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use derain::data::Shard;
 
-use crate::engine::EngineArguments;
+use crate::support::engine::EngineArguments;
 
 /// Takes the rain out of a picture, or of every picture in a folder and below.
 #[derive(Parser, Debug)]

@@ -15,17 +15,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 mod arguments;
-mod engine;
-mod paths;
 mod plan;
 mod progress;
 mod report;
 mod run;
-mod size;
 #[path = "../support/mod.rs"]
 mod support;
 
 use arguments::Arguments;
+use support::files;
 
 fn main() -> ExitCode {
     support::start_log();
@@ -35,11 +33,10 @@ fn main() -> ExitCode {
 /// Whether everything asked for was done.
 fn derain(arguments: Arguments) -> Result<bool> {
     let report = run::run(&arguments)?;
-    // Whatever comes of the report file, what failed is said first.
-    let said = report.summarize(&mut io::stderr().lock());
+    // Whatever comes of the report file, what failed is said first. If standard error is gone, the status still tells.
+    let _ = report.summarize(&mut io::stderr().lock());
     if let Some(path) = &arguments.json {
-        report.write(path)?;
+        files::write(path, &files::to_json(&report)?)?;
     }
-    said?;
     Ok(report.is_complete())
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use derain::data;
 
 use crate::arguments::Arguments;
-use crate::paths::{file_id, is_folder, resolve};
+use crate::support::paths::{file_id, is_folder, resolve};
 
 /// What the names of photographs end in that cannot be read: HEIC, AVIF, JPEG XL, and cameras' raw formats.
 const UNREADABLE: [&str; 15] =
@@ -174,14 +174,4 @@ fn protect_inputs(tasks: &[Task], arguments: &Arguments) -> Result<()> {
         ensure!(!is_folder(json), "{} is a folder: the report needs a file name", json.display());
     }
     Ok(())
-}
-
-/// The folders that exist and will be written to.
-pub(crate) fn target_folders<'a>(tasks: &'a [Task], json: Option<&'a Path>) -> HashSet<PathBuf> {
-    let targets = tasks.iter().flat_map(Task::targets).map(PathBuf::as_path).chain(json);
-    let folder = |target: &Path| match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    targets.map(folder).filter(|folder| folder.is_dir()).collect()
 }

@@ -1,11 +1,8 @@
 //! What was done, for people and as JSON.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use derain::data;
 use serde::Serialize;
 
 #[derive(Serialize, Debug)]
@@ -75,15 +72,5 @@ impl Report {
             writeln!(out, "  {}", about(&entry.input.0, reason))?;
         }
         Ok(())
-    }
-
-    /// Writes the report as JSON, so that it is whole or not there.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(self)?;
-        json.push(b'\n');
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        Ok(data::write_durably(path, &json)?)
     }
 }

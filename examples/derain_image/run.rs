@@ -1,7 +1,6 @@
 //! Loads, derains and saves one picture after the other.
 
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -10,9 +9,10 @@ use derain::{DerainedPicture, Derainer};
 use image::{DynamicImage, GrayImage};
 
 use crate::arguments::{Arguments, AttentionStyle};
-use crate::plan::{Task, plan, target_folders};
+use crate::plan::{Task, plan};
 use crate::progress::Progress;
 use crate::report::{Entry, PathText, Report};
+use crate::support::files;
 
 enum Outcome {
     Done { seconds: f64 },
@@ -24,12 +24,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     // What may not be done is found by all tasks.
     let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
     let derainer = arguments.engine.derainer()?;
-    for folder in target_folders(&tasks, arguments.json.as_deref()) {
-        // What cannot be removed is in nobody's way.
-        if let Err(error) = data::remove_orphans(&folder) {
-            tracing::warn!("{:#}", anyhow::Error::from(error));
-        }
-    }
+    files::remove_orphans(tasks.iter().flat_map(Task::targets).chain(&arguments.json).map(PathBuf::as_path));
     let progress = Progress::new(tasks.len());
     let images = tasks.into_iter().map(|task| finish(&derainer, task, arguments, &progress)).collect();
     let (network, weights_sha256) = (derainer.network().to_string(), derainer.weights_sha256().to_owned());
@@ -90,9 +85,9 @@ fn process(derainer: &Derainer, task: &Task, arguments: &Arguments, progress: &P
         None => None,
     };
     if let Some((path, bytes)) = attention {
-        write(path, &bytes)?;
+        files::write(path, &bytes)?;
     }
-    write(&task.output, &clean)?;
+    files::write(&task.output, &clean)?;
     Ok(Outcome::Done { seconds })
 }
 
@@ -102,11 +97,4 @@ fn attention_picture(map: GrayImage, style: AttentionStyle) -> Picture {
         AttentionStyle::Heat => derain::models::heat_map(&map).into(),
     };
     image.into()
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    Ok(data::write_durably(path, bytes)?)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use derain::data::transcode::{EncodeOptions, EncoderName};
 
-use crate::engine::EngineArguments;
+use crate::support::engine::EngineArguments;
 
 /// Takes the rain out of a video. Sound, subtitles and times are kept.
 #[derive(Parser, Debug)]

@@ -17,22 +17,17 @@ use clap::Parser;
 
 mod arguments;
 mod check;
-#[path = "../derain_image/engine.rs"]
-mod engine;
-#[path = "../derain_image/paths.rs"]
-mod paths;
 mod pipeline;
 mod plan;
 mod progress;
 mod report;
 mod run;
-#[path = "../derain_image/size.rs"]
-mod size;
 #[path = "../support/mod.rs"]
 mod support;
 
 use arguments::Arguments;
 use report::Report;
+use support::files;
 
 fn main() -> ExitCode {
     support::start_log();
@@ -45,7 +40,9 @@ fn derain(arguments: &Arguments) -> Result<()> {
     let derainer = arguments.engine.derainer()?;
     let outcome = run::run(arguments, &derainer);
     let reported = match &arguments.json {
-        Some(path) => Report::new(arguments, &derainer, &outcome).write(path),
+        Some(path) => {
+            files::to_json(&Report::new(arguments, &derainer, &outcome)).and_then(|json| files::write(path, &json))
+        }
         None => Ok(()),
     };
     // Whatever comes of the report, the video's failure is said.

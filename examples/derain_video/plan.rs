@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use derain::data::transcode::{Parts, check_container};
 
 use crate::arguments::Arguments;
-use crate::paths::{file_id, is_folder, resolve};
+use crate::support::paths::{file_id, is_folder, resolve};
 
 /// Fails if a file to write has no proper name, is one that is read, through links as well, or is written twice.
 pub(crate) fn check(arguments: &Arguments) -> Result<()> {
@@ -40,12 +39,4 @@ pub(crate) fn check(arguments: &Arguments) -> Result<()> {
         ensure!(!is_folder(json), "{} is a folder: the report needs a file name", json.display());
     }
     Ok(())
-}
-
-/// The folder of a file to write.
-pub(crate) fn folder(target: &Path) -> &Path {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }

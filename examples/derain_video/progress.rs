@@ -17,7 +17,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For a video of so many frames, if that is known, of which some are done; `doing` says what with.
+    /// For a video of `frames` frames, if that is known, of which `done` are done; `doing` says what is done to them.
     pub(crate) fn new(doing: &'static str, frames: Option<usize>, done: usize) -> Self {
         let bar = match frames {
             Some(frames) => ProgressBar::new(frames as u64),

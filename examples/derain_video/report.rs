@@ -1,15 +1,10 @@
 //! What was done, as JSON.
 
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use derain::Derainer;
-use derain::data;
 use serde::Serialize;
 
 use crate::arguments::Arguments;
-use crate::plan;
 use crate::run::Outcome;
 
 #[derive(Serialize, Debug)]
@@ -67,14 +62,5 @@ impl Report {
         };
         let (network, weights_sha256) = (derainer.network().to_string(), derainer.weights_sha256().to_owned());
         Self { network, weights_sha256, videos: [entry] }
-    }
-
-    /// Writes the report, so that it is whole or not there.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(self)?;
-        json.push(b'\n');
-        let folder = plan::folder(path);
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(data::write_durably(path, &json)?)
     }
 }

@@ -1,20 +1,20 @@
 //! From arguments to the video.
 
-use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use derain::Derainer;
+use derain::data;
 use derain::data::transcode::{
     EncoderName, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, check_streams, write_video,
 };
-use derain::data::{self, remove_orphans};
 
 use crate::arguments::Arguments;
 use crate::check::check;
 use crate::pipeline::{self, Times};
-use crate::plan;
 use crate::progress::Progress;
+use crate::support::files;
 
 pub(crate) enum Outcome {
     Done(Done),
@@ -48,12 +48,8 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     }
     // Not when all frames are done: another container may be needed.
     check_streams(input, output, &encoder)?;
-    let place = plan::folder(output);
-    fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
-    // What cannot be removed is in nobody's way.
-    if let Err(error) = remove_orphans(place) {
-        tracing::warn!("{:#}", Error::from(error));
-    }
+    files::make_folder_of(output)?;
+    files::remove_orphans([output].into_iter().chain(&arguments.json).map(PathBuf::as_path));
     let origin = Origin::of(input, &encoder)?
         .with("network", &derainer.network().to_string())
         .with("weights", derainer.weights_sha256())

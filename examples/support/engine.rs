@@ -7,8 +7,8 @@ use clap::Args;
 use derain::{Derainer, Network, Placement, Precision};
 use sysinfo::System;
 
-use crate::size;
-use crate::support::device::DeviceName;
+use super::device::DeviceName;
+use super::size;
 
 #[derive(Args, Debug)]
 pub(crate) struct EngineArguments {

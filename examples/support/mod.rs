@@ -1,7 +1,12 @@
-//! How examples end, where they log and where they compute.
-#![allow(dead_code, reason = "examples of one file have no log, and not all choose a device")]
+//! What examples share: how they log and end, how paths, sizes and devices are read, how results are written.
+#![allow(dead_code, reason = "each example uses its part")]
 
+pub(crate) mod choices;
 pub(crate) mod device;
+pub(crate) mod engine;
+pub(crate) mod files;
+pub(crate) mod paths;
+pub(crate) mod size;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

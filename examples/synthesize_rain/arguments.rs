@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
 
-    /// Makes a film of so many frames over each picture, 25 a second.
+    /// Makes a film of N frames over each picture, 25 a second.
     #[arg(long, value_name = "N")]
     pub(crate) frames: Option<NonZeroU32>,
 
@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DB")]
     pub(crate) psnr: Option<f64>,
 
-    /// Moves the camera by up to so many pixels along each axis from frame to frame, the first being where clean/NAME.png is. The picture
+    /// Moves the camera by up to PIXELS pixels along each axis from frame to frame, the first being where clean/NAME.png is. The picture
     /// loses a margin. The report holds every frame's movement.
     #[arg(long, value_name = "PIXELS", requires = "frames")]
     pub(crate) shake: Option<f32>,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use derain::data::synthesis::{Backdrop, CameraShake, RainScene, RainyPicture, psnr};
+use derain::data::{Y4mWriter, write_durably_with};
 use image::RgbImage;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
@@ -13,7 +14,7 @@ use crate::arguments::Arguments;
 use crate::output::{Output, save};
 use crate::rain::{Kind, fit};
 use crate::report::{Decibels, Rain};
-use crate::y4m::Y4m;
+use crate::support::files;
 
 pub(crate) struct Film<'a> {
     arguments: &'a Arguments,
@@ -81,20 +82,25 @@ impl<'a> Film<'a> {
     fn write_video(&self, output: &Output, count: u32, bar: &ProgressBar) -> Result<Vec<Measured>> {
         let path = output.file("rain", "y4m");
         let (width, height) = self.clean.dimensions();
-        let mut video = Y4m::create(&path, width, height, self.scene.options().frame_time)?;
-        let mut measured = Vec::new();
-        let batch = rayon::current_num_threads() as u32;
-        for first in (0..count).step_by(batch as usize) {
-            let frames = first..count.min(first + batch);
-            let made: Vec<(RgbImage, Measured)> =
-                frames.into_par_iter().map(|frame| self.write_mask(output, frame, bar)).collect::<Result<_>>()?;
-            for (rainy, frame) in made {
-                video.push(&rainy)?;
-                measured.push(frame);
+        // Thousandths of a frame per second.
+        let rate = [(1000.0 / self.scene.options().frame_time).round().max(1.0) as u32, 1000];
+        files::make_folder_of(&path)?;
+        write_durably_with(&path, |file| {
+            let failed = || format!("cannot write {}", path.display());
+            let mut video = Y4mWriter::with_frame_rate(file, width, height, rate).with_context(failed)?;
+            let mut measured = Vec::new();
+            let batch = rayon::current_num_threads() as u32;
+            for first in (0..count).step_by(batch as usize) {
+                let frames = first..count.min(first + batch);
+                let made: Vec<(RgbImage, Measured)> =
+                    frames.into_par_iter().map(|frame| self.write_mask(output, frame, bar)).collect::<Result<_>>()?;
+                for (rainy, frame) in made {
+                    video.write(&rainy).with_context(failed)?;
+                    measured.push(frame);
+                }
             }
-        }
-        video.finish()?;
-        Ok(measured)
+            Ok(measured)
+        })
     }
 
     fn write_pictures(&self, output: &Output, frames: Range<u32>, bar: &ProgressBar) -> Result<Vec<Measured>> {

@@ -21,7 +21,6 @@ mod report;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
-mod y4m;
 
 use arguments::Arguments;
 

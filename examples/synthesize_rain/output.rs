@@ -8,6 +8,8 @@ use anyhow::{Context, Result, ensure};
 use derain::data::{self, Picture};
 use image::DynamicImage;
 
+use crate::support::files;
+
 /// The folders of results.
 pub(crate) const KINDS: [&str; 4] = ["rain", "mask", "clean", "veiled"];
 
@@ -63,13 +65,6 @@ fn frame_name(frame: u32) -> String {
 
 /// Writes a PNG so that it is whole or not there.
 pub(crate) fn save(path: &Path, image: impl Into<DynamicImage>) -> Result<()> {
-    make_folder_of(path)?;
+    files::make_folder_of(path)?;
     Ok(data::save_picture(path, &Picture::from(image.into()))?)
-}
-
-pub(crate) fn make_folder_of(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(folder) => fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display())),
-        None => Ok(()),
-    }
 }

@@ -1,13 +1,7 @@
 //! What was done, as JSON.
 
-use std::path::Path;
-
-use anyhow::Result;
-use derain::data;
 use derain::data::synthesis::RainOptions;
 use serde::Serialize;
-
-use crate::output::make_folder_of;
 
 #[derive(Serialize, Debug)]
 pub(crate) struct Report {
@@ -52,14 +46,5 @@ impl Serialize for Decibels {
             true => serializer.serialize_f64(self.0),
             false => serializer.serialize_str("inf"),
         }
-    }
-}
-
-impl Report {
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(self)?;
-        json.push(b'\n');
-        make_folder_of(path)?;
-        Ok(data::write_durably(path, &json)?)
     }
 }

@@ -1,6 +1,5 @@
 //! Rains on one photograph after the other.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -14,6 +13,7 @@ use crate::output::{KINDS, Output};
 use crate::plan::{Task, plan};
 use crate::rain::{Kind, seed_of};
 use crate::report::{Entry, Rain, Report};
+use crate::support::files;
 
 /// Whether everything asked for was done.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
@@ -55,24 +55,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     bar.finish_and_clear();
     let failed = pictures.iter().filter(|entry| entry.error.is_some()).count();
     if let Some(path) = &arguments.json {
-        Report { seed: arguments.seed, pictures }.write(path)?;
+        files::write(path, &files::to_json(&Report { seed: arguments.seed, pictures })?)?;
     }
     if failed > 0 {
-        writeln!(io::stderr(), "{failed} of {} failed", tasks.len())?;
+        let _ = writeln!(io::stderr(), "{failed} of {} failed", tasks.len());
     }
     Ok(failed == 0)
 }
 
 /// Removes what a killed run left beside the results.
 fn clean_up(arguments: &Arguments, tasks: &[Task]) {
-    let files = tasks.iter().flat_map(|task| KINDS.map(|kind| arguments.output.join(kind).join(&task.name)));
-    let folders: BTreeSet<PathBuf> = files.filter_map(|file| Some(file.parent()?.to_owned())).collect();
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        // What cannot be removed is in nobody's way.
-        if let Err(error) = data::remove_orphans(folder) {
-            tracing::warn!("{:#}", anyhow::Error::from(error));
-        }
-    }
+    let results = tasks.iter().flat_map(|task| KINDS.map(|kind| arguments.output.join(kind).join(&task.name)));
+    let results: Vec<PathBuf> = results.chain(arguments.json.clone()).collect();
+    files::remove_orphans(results.iter().map(PathBuf::as_path));
 }
 
 fn rain_on(task: &Task, kind: &Kind, arguments: &Arguments, bar: &ProgressBar) -> Result<Rain> {

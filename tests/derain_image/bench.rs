@@ -51,11 +51,15 @@ impl Bench {
     }
 
     pub(crate) fn run_bare(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(support::example("derain_image"));
         command.args(arguments.split_whitespace()).current_dir(self.folder.path()).env_remove("RUST_LOG");
         // Memory depends on the number of threads, and some tests count on it.
         command.env("RAYON_NUM_THREADS", "2");
-        command.output().unwrap()
+        command
     }
 
     pub(crate) fn derainer(&self) -> Derainer {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::fs;
+use std::process::Stdio;
 
 use derain::data::{Picture, load_picture, save_picture};
 use derain::{Derainer, Device, Network};
@@ -12,7 +13,7 @@ use image::{ColorType, GenericImageView, Pixel};
 use serde_json::Value;
 
 mod bench;
-#[path = "../../examples/derain_image/size.rs"]
+#[path = "../../examples/support/size.rs"]
 mod size;
 #[path = "../support/mod.rs"]
 mod support;
@@ -147,6 +148,18 @@ fn a_folder_keeps_its_tree_and_a_bad_file_stops_nothing() {
         assert_eq!(image["error"].is_string(), failed);
         assert!(failed || (image["error"].is_null() && image["seconds"].as_f64().unwrap() > 0.0));
     }
+}
+
+/// As behind `2>&1 | head -1`.
+#[test]
+fn work_goes_on_when_nobody_reads_the_log() {
+    let bench = Bench::new();
+    bench.picture("in/1.png", ColorType::Rgb8);
+    bench.picture("in/2.png", ColorType::Rgb8);
+    let mut child = bench.command("-i in -o out --weights weights.safetensors").stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(bench.tree("out"), ["1.png", "2.png"]);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn a_video_file_is_whole() {
     let bench = Bench::new();
     bench.done("-i photos/b/c.png -o film --frames 3 --y4m --density dense");
     let video = fs::read(bench.path("film/rain/c.y4m")).unwrap();
-    let header = b"YUV4MPEG2 W61 H70 F25000:1000 Ip A1:1 C444 XCOLORRANGE=LIMITED\n";
+    let header = b"YUV4MPEG2 W61 H70 F25000:1000 Ip A1:1 C444 XCOLORRANGE=FULL\n";
     assert!(video.starts_with(header));
     assert_eq!(video.len(), header.len() + 3 * (6 + 3 * 61 * 70));
     assert_eq!(fs::read_dir(bench.path("film/rain")).unwrap().count(), 1);
