@@ -70,7 +70,7 @@ fn configuration(arguments: &Arguments) -> Result<TrainConfig> {
     if let Some(path) = &arguments.data {
         match &mut base.data {
             DataConfig::Synthesized(data) => data.clean.clone_from(path),
-            DataConfig::Pairs(data) => data.paths = vec![path.clone()],
+            DataConfig::Pairs(data) => data.paths = vec![path.clone().into()],
             _ => {}
         }
     }

@@ -40,7 +40,7 @@ impl Arguments {
         if let Some(path) = &self.data {
             match &mut config.data {
                 DataConfig::Synthesized(data) => data.clean.clone_from(path),
-                DataConfig::Pairs(data) => data.paths = vec![path.clone()],
+                DataConfig::Pairs(data) => data.paths = vec![path.clone().into()],
                 _ => {}
             }
         }

@@ -40,7 +40,7 @@ mod trainer;
 mod validation;
 
 pub use config::{
-    DataConfig, LossConfig, NetworkConfig, PairData, SynthesizedData, TrainConfig, Truth, ValidationConfig,
+    DataConfig, LossConfig, NetworkConfig, PairData, PairPlace, SynthesizedData, TrainConfig, Truth, ValidationConfig,
 };
 pub use data::SynthesizedRain;
 pub use error::{Error, Result};

@@ -48,9 +48,12 @@ fn both_networks_learn_and_derainer_runs_what_they_learned() {
     for (network, kind) in NETWORKS.into_iter().zip([Network::SpaNet, Network::Rranet]) {
         let config = TrainConfig {
             ema: None,
-            data: DataConfig::Pairs(PairData { paths: vec![bench.path().join("pairs")], ..PairData::default() }),
+            data: DataConfig::Pairs(PairData { paths: vec![bench.path().join("pairs").into()], ..PairData::default() }),
             augment: AugmentOptions::none(),
-            validation: ValidationConfig { pairs: vec![bench.path().join("pairs")], ..ValidationConfig::default() },
+            validation: ValidationConfig {
+                pairs: vec![bench.path().join("pairs").into()],
+                ..ValidationConfig::default()
+            },
             ..bench.config(network.0, 60, network)
         };
         let losses = train(config);
@@ -61,6 +64,33 @@ fn both_networks_learn_and_derainer_runs_what_they_learned() {
         let derainer = Derainer::from_weights(kind, weights, &candle_core::Device::Cpu).unwrap();
         let photo = image::open(bench.path().join("photos/0.png")).unwrap().into_rgb8();
         assert_eq!(derainer.derain(&photo).unwrap().image.dimensions(), photo.dimensions());
+    }
+}
+
+#[test]
+fn pairs_lie_in_folders_of_any_name_and_side_by_side() {
+    let bench = Bench::new();
+    for (folder, width) in [("wet", 24), ("dry", 24), ("both", 48)] {
+        fs::create_dir_all(bench.path().join(folder)).unwrap();
+        for pair in 0..3u8 {
+            let picture = RgbImage::from_pixel(width, 24, Rgb([50 * pair; 3]));
+            picture.save(bench.path().join(folder).join(format!("{pair}.png"))).unwrap();
+        }
+    }
+    let load = |paths: &str| {
+        let text = format!(
+            "output = \"run\"\nsteps = 1\nbatch_size = 6\n[network]\nkind = \"spanet\"\nchannels = 4\n[data]\nkind = \"pairs\"\npaths = {paths}\n\
+             [augment]\ncrop = {{ kind = \"whole\" }}\n[validation]\npairs = [{{ rainy = \"wet\", clean = \"dry\" }}]\n"
+        );
+        fs::write(bench.path().join("train.toml"), text).unwrap();
+        TrainConfig::load(bench.path().join("train.toml"))
+    };
+    let config = load(r#"[{ rainy = "wet", clean = "dry" }, { side_by_side = "both", rainy = "left" }]"#).unwrap();
+    assert_eq!(train(config).len(), 1, "six pairs make a step");
+    for paths in [r#"[{ rainy = "wet" }]"#, r#"[{ rainy = "wet", clean = "dry", other = "x" }]"#, "[3]"] {
+        let error = load(paths).unwrap_err();
+        let Error::ConfigFile { source, .. } = &error else { panic!("{error}") };
+        assert!(source.to_string().contains("side_by_side"), "{source}");
     }
 }
 

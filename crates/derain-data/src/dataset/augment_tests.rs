@@ -36,7 +36,12 @@ fn windows_are_cut_alike_and_cover_every_place() {
 fn flips_reverse_their_axis_as_often_as_asked() {
     let (rainy, clean) = pair(5, 3);
     let corner = |horizontal, vertical| {
-        let options = AugmentOptions { crop: Crop::Whole {}, flip_horizontal: horizontal, flip_vertical: vertical };
+        let options = AugmentOptions {
+            crop: Crop::Whole {},
+            flip_horizontal: horizontal,
+            flip_vertical: vertical,
+            ..AugmentOptions::none()
+        };
         place(&options.apply(&rainy, &clean, [0; 3]).unwrap(), 0, 0)
     };
     assert_eq!(
@@ -61,6 +66,27 @@ fn keys_choose_the_crop_and_nothing_else_does() {
     assert!(
         make([1, 2, 3]) != make([1, 2, 4]) && make([1, 2, 3]) != make([1, 3, 3]) && make([1, 2, 3]) != make([2, 2, 3])
     );
+}
+
+#[test]
+fn rounding_leaves_8_bit_values_and_narrows_differences() {
+    // The pictures differ in one pixel, by one 8-bit step.
+    let clean = RgbImage::from_pixel(60, 60, Rgb([100; 3]));
+    let mut rainy = clean.clone();
+    rainy.put_pixel(30, 30, Rgb([101; 3]));
+    let differing = |round_to_8_bits| {
+        let options = AugmentOptions {
+            crop: Crop::Resized { size: 64, scale: [1.0, 1.0], ratio: [1.0, 1.0] },
+            round_to_8_bits,
+            ..AugmentOptions::none()
+        };
+        let sample = options.apply(&rainy, &clean, [0; 3]).unwrap();
+        let whole = |&value: &f32| ((value * 255.0).round() - value * 255.0).abs() < 1e-4;
+        assert_eq!(sample.rainy.iter().all(whole), round_to_8_bits);
+        sample.rainy.iter().zip(&sample.clean).filter(|(rainy, clean)| rainy != clean).count()
+    };
+    let (rounded, spread) = (differing(true), differing(false));
+    assert!((3..=12).contains(&rounded) && spread >= 3 * 16, "{rounded} {spread}");
 }
 
 #[test]

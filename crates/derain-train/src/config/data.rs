@@ -4,6 +4,7 @@ use derain_data::synthesis::RainRange;
 use derain_metrics::Protocol;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::PairPlace;
 use crate::{Error, Result};
 
 /// Decoded pictures are kept in memory up to this, in megabytes, where the configuration does not say.
@@ -25,9 +26,9 @@ pub enum DataConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PairData {
-    /// Lists (`.txt`) and folders of pairs, as `PairList::detect` tells them.
-    pub paths: Vec<PathBuf>,
-    /// Megabytes of decoded pictures that are kept for later epochs.
+    /// Where the pairs lie, one place or more.
+    pub paths: Vec<PairPlace>,
+    /// Megabytes of decoded pictures that are kept for later epochs. Default 1024.
     pub cache_mb: usize,
 }
 
@@ -37,18 +38,19 @@ pub struct PairData {
 pub struct SynthesizedData {
     /// The folder of photographs, with those below it.
     pub clean: PathBuf,
-    /// How many photographs, evenly chosen, are kept from training and make the validation set, unless that has pairs of its own.
+    /// How many photographs, evenly chosen, are kept from training and make the validation set, unless that has pairs of
+    /// its own. Default 0.
     pub held_out: usize,
-    /// Share of pairs without rain, 0 to 1: what is clean must stay as it is.
+    /// Share of pairs without rain, 0 to 1: what is clean must stay as it is. Default 0.05.
     pub rain_free: f64,
-    /// Share of square crops that are turned by a quarter before it rains on them, 0 to 1: what lies in photographs then stands, and a network sees
-    /// more upright lines that are no rain.
+    /// Share of square crops that are turned by a quarter before it rains on them, 0 to 1: what lies in photographs then
+    /// stands, and a network sees more upright lines that are no rain. Default 0.
     pub turned: f64,
-    /// What the network is to give for a picture in rain and mist.
+    /// What the network is to give for a picture in rain and mist. Default [`Truth::Veiled`].
     pub truth: Truth,
     /// From where the rain is drawn.
     pub rain: RainRange,
-    /// Megabytes of decoded photographs that are kept for later epochs.
+    /// Megabytes of decoded photographs that are kept for later epochs. Default 1024.
     pub cache_mb: usize,
 }
 
@@ -121,18 +123,19 @@ impl DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValidationConfig {
-    /// Lists and folders of pairs. Where there are none, photographs that `data.held_out` keeps from training are rained on, always alike.
-    pub pairs: Vec<PathBuf>,
-    /// Steps between validations; one more follows the last step.
+    /// Where the pairs lie. Where there are none, photographs that `data.held_out` keeps from training are rained on,
+    /// always alike. Pairs by which the best weights are chosen should not be those that results are reported on.
+    pub pairs: Vec<PairPlace>,
+    /// Steps between validations, 1 or more; one more follows the last step. Default 1000.
     pub interval: u64,
-    /// Side of the square from the middle that is scored, in pixels; none for whole pictures.
+    /// Side of the square from the middle that is scored, in pixels, 1 or more. Default none: whole pictures.
     pub size: Option<u32>,
-    /// How pictures are scored: `rgb`, `y` or `spanet`. The best PSNR decides which weights are the best.
+    /// How pictures are scored: `rgb`, `y` or `spanet`. The best PSNR decides which weights are the best. Default `rgb`.
     #[serde(serialize_with = "write_protocol", deserialize_with = "read_protocol")]
     pub protocol: Protocol,
-    /// How many of the pairs are shown as pictures.
+    /// How many of the pairs are shown as pictures. Default 4.
     pub samples: usize,
-    /// Steps between such pictures.
+    /// Steps between such pictures, 1 or more. Default 1000.
     pub sample_interval: u64,
 }
 

@@ -1,6 +1,7 @@
 //! A training as a TOML file.
 //!
-//! Unknown keys are errors, everything that is left out has the default that its field names. Paths are relative to the file.
+//! `output`, `data`, and one of `steps` and `epochs` must be there; what else is left out has the default that its field
+//! names. Unknown keys are errors. Paths are relative to the file.
 //!
 //! ```
 //! use derain_train::TrainConfig;
@@ -28,7 +29,9 @@
 //! ```
 
 mod data;
+mod loss;
 mod network;
+mod pair_place;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +40,9 @@ use derain_data::dataset::AugmentOptions;
 use serde::{Deserialize, Serialize};
 
 pub use data::{DataConfig, PairData, SynthesizedData, Truth, ValidationConfig};
+pub use loss::LossConfig;
 pub use network::NetworkConfig;
+pub use pair_place::PairPlace;
 
 use crate::optimizer::AdamConfig;
 use crate::{Error, Result, Schedule};
@@ -48,29 +53,31 @@ use crate::{Error, Result, Schedule};
 pub struct TrainConfig {
     /// The folder for checkpoints and weights; made if it is missing.
     pub output: PathBuf,
-    /// Decides initial weights, the order of samples, crops and rain. Equal seeds give equal trainings.
+    /// Decides initial weights, the order of samples, crops and rain. Equal seeds give equal trainings. Default 0.
     pub seed: u64,
-    /// Steps of the optimizer in all; this or `epochs`.
+    /// Steps of the optimizer in all, 1 or more; this or `epochs`.
     pub steps: Option<u64>,
-    /// Passes over the training pairs in all; this or `steps`.
+    /// Passes over the training pairs in all, 1 or more; this or `steps`.
     pub epochs: Option<u64>,
-    /// Pairs of a step. Those of an epoch's end that fill no batch are left out.
+    /// Pairs of a step, 1 or more. Those of an epoch's end that fill no batch are left out. Default 32.
     pub batch_size: usize,
-    /// Parts into which a batch is cut to save memory; their gradients are combined in order before the step.
+    /// Parts into which a batch is cut to save memory, 1 to `batch_size`; their gradients are combined in order before
+    /// the step. Default 1.
     pub micro_batches: usize,
-    /// A weight file to start from, safetensors or .pth, instead of random weights.
+    /// A weight file to start from, safetensors or .pth. Default none: random weights.
     pub init_from: Option<PathBuf>,
-    /// Decay of the moving average of weights that is validated and written; none to use the weights themselves.
+    /// Decay of the moving average of weights that is validated and written, at least 0 and below 1. Default none: the
+    /// weights themselves.
     pub ema: Option<f64>,
-    /// The greatest norm of all gradients together; longer ones are shortened to it. None for no limit.
+    /// The greatest norm of all gradients together, above 0; longer ones are shortened to it. Default none.
     pub clip_norm: Option<f64>,
-    /// Steps between checkpoints: what a kill loses at most.
+    /// Steps between checkpoints, 1 or more: what a kill loses at most. Default 500.
     pub checkpoint_interval: u64,
-    /// What is trained.
+    /// What is trained. Default SPANet.
     pub network: NetworkConfig,
     /// What it is trained on.
     pub data: DataConfig,
-    /// What is done to the pictures first.
+    /// What is done to the pictures first. Default as SPANet's release.
     pub augment: AugmentOptions,
     /// What it is scored by meanwhile.
     pub validation: ValidationConfig,
@@ -78,39 +85,8 @@ pub struct TrainConfig {
     pub loss: LossConfig,
     /// The optimizer.
     pub adam: AdamConfig,
-    /// Its learning rate.
+    /// Its learning rate. Default SPANet's paper's.
     pub schedule: Schedule,
-}
-
-/// What is minimized: `l1 · mean |x - B| + ssim · (1 - SSIM(x, B)) + attention · mean (A - M)²`, with the result x, the clean picture B, the
-/// attention map A and the rain mask M. A term of weight 0 is not computed.
-///
-/// SPANet's paper has weights of 1. RRANet's has −SSIM alone, which is `ssim = 1` less a constant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LossConfig {
-    /// Of the mean absolute difference.
-    pub l1: f64,
-    /// Of 1 − SSIM.
-    pub ssim: f64,
-    /// Of the attention map's mean squared difference from the rain mask.
-    pub attention: f64,
-    /// The rain mask is 1 where any channel of the rainy and the clean picture, augmented, differ by more than this.
-    pub mask_threshold: f64,
-}
-
-impl LossConfig {
-    /// Of all terms together.
-    pub(crate) fn sum_of_weights(&self) -> f64 {
-        self.l1 + self.ssim + self.attention
-    }
-}
-
-impl Default for LossConfig {
-    /// SPANet's.
-    fn default() -> Self {
-        Self { l1: 1.0, ssim: 1.0, attention: 1.0, mask_threshold: 0.01 }
-    }
 }
 
 impl Default for TrainConfig {
@@ -169,11 +145,12 @@ impl TrainConfig {
     /// Every path that is set.
     fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let data: Vec<&mut PathBuf> = match &mut self.data {
-            DataConfig::Pairs(data) => data.paths.iter_mut().collect(),
+            DataConfig::Pairs(data) => data.paths.iter_mut().flat_map(PairPlace::paths_mut).collect(),
             DataConfig::Synthesized(data) => vec![&mut data.clean],
         };
         let single = std::iter::once(&mut self.output).chain(&mut self.init_from);
-        single.chain(data).chain(&mut self.validation.pairs).filter(|path| !path.as_os_str().is_empty())
+        let validation = self.validation.pairs.iter_mut().flat_map(PairPlace::paths_mut);
+        single.chain(data).chain(validation).filter(|path| !path.as_os_str().is_empty())
     }
 
     /// Whether every value makes sense, as far as that can be told without looking at the data.
@@ -184,15 +161,7 @@ impl TrainConfig {
         if self.output.as_os_str().is_empty() {
             return Err(Error::config("output", "not set", "a folder"));
         }
-        match (self.steps, self.epochs) {
-            (Some(1..), None) | (None, Some(1..)) => {}
-            (None, None) => {
-                return Err(Error::config("steps", "not set", "how long to train, unless `epochs` says it"));
-            }
-            (Some(steps), Some(_)) => return Err(Error::config("steps", steps, "left out where `epochs` is set")),
-            (None, Some(_)) => return Err(Error::config("epochs", 0, "1 or more")),
-            (Some(_), None) => return Err(Error::config("steps", 0, "1 or more")),
-        }
+        self.check_length()?;
         if self.batch_size == 0 {
             return Err(Error::config("batch_size", 0, "1 or more"));
         }
@@ -212,31 +181,22 @@ impl TrainConfig {
         {
             return Err(Error::config("clip_norm", norm, "above 0"));
         }
-        let loss = &self.loss;
-        let weights = [("loss.l1", loss.l1), ("loss.ssim", loss.ssim), ("loss.attention", loss.attention)];
-        for (key, weight) in weights {
-            if !(weight >= 0.0 && weight.is_finite()) {
-                return Err(Error::config(key, weight, "0 or more"));
-            }
-        }
-        if weights.iter().all(|&(_, weight)| weight == 0.0) {
-            return Err(Error::config("loss", "0 in every term", "more than 0 in at least one"));
-        }
-        if !(0.0..=1.0).contains(&loss.mask_threshold) {
-            return Err(Error::config("loss.mask_threshold", loss.mask_threshold, "from 0 to 1"));
-        }
-        if loss.attention > 0.0 && !self.network.has_trained_attention() {
-            return Err(Error::config(
-                "loss.attention",
-                loss.attention,
-                "0, as this network has no map to compare with the mask",
-            ));
-        }
+        self.loss.check(&self.network)?;
         self.augment.check()?;
         self.adam.check()?;
         self.schedule.check()?;
         self.data.check()?;
         self.validation.check(&self.data)
+    }
+
+    fn check_length(&self) -> Result<()> {
+        Err(match (self.steps, self.epochs) {
+            (Some(1..), None) | (None, Some(1..)) => return Ok(()),
+            (None, None) => Error::config("steps", "not set", "how long to train, unless `epochs` says it"),
+            (Some(steps), Some(_)) => Error::config("steps", steps, "left out where `epochs` is set"),
+            (None, Some(_)) => Error::config("epochs", 0, "1 or more"),
+            (Some(_), None) => Error::config("steps", 0, "1 or more"),
+        })
     }
 
     /// What decides the weights after a given step, as JSON: a resume must have it as the training was begun. Left out are folders and files

@@ -3,7 +3,7 @@
 mod synthesized;
 mod validation;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use derain_data::dataset::{Pair, PairList, PairSource, PairSourceOptions, Sample, SampleSource};
 use derain_data::hex::hex;
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 pub use synthesized::SynthesizedRain;
 pub(crate) use validation::ValidationPairs;
 
-use crate::{DataConfig, Result, TrainConfig};
+use crate::{DataConfig, PairPlace, Result, TrainConfig};
 
 /// Bytes of a megabyte.
 const MB: usize = 1_000_000;
@@ -63,13 +63,13 @@ pub(crate) fn training_source(config: &TrainConfig) -> Result<(Source, String)> 
     }
 }
 
-/// The pairs of several lists and folders, one after the other.
-fn pair_list(paths: &[PathBuf]) -> Result<PairList> {
+/// The pairs of several places, one after the other.
+fn pair_list(places: &[PairPlace]) -> Result<PairList> {
     let mut pairs = Vec::new();
-    for path in paths {
-        pairs.extend_from_slice(PairList::detect(path)?.pairs());
+    for place in places {
+        pairs.extend_from_slice(place.read()?.pairs());
     }
-    Ok(PairList::new(pairs, paths.first().map_or(Path::new(""), PathBuf::as_path))?)
+    Ok(PairList::new(pairs, "the configuration")?)
 }
 
 fn files(pair: &Pair) -> Vec<&Path> {

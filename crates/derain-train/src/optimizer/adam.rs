@@ -16,11 +16,11 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamConfig {
-    /// Decay of the two moments, from 0 to below 1.
+    /// Decay of the two moments, from 0 to below 1. Default 0.9 and 0.999.
     pub betas: [f64; 2],
-    /// Added to the root of the second moment.
+    /// Added to the root of the second moment, above 0. Default 1e-8.
     pub epsilon: f64,
-    /// Share of the learning rate by which each weight shrinks in a step.
+    /// Share of the learning rate by which each weight shrinks in a step, 0 or more. Default 0.
     pub weight_decay: f64,
 }
 
