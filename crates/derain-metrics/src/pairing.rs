@@ -2,7 +2,8 @@
 //!
 //! Two pictures pair if their paths are equal but for the extension: `a/1.png` and `a/1.jpg`. What is left pairs if both lie in
 //! the same folder and the only number in their names is the same: `norain-001.png` and `rain-1.png`. The number is a run of
-//! digits; leading zeros, folders and extensions do not count. Everything must pair with exactly one picture.
+//! digits in the file's name without extension, its leading zeros left out. Folders of other names may hold other scenes, so
+//! numbers do not pair across them. Everything must pair with exactly one picture.
 //!
 //! ```
 //! use derain_metrics::pairing::pair;

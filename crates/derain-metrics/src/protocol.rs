@@ -44,7 +44,8 @@ pub enum Protocol {
     /// taken: their score is that of the 8-bit file that they would be saved as.
     Y,
     /// As the release of SPANet scores, with old defaults of scikit-image on floating-point RGB: PSNR with data range 1; SSIM with
-    /// a uniform window of 7 x 7, sample covariance and data range **2**, which makes it higher than with data range 1.
+    /// a uniform window of 7 x 7, sample covariance and data range **2**, which makes it higher than with data range 1. The release
+    /// scores its results before they are rounded to 8 bits: at 38 dB, 8-bit files score some 0.04 dB less; 16-bit ones do not.
     Spanet,
 }
 

@@ -14,8 +14,9 @@
 //!
 //! Batch norm follows every convolution inside the encoders and decoders except the ConvLSTMs', whose states live on from one stage to the
 //! next. The network computes with pictures in -1..1; L is taken from the picture in 0..1. Pictures are `[B, 3, H, W]` in 0..1, red first, of any
-//! size: those that are no multiple of 8 go on as their own mirror image, at the bottom and on the right, and results are cropped. What the
-//! paper does not print is named in [`RranetConfig`].
+//! size: those that are no multiple of 8 go on as their own mirror image, at the bottom and on the right, and results are cropped. L is taken
+//! of the picture so continued: at such borders its windows see mirrored pixels, at others only those inside. What the paper does not print is
+//! named in [`RranetConfig`].
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
