@@ -89,7 +89,7 @@ fn number_or_inf<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::
 #[path = "support/mod.rs"]
 mod support;
 
-use support::files;
+use support::{describe, files};
 
 fn main() -> ExitCode {
     support::exit_code(evaluate(&Arguments::parse()))
@@ -158,7 +158,8 @@ fn score_all(pairs: &[Pair], arguments: &Arguments) -> Vec<Result<Scores>> {
     let score = |pair: &Pair| {
         let result = score_pair(pair, arguments);
         if let Err(error) = &result {
-            let _ = bar.suspend(|| writeln!(io::stderr(), "error: {}: {error:#}", pair.test.display()));
+            let (test, reason) = (pair.test.display(), describe(error.as_ref()));
+            let _ = bar.suspend(|| writeln!(io::stderr(), "error: {test}: {reason}"));
         }
         bar.inc(1);
         result

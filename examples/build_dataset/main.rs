@@ -8,7 +8,6 @@
 //! training or the test side by video. `--resume` goes on after a kill, to the same files as an unbroken run. A video that fails is
 //! reported and the others are done. With `--shard I/N`, N machines build one data set. The exit status is 0 only if no video failed; one that was rejected has not failed.
 
-use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -26,6 +25,7 @@ mod support;
 
 use arguments::{Arguments, JudgeName};
 use progress::Progress;
+use support::describe;
 
 fn main() -> ExitCode {
     support::start_log();
@@ -105,15 +105,4 @@ fn summarize(report: &BuildReport, out: &mut impl Write) -> Result<()> {
         writeln!(out, "  {name} failed: {}", describe(error))?;
     }
     Ok(())
-}
-
-/// An error with its causes.
-fn describe(error: &data::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

@@ -57,7 +57,7 @@ impl Progress {
                 tracing::info!("[{place}/{of}] {}: {} frames, {outcome}", video.name, video.frames);
             }
             BuildEvent::Failed { video, error } => {
-                let error = crate::describe(error);
+                let error = crate::support::describe(error);
                 // At once and whatever the log filter says.
                 let _ = self.bar.suspend(|| writeln!(io::stderr(), "error: {video}: {error}"));
             }

@@ -12,7 +12,7 @@ use crate::arguments::{Arguments, AttentionStyle};
 use crate::plan::{Task, plan};
 use crate::progress::Progress;
 use crate::report::{Entry, PathText, Report};
-use crate::support::files;
+use crate::support::{describe, files};
 
 enum Outcome {
     Done { seconds: f64 },
@@ -46,7 +46,7 @@ fn finish(derainer: &Derainer, task: Task, arguments: &Arguments, progress: &Pro
             skipped = true;
         }
         Err(reason) => {
-            let reason = format!("{reason:#}");
+            let reason = describe(reason.as_ref());
             progress.failed(&task.input, &reason);
             error = Some(reason);
         }

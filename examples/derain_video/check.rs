@@ -6,6 +6,7 @@ use derain::data::transcode::{Checked, Parts};
 
 use crate::arguments::Arguments;
 use crate::progress::Progress;
+use crate::support::describe;
 
 /// How much of the input can be derained, which an earlier run may have found out. `expected` is what the container says.
 pub(crate) fn check(arguments: &Arguments, expected: Option<usize>, parts: &mut Parts) -> Result<Checked> {
@@ -34,6 +35,6 @@ fn advised(error: data::Error, good: usize) -> anyhow::Error {
     if good == 0 {
         return error.into();
     }
-    let error = anyhow::Error::from(error);
-    anyhow!("{error:#}; --length {good} takes the frames before the fault, and what is done of them")
+    let reason = describe(&error);
+    anyhow!("{reason}; --length {good} takes the frames before the fault, and what is done of them")
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::arguments::Arguments;
 use crate::run::Outcome;
+use crate::support::describe;
 
 #[derive(Serialize, Debug)]
 pub(crate) struct Report {
@@ -57,7 +58,7 @@ impl Report {
             decoding_wait: seconds.map(|times| times.decoder.as_secs_f64()),
             encoding_wait: seconds.map(|times| times.encoder.as_secs_f64()),
             encoder: done.map(|done| done.encoder.to_string()),
-            error: outcome.as_ref().err().map(|error| format!("{error:#}")),
+            error: outcome.as_ref().err().map(|error| describe(error.as_ref())),
             skipped: matches!(outcome, Ok(Outcome::Skipped)),
         };
         let (network, weights_sha256) = (derainer.network().to_string(), derainer.weights_sha256().to_owned());

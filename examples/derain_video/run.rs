@@ -14,7 +14,7 @@ use crate::arguments::Arguments;
 use crate::check::check;
 use crate::pipeline::{self, Times};
 use crate::progress::Progress;
-use crate::support::files;
+use crate::support::{describe, files};
 
 pub(crate) enum Outcome {
     Done(Done),
@@ -110,9 +110,9 @@ fn kept(error: data::Error, output: &Path) -> Error {
     let other = output.with_extension(if matroska { "mp4" } else { "mkv" });
     let (here, there) = (Parts::folder_of(output), Parts::folder_of(&other));
     anyhow!(
-        "{:#}; the finished frames are kept in {}: --resume does not do them again, nor with -o {} if the folder is \
+        "{}; the finished frames are kept in {}: --resume does not do them again, nor with -o {} if the folder is \
          renamed to {} first",
-        Error::from(error),
+        describe(&error),
         here.display(),
         other.display(),
         there.display()

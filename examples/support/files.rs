@@ -41,7 +41,7 @@ pub(crate) fn remove_orphans<'a>(targets: impl IntoIterator<Item = &'a Path>) {
     for folder in folders {
         // What cannot be removed is in nobody's way.
         if let Err(error) = data::remove_orphans(folder) {
-            tracing::warn!("{:#}", anyhow::Error::from(error));
+            tracing::warn!("{}", super::describe(&error));
         }
     }
 }

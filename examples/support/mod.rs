@@ -8,6 +8,7 @@ pub(crate) mod files;
 pub(crate) mod paths;
 pub(crate) mod size;
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -29,8 +30,21 @@ pub(crate) fn exit_code(done: Result<bool>) -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // Not by the log, which a filter may silence. If standard error is gone, the status still tells.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", describe(error.as_ref()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes. Those of decoders say their cause themselves, so what is said already is left out.
+pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    for cause in causes.map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }

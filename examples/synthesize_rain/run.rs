@@ -13,7 +13,7 @@ use crate::output::{KINDS, Output};
 use crate::plan::{Task, plan};
 use crate::rain::{Kind, seed_of};
 use crate::report::{Entry, Rain, Report};
-use crate::support::files;
+use crate::support::{describe, files};
 
 /// Whether everything asked for was done.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
                 (Some(rain), None)
             }
             Err(reason) => {
-                let reason = format!("{reason:#}");
+                let reason = describe(reason.as_ref());
                 let _ = bar.suspend(|| writeln!(io::stderr(), "error: {}: {reason}", task.input.display()));
                 (None, Some(reason))
             }
