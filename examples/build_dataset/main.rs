@@ -13,7 +13,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use derain::data;
 use derain::data::dataset::{BuildReport, RecordedVerdict, Split, build_dataset};
 use derain::data::judge::{AcceptAll, AutoJudge, Judge, TerminalJudge};
 use indicatif::ProgressBar;

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::engine::{Place, Progress};
+use crate::engine::{Progress, Storage};
 use crate::model::{Map, Model, ModelOutput};
 use crate::pixels::{self, RgbPixels};
 use crate::rranet::RranetConfig;
@@ -129,20 +129,20 @@ impl Derainer {
     /// Bytes that inference on a picture of this size takes at most when all of it is in memory, with the threads of the current rayon pool; the
     /// picture itself is not counted, nor are the up to 128 MB that small pictures leave for the next one of their size.
     pub fn memory_needed(&self, width: u32, height: u32) -> u64 {
-        self.memory_in(width, height, Place::Memory)
+        self.memory_in(width, height, Storage::Memory)
     }
 
     /// The same when features are kept in temporary files; RRANet keeps none there.
     pub fn memory_needed_with_files(&self, width: u32, height: u32) -> u64 {
-        self.memory_in(width, height, self.spool())
+        self.memory_in(width, height, self.file())
     }
 
-    fn memory_in(&self, width: u32, height: u32, place: Place<'_>) -> u64 {
-        self.model.memory_needed((height as usize, width as usize), place)
+    fn memory_in(&self, width: u32, height: u32, storage: Storage<'_>) -> u64 {
+        self.model.memory_needed((height as usize, width as usize), storage)
     }
 
-    fn spool(&self) -> Place<'_> {
-        Place::Spool(self.spool_folder.as_deref())
+    fn file(&self) -> Storage<'_> {
+        Storage::File(self.spool_folder.as_deref())
     }
 
     /// Takes the rain out of an 8-bit colour picture. Values of the result are round(255·x), clamped.
@@ -189,7 +189,7 @@ impl Derainer {
         picture: &DynamicImage,
         progress: &(dyn Fn(f64) + Sync),
     ) -> Result<DerainedPicture> {
-        let place = self.place(picture.width(), picture.height())?;
+        let storage = self.storage(picture.width(), picture.height())?;
         let mut pixels = pixels::to_pixels(picture)?;
         let (width, height) = (pixels.width, pixels.height);
         let reversed = self.model.takes_bgr();
@@ -197,7 +197,7 @@ impl Derainer {
             pixels.reverse_colours();
         }
         let (ModelOutput { clean, maps }, bands) =
-            self.model.run(pixels, place, Progress(progress)).map_err(|error| {
+            self.model.run(pixels, storage, Progress(progress)).map_err(|error| {
                 match error.is_too_large_for_device() {
                     true => Error::DeviceMemory { width, height },
                     false => error,
@@ -217,15 +217,15 @@ impl Derainer {
     }
 
     /// Where a picture's features go.
-    fn place(&self, width: u32, height: u32) -> Result<Place<'_>> {
-        let Some(limit) = self.max_memory else { return Ok(Place::Memory) };
+    fn storage(&self, width: u32, height: u32) -> Result<Storage<'_>> {
+        let Some(limit) = self.max_memory else { return Ok(Storage::Memory) };
         if self.memory_needed(width, height) <= limit {
-            return Ok(Place::Memory);
+            return Ok(Storage::Memory);
         }
         let needed = self.memory_needed_with_files(width, height);
         if !self.model.can_spool() || needed > limit {
             return Err(Error::Memory { width, height, needed, limit });
         }
-        Ok(self.spool())
+        Ok(self.file())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use crate::bands::{self, Room};
-use crate::engine::{Place, Progress};
+use crate::engine::{Progress, Storage};
 use crate::pixels::RgbPixels;
 use crate::rranet::{self, Rranet, RranetConfig, RranetOutput};
 use crate::spanet::{self, ChannelOrder, Spanet, SpanetConfig, SpanetOutput};
@@ -82,14 +82,14 @@ impl Model {
     }
 
     /// Bytes that a run takes at most, the picture not counted.
-    pub(crate) fn memory_needed(&self, (height, width): (usize, usize), place: Place<'_>) -> u64 {
+    pub(crate) fn memory_needed(&self, (height, width): (usize, usize), storage: Storage<'_>) -> u64 {
         // On GPUs: tensors of `per_pixel` values a pixel, and the columns of one band of a convolution or what cuDNN takes instead.
         let on_gpu = |per_pixel: usize, dtype: DType| {
             let values = (height as u64).saturating_mul(width as u64).saturating_mul(per_pixel as u64);
             values.saturating_mul(dtype.size_in_bytes() as u64).saturating_add(1 << 30)
         };
         match self {
-            Self::Spanet { planned: Some(planned), .. } => planned.memory_needed(height, width, place),
+            Self::Spanet { planned: Some(planned), .. } => planned.memory_needed(height, width, storage),
             // Features, a module's four scans, and these twice with zeros around them.
             Self::Spanet { network, planned: None, .. } => on_gpu(14 * network.config().channels, network.dtype()),
             Self::Rranet { planned: Some(planned), .. } => planned.memory_needed(height, width),
@@ -106,14 +106,14 @@ impl Model {
     pub(crate) fn run(
         &self,
         pixels: RgbPixels,
-        place: Place<'_>,
+        storage: Storage<'_>,
         progress: Progress<'_>,
     ) -> Result<(ModelOutput, usize)> {
         let (height, width) = (pixels.height as usize, pixels.width as usize);
         match self {
             Self::Spanet { planned: Some(planned), .. } => {
                 let spanet::PlannedOutput { clean, attention } =
-                    planned.run((height, width), pixels.values, place, progress)?;
+                    planned.run((height, width), pixels.values, storage, progress)?;
                 let maps = attention.map(|values| Map { width, values }).into_iter().collect();
                 Ok((ModelOutput { clean, maps }, 1))
             }

@@ -8,6 +8,9 @@ use crate::element::Element;
 /// 16 bytes into one.
 const LINE: usize = 64;
 
+/// Elements that one task of an elementwise loop takes.
+pub(crate) const PIECE: usize = 1 << 15;
+
 /// A buffer that starts at a cache line.
 #[derive(Debug)]
 pub struct Aligned<E> {

@@ -42,6 +42,7 @@ pub mod pixels;
 mod plane;
 #[doc(hidden)]
 pub mod rect;
+mod relu;
 #[doc(hidden)]
 pub mod reuse;
 pub mod rlcn;

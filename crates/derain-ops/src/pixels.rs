@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::buffer::Aligned;
+use crate::buffer::{Aligned, PIECE};
 use crate::element::Element;
 use crate::interleave::{Interleave, Separate};
 use crate::rect::{Rect, RectMut, padded};
 use crate::simd::{Kernel, Vector};
-use crate::{Isa, Planes};
+use crate::{Isa, Planes, relu};
 
 /// Buffers that serve again. Those in use and those that lie idle together never exceed the most that was in use at once; all are freed when
 /// the last owner goes.
@@ -166,8 +166,7 @@ impl<E: Element> Pixels<E> {
     /// When the shapes differ.
     pub fn keep_where_positive(&mut self, isa: Isa, gate: &Self) {
         assert!(self.shape == gate.shape, "a gate of another shape");
-        let pieces = self.values_mut().par_chunks_mut(PIECE).zip(gate.values().par_chunks(PIECE));
-        pieces.for_each(|(values, gate)| E::run(isa, Gate { values, gate }));
+        relu::keep_where_positive(isa, self.values_mut(), gate.values());
     }
 
     /// `self · map`, and Σ over channels of `self · other` into `dots`; `map` and `dots` have one channel. The gradients of a product with a
@@ -193,24 +192,6 @@ impl<E: Element> Pixels<E> {
 
 /// Rows of a band where any number gives the same result.
 const BAND_ROWS: usize = 32;
-/// Elements that one task of an elementwise loop takes.
-const PIECE: usize = 1 << 15;
-
-struct Gate<'a, E> {
-    values: &'a mut [E],
-    gate: &'a [E],
-}
-
-impl<E: Element> Kernel<E> for Gate<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector<Elem = E>>(self) {
-        for (values, gate) in self.values.chunks_mut(V::LANES).zip(self.gate.chunks(V::LANES)) {
-            V::load(values).where_positive(V::load(gate)).store(values);
-        }
-    }
-}
 
 struct Weigh<'a, E> {
     values: &'a [E],

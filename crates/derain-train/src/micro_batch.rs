@@ -8,7 +8,7 @@ use derain_models::rranet::BatchStatistics;
 use derain_ops::{SsimOptions, ssim};
 
 use crate::losses::{attention_loss, l1, rain_mask};
-use crate::model::Model;
+use crate::model::Trainable;
 use crate::observer::Losses;
 use crate::{LossConfig, Result};
 
@@ -27,7 +27,7 @@ pub(crate) struct MicroBatch {
 
 impl MicroBatch {
     /// Runs the network forward and backward over pairs `[B, 3, H, W]`.
-    pub(crate) fn compute(model: &Model, loss: &LossConfig, rainy: &Tensor, clean: &Tensor) -> Result<Self> {
+    pub(crate) fn compute(model: &Trainable, loss: &LossConfig, rainy: &Tensor, clean: &Tensor) -> Result<Self> {
         let (output, statistics) = model.network.forward_train(rainy)?;
         let mut terms: Vec<Tensor> = Vec::new();
         let mut term = |weight: f64, value: Result<Tensor>| -> Result<Option<f64>> {

@@ -21,7 +21,7 @@ const MOMENTUM: f64 = 0.1;
 
 /// A network of any kind, built over parameters that others hold.
 #[derive(Clone, Debug)]
-pub(crate) enum Network {
+pub(crate) enum AnyNetwork {
     Spanet(Spanet),
     Rranet(Rranet),
 }
@@ -36,9 +36,9 @@ pub(crate) struct Output {
 
 /// A network with its parameters as variables.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct Trainable {
     /// As training runs it.
-    pub network: Network,
+    pub network: AnyNetwork,
     /// Names of all parameters, in the order of everything that goes by parameter.
     pub names: Vec<String>,
     /// The parameters.
@@ -47,7 +47,7 @@ pub(crate) struct Model {
     pub trained: Vec<usize>,
 }
 
-impl Network {
+impl AnyNetwork {
     pub(crate) fn new(config: &NetworkConfig, builder: VarBuilder<'_>) -> Result<Self> {
         Ok(match config {
             NetworkConfig::Spanet(config) => Self::Spanet(Spanet::new(config, builder)?),
@@ -95,14 +95,14 @@ impl From<rranet::RranetOutput> for Output {
     }
 }
 
-impl Model {
+impl Trainable {
     /// A network with these parameters, which become variables on `device`.
     pub(crate) fn new(config: &NetworkConfig, parameters: &BTreeMap<String, Tensor>, device: &Device) -> Result<Self> {
         let names: Vec<String> = parameters.keys().cloned().collect();
         let variables = parameters.values().map(|tensor| Ok(Var::from_tensor(&tensor.to_device(device)?)?));
         let variables: Vec<Var> = variables.collect::<Result<_>>()?;
         let tensors = names.iter().zip(variables.iter().map(|variable| variable.as_tensor().clone()));
-        let network = Network::over(config, tensors, device)?;
+        let network = AnyNetwork::over(config, tensors, device)?;
         let is_trained = |name: &String| !name.ends_with(RUNNING_MEAN) && !name.ends_with(RUNNING_VARIANCE);
         let trained = (0..names.len()).filter(|&index| is_trained(&names[index])).collect();
         Ok(Self { network, names, variables, trained })

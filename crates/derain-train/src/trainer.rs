@@ -12,11 +12,11 @@ use crate::checkpoint::Progress;
 use crate::data::{Source, ValidationPairs, training_source};
 use crate::folder::Folder;
 use crate::micro_batch::MicroBatch;
-use crate::model::{Model, Network};
+use crate::model::{AnyNetwork, Trainable};
 use crate::observer::{Observed, Observer, Started, StepRecord, Written, WrittenKind};
 use crate::optimizer::{Adam, MovingAverage, global_norm};
 use crate::planes::to_tensor;
-use crate::ranks::{Alone, Ranks, agree, combine_in_chain, vote};
+use crate::ranks::{Alone, Ranks, Voted, agree, combine_in_chain, vote};
 use crate::{Error, Moment, Result, TrainConfig};
 
 mod among;
@@ -37,10 +37,10 @@ pub struct Trainer {
     device: Device,
     ranks: Arc<dyn Ranks>,
     folder: Folder,
-    model: Model,
+    model: Trainable,
     trained: Vec<Var>,
     /// The weights that are validated and written, without gradients.
-    judged: Network,
+    judged: AnyNetwork,
     adam: Adam,
     average: Option<MovingAverage>,
     source: Option<Source>,
@@ -174,6 +174,44 @@ impl Trainer {
         let ranks = Arc::clone(&self.ranks);
         let mut silence = ();
         let observer: &mut dyn Observer = if self.leads() { observer } else { &mut silence };
+        agree(&*ranks, self.announce(observer))?;
+        if self.progress.validation_due {
+            let asked_to_stop = self.validate_overdue(observer)?;
+            if asked_to_stop {
+                return Ok(self.end_stopped());
+            }
+        }
+        if self.progress.step >= self.steps {
+            return Ok(Outcome::Finished);
+        }
+        let mut loader = agree(&*ranks, self.loader())?;
+        while self.progress.step < self.steps {
+            let begun = Instant::now();
+            let batch = agree(&*ranks, loader.next_batch().map_err(Error::from))?;
+            let waited = begun.elapsed().as_secs_f64();
+            let done = self.take_step(&batch).and_then(|mut record| {
+                (record.seconds, record.waited) = (begun.elapsed().as_secs_f64(), waited);
+                self.after_step(&record, &batch, observer)
+            });
+            let is_last = self.progress.step == self.steps;
+            // Nothing is left to stop after the last step, unless its validation was broken off.
+            let asks_to_stop = self.stop.is_stopped() && (!is_last || self.progress.validation_due);
+            let Voted { own: (), asked: asked_to_stop } = vote(&*ranks, done, asks_to_stop)?;
+            if self.is_checkpoint_due() || asked_to_stop {
+                self.compare_weights()?;
+                agree(&*ranks, self.look_ahead(&batch))?;
+                let saved = if self.leads() { self.save(observer) } else { Ok(()) };
+                agree(&*ranks, saved)?;
+            }
+            if asked_to_stop {
+                return Ok(self.end_stopped());
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Tells where training starts, and what whoever watches should read.
+    fn announce(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let told = self.tell(observer.started(&Started {
             config: &self.config,
             step: self.progress.step,
@@ -185,55 +223,33 @@ impl Trainer {
             validation_due: self.progress.validation_due,
         }));
         let noticed = self.notice.take().map_or(Ok(()), |text| self.tell(observer.message(&text)));
-        agree(&*ranks, told.and(noticed))?;
-        if self.progress.validation_due {
-            let caught_up = if self.leads() { self.catch_up(observer) } else { Ok(()) };
-            if vote(&*ranks, caught_up, self.progress.validation_due && self.leads())?.1 {
-                return Ok(self.stopped());
-            }
+        told.and(noticed)
+    }
+
+    /// Has rank 0 do the validation that an earlier run was stopped before. Whether somebody asked to stop again before it was done.
+    fn validate_overdue(&mut self, observer: &mut dyn Observer) -> Result<bool> {
+        let caught_up = if self.leads() { self.catch_up(observer) } else { Ok(()) };
+        let still_due = self.progress.validation_due && self.leads();
+        let Voted { own: (), asked: asked_to_stop } = vote(&*self.ranks, caught_up, still_due)?;
+        if !asked_to_stop {
             self.progress.validation_due = false;
         }
-        if self.progress.step >= self.steps {
-            return Ok(Outcome::Finished);
-        }
-        let mut loader = agree(&*ranks, self.loader())?;
-        while self.progress.step < self.steps {
-            let begun = Instant::now();
-            let batch = agree(&*ranks, loader.next_batch().map_err(Error::from))?;
-            let waited = begun.elapsed().as_secs_f64();
-            let stepped = self.step(&batch).and_then(|mut record| {
-                (record.seconds, record.waited) = (begun.elapsed().as_secs_f64(), waited);
-                self.stepped(&record, &batch, observer)
-            });
-            let is_last = self.progress.step == self.steps;
-            // Nothing is left to stop after the last step, unless its validation was broken off.
-            let asks = self.stop.is_stopped() && (!is_last || self.progress.validation_due);
-            let ((), stopped) = vote(&*ranks, stepped, asks)?;
-            if self.is_checkpoint_due() || stopped {
-                self.compare_weights()?;
-                agree(&*ranks, self.look_ahead(&batch))?;
-                let saved = if self.leads() { self.save(observer) } else { Ok(()) };
-                agree(&*ranks, saved)?;
-            }
-            if stopped {
-                return Ok(self.stopped());
-            }
-        }
-        Ok(Outcome::Finished)
+        Ok(asked_to_stop)
     }
 
     fn is_checkpoint_due(&self) -> bool {
         self.progress.step.is_multiple_of(self.config.checkpoint_interval) || self.progress.step == self.steps
     }
 
-    fn stopped(&self) -> Outcome {
+    /// The end that a [`StopHandle`] asked for; a run after it goes on.
+    fn end_stopped(&self) -> Outcome {
         self.stop.clear();
         Outcome::Stopped { step: self.progress.step }
     }
 
     /// Moves on after a step; rank 0 tells of it and validates where that is due.
-    fn stepped(&mut self, record: &StepRecord, batch: &Batch, observer: &mut dyn Observer) -> Result<()> {
-        (self.progress.step, self.progress.position) = (record.step, self.after(batch.position));
+    fn after_step(&mut self, record: &StepRecord, batch: &Batch, observer: &mut dyn Observer) -> Result<()> {
+        (self.progress.step, self.progress.position) = (record.step, self.position_after(batch.position));
         if !self.leads() {
             return Ok(());
         }
@@ -267,7 +283,7 @@ impl Trainer {
     }
 
     /// The place of the batch that follows.
-    fn after(&self, position: Position) -> Position {
+    fn position_after(&self, position: Position) -> Position {
         match position.batch + 1 < self.steps_per_epoch {
             true => Position { batch: position.batch + 1, ..position },
             false => Position { epoch: position.epoch + 1, batch: 0 },
@@ -275,7 +291,7 @@ impl Trainer {
     }
 
     /// Gradients of a batch, of which this rank has its part, and a step of the optimizer. Its times are left to the caller.
-    fn step(&mut self, batch: &Batch) -> Result<StepRecord> {
+    fn take_step(&mut self, batch: &Batch) -> Result<StepRecord> {
         let step = self.progress.step + 1;
         let moment = Moment { step: self.progress.step, epoch: batch.position.epoch, steps: self.steps };
         // Rank 0's: cosines may differ in their last bit between machines' mathematical libraries.

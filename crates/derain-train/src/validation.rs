@@ -4,14 +4,14 @@ use candle_core::Device;
 use derain_data::dataset::Sample;
 use derain_metrics::{Protocol, Scores};
 
-use crate::model::Network;
+use crate::model::AnyNetwork;
 use crate::observer::SamplePictures;
 use crate::planes::{to_grey, to_picture, to_rgb, to_tensor};
 use crate::{Result, losses};
 
 /// What a pair is looked at with.
 pub(crate) struct Examiner<'a> {
-    pub network: &'a Network,
+    pub network: &'a AnyNetwork,
     pub device: &'a Device,
     pub bgr: bool,
     pub protocol: Protocol,

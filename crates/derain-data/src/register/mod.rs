@@ -40,6 +40,7 @@ mod pyramid;
 mod resample;
 mod sample;
 mod steady;
+mod step;
 mod stillness;
 #[cfg(test)]
 mod tests;

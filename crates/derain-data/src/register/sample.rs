@@ -22,29 +22,32 @@ pub(super) fn split(place: f64) -> (isize, f64) {
     (floor as isize, (place - floor).clamp(0.0, 1.0))
 }
 
-/// Row `y` of `frame` as the reference sees it, from column `x` on: the values at the places where
-/// `motion`, of pictures of `size`, puts them. `pixel` is the size of the plane's pixels. Edges are
-/// repeated.
-#[allow(clippy::too_many_arguments)] // a row of a step, called in one place
-pub(super) fn warp_row(
-    frame: &Plane,
-    motion: &Motion,
-    size: (u32, u32),
-    pixel: f64,
-    x: usize,
-    y: usize,
-    out: &mut [f32],
-    scratch: &mut Vec<f32>,
-) {
-    let (px, py) = (x as f64 * pixel, y as f64 * pixel);
-    let (dx, dy) = motion.displacement(size, px, py);
-    let (start_x, start_y) = (x as f64 + dx / pixel, y as f64 + dy / pixel);
-    let (p, q) = motion.matrix();
-    if motion.rotation == 0.0 && motion.scale == 1.0 {
-        shift_row(frame, start_x, start_y, out, scratch);
-    } else {
-        for (column, out) in out.iter_mut().enumerate() {
-            *out = at(frame, start_x + p * column as f64, start_y + q * column as f64);
+/// A frame as the reference sees it. Edges are repeated.
+pub(super) struct Warp<'a> {
+    /// The frame at some level.
+    pub(super) frame: &'a Plane,
+    /// Where the reference's pixels lie in the frame.
+    pub(super) motion: &'a Motion,
+    /// Of the pictures that the motion is of.
+    pub(super) size: (u32, u32),
+    /// Pixels of the picture in one of the plane.
+    pub(super) pixel: f64,
+}
+
+impl Warp<'_> {
+    /// Row `y` from column `x` on.
+    pub(super) fn row(&self, x: usize, y: usize, out: &mut [f32], scratch: &mut Vec<f32>) {
+        let Self { frame, motion, size, pixel } = *self;
+        let (px, py) = (x as f64 * pixel, y as f64 * pixel);
+        let (dx, dy) = motion.displacement(size, px, py);
+        let (start_x, start_y) = (x as f64 + dx / pixel, y as f64 + dy / pixel);
+        let (p, q) = motion.matrix();
+        if motion.rotation == 0.0 && motion.scale == 1.0 {
+            shift_row(frame, start_x, start_y, out, scratch);
+        } else {
+            for (column, out) in out.iter_mut().enumerate() {
+                *out = at(frame, start_x + p * column as f64, start_y + q * column as f64);
+            }
         }
     }
 }
@@ -100,7 +103,7 @@ fn at(frame: &Plane, x: f64, y: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{cubic_weights, split, warp_row};
+    use super::{Warp, cubic_weights, split};
     use crate::register::motion::Motion;
     use crate::register::pyramid::Plane;
 
@@ -137,9 +140,10 @@ mod tests {
         for motion in
             [Motion::default(), Motion::shift(0.4, -0.7), Motion::shift(-30.2, 4.0), Motion::shift(40.0, 1.5), turn]
         {
+            let warp = Warp { frame: &plane, motion: &motion, size: (13, 9), pixel: 1.0 };
             for y in 0..9 {
                 let mut out = [0.0; 10];
-                warp_row(&plane, &motion, (13, 9), 1.0, 2, y, &mut out, &mut Vec::new());
+                warp.row(2, y, &mut out, &mut Vec::new());
                 for (column, found) in out.iter().enumerate() {
                     let x = (column + 2) as f64;
                     let (dx, dy) = motion.displacement((13, 9), x, y as f64);

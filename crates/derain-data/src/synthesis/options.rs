@@ -195,15 +195,16 @@ impl RainOptions {
     /// a share exp(−coverage) of its frames.
     #[must_use]
     pub fn coverage(&self) -> f32 {
-        self.density * 1e-6 * self.mean_footprint() + self.bokeh.density * 1e-6 * streak::bokeh_footprint(self)
+        self.density * 1e-6 * self.mean_touched_pixels()
+            + self.bokeh.density * 1e-6 * streak::bokeh_touched_pixels(self)
     }
 
     /// Pixels that a mean drop, those before the lens apart, touches during the exposure.
-    pub(super) fn mean_footprint(&self) -> f32 {
+    pub(super) fn mean_touched_pixels(&self) -> f32 {
         /// Enough for the smooth integrand: the mean over equally likely depths.
         const STEPS: u32 = 64;
         let quantile = |step: u32| (step as f32 + 0.5) / STEPS as f32;
-        (0..STEPS).map(|step| streak::footprint(self, self.distance(quantile(step)))).sum::<f32>() / STEPS as f32
+        (0..STEPS).map(|step| streak::touched_pixels(self, self.distance(quantile(step)))).sum::<f32>() / STEPS as f32
     }
 
     /// The distance that a share `quantile` of all drops is nearer than: their number grows with distance squared.

@@ -186,7 +186,7 @@ impl RainRange {
             ..RainOptions::preset(Density::Normal)
         };
         let coverage = coverage.min(self.heaviest / options.opacity);
-        options.density = (coverage * 1e6 / options.mean_footprint()).min(RainOptions::DENSEST);
+        options.density = (coverage * 1e6 / options.mean_touched_pixels()).min(RainOptions::DENSEST);
         options.validate()?;
         Ok(options)
     }

@@ -110,7 +110,7 @@ impl RainScene {
             false => {
                 let farthest = options.distance((slice + 1) as f32 / SLICES as f32);
                 let blur = streak::confusion(options, nearest).max(streak::confusion(options, farthest));
-                streak::footprint_of(options.thickness / nearest * LARGEST, longest, blur).radius
+                Footprint::of_drop(options.thickness / nearest * LARGEST, longest, blur).radius
             }
         };
         let margin = longest + widest + 1.0;
@@ -143,10 +143,10 @@ impl RainScene {
         let speed = options.speed / distance * size.sqrt();
         let length = speed * options.exposure;
         let (footprint, opacity) = match is_bokeh {
-            true => (streak::bokeh_footprint_of(options.bokeh.diameter * size, length), options.bokeh.opacity),
+            true => (Footprint::of_bokeh(options.bokeh.diameter * size, length), options.bokeh.opacity),
             false => {
                 let blur = streak::confusion(options, distance);
-                let footprint = streak::footprint_of(options.thickness / distance * size, length, blur);
+                let footprint = Footprint::of_drop(options.thickness / distance * size, length, blur);
                 (footprint, options.opacity * distance.powf(-options.fade))
             }
         };

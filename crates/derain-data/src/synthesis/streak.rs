@@ -14,15 +14,6 @@ const PIXEL_RADIUS: f32 = 0.85;
 /// Blur circles start to have an edge at about this diameter in pixels; smaller ones are soft dabs.
 const EDGE_DIAMETER: f32 = 16.0;
 
-/// The footprint of a drop before the lens, all blur. It hides what is behind during the share of the exposure that it is there.
-pub(super) fn bokeh_footprint_of(diameter: f32, length: f32) -> Footprint {
-    Footprint {
-        radius: 0.5 * diameter,
-        dilution: diameter / (diameter + length),
-        ..footprint_of(0.0, length, diameter)
-    }
-}
-
 /// How far drops before the lens are.
 pub(super) const BOKEH_DISTANCE: f32 = 0.5;
 
@@ -77,15 +68,26 @@ pub(super) struct Footprint {
     pub(super) dilution: f32,
 }
 
-/// The footprint of a drop of `width` pixels that leaves a path of `length` pixels, seen through a circle of confusion.
-pub(super) fn footprint_of(width: f32, length: f32, confusion: f32) -> Footprint {
-    let drop = 0.5 * width;
-    let radius = (drop * drop + 0.25 * confusion * confusion + PIXEL_RADIUS * PIXEL_RADIUS).sqrt();
-    // Light spreads across the path always, along it only by what the ends gain.
-    let dilution = drop / radius * (length + 2.0 * drop) / (length + 2.0 * radius);
-    // Movement takes the edge off.
-    let still = confusion / (confusion + length + f32::MIN_POSITIVE);
-    Footprint { radius, edge: 1.0 + still * confusion / EDGE_DIAMETER, dilution }
+impl Footprint {
+    /// Of a drop of `width` pixels that leaves a path of `length` pixels, seen through a circle of confusion.
+    pub(super) fn of_drop(width: f32, length: f32, confusion: f32) -> Self {
+        let drop = 0.5 * width;
+        let radius = (drop * drop + 0.25 * confusion * confusion + PIXEL_RADIUS * PIXEL_RADIUS).sqrt();
+        // Light spreads across the path always, along it only by what the ends gain.
+        let dilution = drop / radius * (length + 2.0 * drop) / (length + 2.0 * radius);
+        // Movement takes the edge off.
+        let still = confusion / (confusion + length + f32::MIN_POSITIVE);
+        Self { radius, edge: 1.0 + still * confusion / EDGE_DIAMETER, dilution }
+    }
+
+    /// Of a drop before the lens, all blur. It hides what is behind during the share of the exposure that it is there.
+    pub(super) fn of_bokeh(diameter: f32, length: f32) -> Self {
+        Self {
+            radius: 0.5 * diameter,
+            dilution: diameter / (diameter + length),
+            ..Self::of_drop(0.0, length, diameter)
+        }
+    }
 }
 
 /// Circle of confusion at a distance, pixels, by the thin lens.
@@ -94,13 +96,13 @@ pub(super) fn confusion(options: &RainOptions, distance: f32) -> f32 {
 }
 
 /// Pixels that a drop of mean size at `distance` touches.
-pub(super) fn footprint(options: &RainOptions, distance: f32) -> f32 {
+pub(super) fn touched_pixels(options: &RainOptions, distance: f32) -> f32 {
     let (width, length) = (options.thickness / distance, options.speed * options.exposure / distance);
-    area(length, footprint_of(width, length, confusion(options, distance)).radius)
+    area(length, Footprint::of_drop(width, length, confusion(options, distance)).radius)
 }
 
 /// Pixels that a drop before the lens touches.
-pub(super) fn bokeh_footprint(options: &RainOptions) -> f32 {
+pub(super) fn bokeh_touched_pixels(options: &RainOptions) -> f32 {
     area(options.speed * options.exposure / BOKEH_DISTANCE, 0.5 * options.bokeh.diameter)
 }
 
@@ -212,7 +214,7 @@ fn parabola(radius2: f32, across: f32, from: f32, to: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Course, Streak, footprint_of};
+    use super::{Course, Footprint, Streak};
 
     /// Opacity in the middle of every pixel, by adding up footprints along the path.
     fn reference(streak: &Streak, width: usize, height: usize) -> Vec<f32> {
@@ -264,7 +266,7 @@ mod tests {
     #[test]
     fn blur_spreads_light_and_keeps_its_amount() {
         let amount = |width, confusion| {
-            let footprint = footprint_of(width, 1000.0, confusion);
+            let footprint = Footprint::of_drop(width, 1000.0, confusion);
             footprint.dilution * footprint.radius
         };
         for (width, confusion) in [(0.3, 0.0), (2.0, 5.0), (2.0, 30.0)] {

@@ -1,19 +1,21 @@
 //! Passes over a picture: bands of rows in parallel.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Mutex, PoisonError};
 
 use derain_ops::rect::{Rect, RectMut};
 use derain_ops::reuse::Reused;
 use rayon::prelude::*;
 
-use super::Store;
+use super::{Store, Work};
 use crate::Result;
 
-/// Told how far a run has come, as a share from 0 to 1, from whichever thread has finished a band.
-#[derive(Clone, Copy)]
-pub(crate) struct Progress<'a>(pub(crate) &'a (dyn Fn(f64) + Sync));
+/// Rows of a band of a picture: few enough that every thread gets some, a multiple of the fewest that are allowed.
+pub(crate) fn band_rows(height: usize, allowed: RangeInclusive<usize>) -> usize {
+    let (fewest, most) = allowed.into_inner();
+    let wanted = height / (4 * rayon::current_num_threads());
+    wanted.next_multiple_of(fewest).clamp(fewest, most)
+}
 
 /// A picture's size, how it is cut into bands, and the threads' memory.
 pub(crate) struct Frame<'a, S: Send + 'static> {
@@ -23,9 +25,7 @@ pub(crate) struct Frame<'a, S: Send + 'static> {
     pub(crate) band_rows: usize,
     /// Memory of bands that nobody is working on.
     idle: Mutex<Vec<Thread<S>>>,
-    progress: Progress<'a>,
-    work_done: AtomicU64,
-    work_in_all: u64,
+    work: Work<'a>,
 }
 
 /// What working on one band takes: the network's scratch, which outlives the frame, and bands that were read from a file or are to be written
@@ -65,10 +65,9 @@ pub(crate) struct Input<'a> {
 }
 
 impl<'a, S: Default + Send + 'static> Frame<'a, S> {
-    /// `work` is the number of multiply-adds that all passes will do, for the progress.
-    pub(crate) fn new(height: usize, width: usize, band_rows: usize, progress: Progress<'a>, work: u64) -> Self {
-        let work_done = AtomicU64::new(0);
-        Self { height, width, band_rows, idle: Mutex::default(), progress, work_done, work_in_all: work.max(1) }
+    /// `work` is what all passes will do.
+    pub(crate) fn new(height: usize, width: usize, band_rows: usize, work: Work<'a>) -> Self {
+        Self { height, width, band_rows, idle: Mutex::default(), work }
     }
 
     pub(crate) fn bands(&self) -> usize {
@@ -200,9 +199,7 @@ impl<'a, S: Default + Send + 'static> Frame<'a, S> {
         let done = work(&mut thread);
         idle().push(thread);
         done?;
-        let work = (self.rows_of(index).len() * self.width * cost) as u64;
-        let done = self.work_done.fetch_add(work, Ordering::Relaxed) + work;
-        (self.progress.0)((done as f64 / self.work_in_all as f64).min(1.0));
+        self.work.advance((self.rows_of(index).len() * self.width * cost) as u64);
         Ok(())
     }
 }

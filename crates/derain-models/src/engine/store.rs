@@ -10,11 +10,11 @@ use crate::{Error, Result};
 
 /// Where a store keeps its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place<'a> {
+pub(crate) enum Storage<'a> {
     Memory,
     /// A file without a name in this folder, or in the system's folder for temporary files. Reads and writes go by position: mapped pages would
     /// count as the process's memory.
-    Spool(Option<&'a Path>),
+    File(Option<&'a Path>),
 }
 
 /// Rows of f32 values, all of the same length.
@@ -44,9 +44,9 @@ impl Default for Store {
 
 impl Store {
     /// Room for `length` values, whose contents are not defined.
-    pub(crate) fn new(place: Place<'_>, length: usize) -> Result<Self> {
-        match place {
-            Place::Memory => {
+    pub(crate) fn new(storage: Storage<'_>, length: usize) -> Result<Self> {
+        match storage {
+            Storage::Memory => {
                 let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
                 let found = idle.iter().position(|values| values.len() == length).map(|at| idle.swap_remove(at));
                 if found.is_none() {
@@ -56,7 +56,7 @@ impl Store {
                 drop(idle);
                 Ok(Self::Memory(found.unwrap_or_else(|| Aligned::zeroed(length))))
             }
-            Place::Spool(folder) => {
+            Storage::File(folder) => {
                 IDLE.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in).map_err(Error::Spool)?;
                 // Says at once when the disk cannot address so much; blocks are taken as rows are written.
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_spool_gives_back_what_was_written_and_zeros_elsewhere() -> Result<()> {
         let folder = tempfile::tempdir().expect("a folder");
-        let Store::Spool(spool) = Store::new(Place::Spool(Some(folder.path())), 10)? else {
+        let Store::Spool(spool) = Store::new(Storage::File(Some(folder.path())), 10)? else {
             panic!("asked for a spool");
         };
         assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "the file has a name");
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_an_error() {
-        let result = Store::new(Place::Spool(Some(Path::new("/no/such/folder"))), 1);
+        let result = Store::new(Storage::File(Some(Path::new("/no/such/folder"))), 1);
         assert!(matches!(result, Err(Error::Spool(_))), "{result:?}");
     }
 }

@@ -7,7 +7,7 @@ use super::{
     Attention, ChannelOrder, DirectionWeights, Spanet, SpanetConfig, initial_weight_file, planned, recognize,
     weight_file,
 };
-use crate::engine::Place;
+use crate::engine::Storage;
 use crate::parameters::builder;
 use crate::weights::WeightFile;
 use crate::{Derainer, Error, Network, Result};
@@ -45,7 +45,7 @@ fn every_variant_equals_an_independent_implementation() -> Result<()> {
         let parameters = parameters.collect::<Result<BTreeMap<_, _>>>()?;
         let network = Spanet::new(&config, builder(parameters, DType::F32, &Device::Cpu))?;
         let input = tensor("input")?;
-        for output in [network.forward(&input)?, planned::tests::run(&network, &input, Place::Memory)?] {
+        for output in [network.forward(&input)?, planned::tests::run(&network, &input, Storage::Memory)?] {
             let error = largest_difference(&output.clean, &tensor(&format!("{variant}.output"))?)?;
             assert!(error <= 1e-5, "{variant}: output differs by {error}");
             match output.attention {
@@ -78,7 +78,7 @@ fn released_weights_equal_an_independent_implementation() -> Result<()> {
         let network = Spanet::with_config(&config, &weights, &Device::Cpu)?;
         for name in expected.tensors.keys().filter_map(|name| name.strip_suffix(".input")) {
             let input = tensor(&format!("{name}.input"))?;
-            let planned = planned::tests::run(&network, &input, Place::Memory)?;
+            let planned = planned::tests::run(&network, &input, Storage::Memory)?;
             for (executor, output) in [("tensors", network.forward(&input)?), ("planned", planned)] {
                 let map = output.attention.expect("a map");
                 for (what, got) in [("output", output.clean), ("attention", map)] {

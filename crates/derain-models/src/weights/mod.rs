@@ -42,6 +42,7 @@
 //! ```
 
 mod blend;
+mod element_type;
 mod error;
 mod half;
 mod limits;
@@ -66,11 +67,12 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+pub use self::element_type::ElementType;
 pub use self::error::WeightError;
 pub(crate) use self::error::printable;
 pub use self::limits::MAX_FILE_BYTES;
 pub use self::state_dict::STATE_DICT_KEYS;
-pub use self::tensor::{ElementType, WeightTensor};
+pub use self::tensor::WeightTensor;
 
 /// Bytes from which the format is told.
 const HEAD_BYTES: usize = 16;

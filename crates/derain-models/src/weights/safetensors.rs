@@ -13,11 +13,12 @@ use safetensors::SafeTensors;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::element_type::ElementType;
 use super::error::{WeightError, malformed, printable};
 use super::limits::{MAX_HEADER_BYTES, MAX_METADATA, MAX_RANK, MAX_TENSORS};
 use super::reader::Reader;
 use super::state_dict::{check_name, insert_unique, strip_prefix};
-use super::tensor::{ElementType, View, WeightTensor, checked_count};
+use super::tensor::{View, WeightTensor, checked_count};
 
 const METADATA_KEY: &str = "__metadata__";
 /// Bytes of the header's length, and what headers are padded to.

@@ -45,7 +45,7 @@ pub(crate) fn members(archive: &[u8]) -> Result<Members<'_>, WeightError> {
     let mut members = HashMap::new();
     for _ in 0..directory.entries {
         let offset = reader.position();
-        let (name, range) = member(archive, &directory, &mut reader)?;
+        let (name, range) = member(archive, &directory, &Entry::read(&mut reader)?)?;
         if members.insert(name, range).is_some() {
             return Err(malformed(offset, format!("zip member `{}` appears twice", printable(name))));
         }
@@ -150,36 +150,56 @@ fn zip64_end(archive: &[u8], end: usize) -> Result<Option<WideEnd>, WeightError>
     }))
 }
 
-/// One entry of the directory, with the range of its bytes.
-fn member<'a>(
-    archive: &'a [u8],
-    directory: &Directory,
-    reader: &mut Reader<'a>,
-) -> Result<(&'a str, Range<usize>), WeightError> {
-    const WHAT: &str = "a zip directory entry";
-    let offset = reader.position();
-    if reader.u32(WHAT)? != CENTRAL_HEADER {
-        return Err(malformed(offset, "no zip directory entry where one should be"));
-    }
-    // Two versions.
-    reader.u32(WHAT)?;
-    let flags = reader.u16(WHAT)?;
-    let method = reader.u16(WHAT)?;
-    // Time, date and checksum.
-    reader.u64(WHAT)?;
-    let packed = reader.u32(WHAT)?;
-    let size = reader.u32(WHAT)?;
-    let name_bytes = reader.u16(WHAT)?;
-    let extra_bytes = reader.u16(WHAT)?;
-    let comment_bytes = reader.u16(WHAT)?;
-    // Volume and attributes.
-    reader.take(2 + 2 + 4, WHAT)?;
-    let header = reader.u32(WHAT)?;
-    let name = reader.take(name_bytes.into(), WHAT)?;
-    let name = std::str::from_utf8(name).map_err(|_| malformed(offset, "a zip member's name is not UTF-8"))?;
-    let extra = reader.take(extra_bytes.into(), WHAT)?;
-    reader.take(comment_bytes.into(), WHAT)?;
+/// What an entry of the directory says, before any of it is believed.
+struct Entry<'a> {
+    /// Where the entry starts.
+    offset: usize,
+    name: &'a str,
+    flags: u16,
+    method: u16,
+    packed: u32,
+    size: u32,
+    /// Where the member's local header starts.
+    header: u32,
+    extra: &'a [u8],
+}
 
+impl<'a> Entry<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, WeightError> {
+        const WHAT: &str = "a zip directory entry";
+        let offset = reader.position();
+        if reader.u32(WHAT)? != CENTRAL_HEADER {
+            return Err(malformed(offset, "no zip directory entry where one should be"));
+        }
+        // Two versions.
+        reader.u32(WHAT)?;
+        let flags = reader.u16(WHAT)?;
+        let method = reader.u16(WHAT)?;
+        // Time, date and checksum.
+        reader.u64(WHAT)?;
+        let packed = reader.u32(WHAT)?;
+        let size = reader.u32(WHAT)?;
+        let name_bytes = reader.u16(WHAT)?;
+        let extra_bytes = reader.u16(WHAT)?;
+        let comment_bytes = reader.u16(WHAT)?;
+        // Volume and attributes.
+        reader.take(2 + 2 + 4, WHAT)?;
+        let header = reader.u32(WHAT)?;
+        let name = reader.take(name_bytes.into(), WHAT)?;
+        let name = std::str::from_utf8(name).map_err(|_| malformed(offset, "a zip member's name is not UTF-8"))?;
+        let extra = reader.take(extra_bytes.into(), WHAT)?;
+        reader.take(comment_bytes.into(), WHAT)?;
+        Ok(Self { offset, name, flags, method, packed, size, header, extra })
+    }
+}
+
+/// A member's name and the range of its bytes, every claim of its entry checked.
+fn member<'a>(
+    archive: &[u8],
+    directory: &Directory,
+    entry: &Entry<'a>,
+) -> Result<(&'a str, Range<usize>), WeightError> {
+    let &Entry { offset, name, flags, method, packed, size, header, extra } = entry;
     let not_stored = |how: String| WeightError::NotStored { member: printable(name), how };
     if flags & ENCRYPTED != 0 {
         return Err(not_stored("encrypted".to_owned()));

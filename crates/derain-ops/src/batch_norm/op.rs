@@ -4,8 +4,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape, Tensor};
 
 use super::{Statistics, cpu};
-use crate::conv2d::cpu::where_positive;
 use crate::element::Element;
+use crate::relu::where_positive;
 use crate::storage::{elements, with_elements};
 use crate::{Activation, Isa, Planes, buffer};
 

@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 
 use super::Conv2dOptions;
-use super::cpu::{self, Call, Extras, Gradients, Wanted, Weights};
+use super::cpu::{self, Call, Extras, Wanted, Weights};
 use crate::element::Element;
 use crate::storage::{elements, with_elements};
 use crate::{Isa, Planes, buffer};
@@ -131,15 +131,17 @@ impl Conv2d {
             let call = self.call(planes, values, parameters, extras.map(|_| all_extras));
             cpu::backward(call, y, grad, wanted)
         })??;
-        let Gradients { x: of_x, mut weights, bias, extras: of_extras } = gradients;
-        if parameters.elem_count() > weights.len() {
-            weights.extend(bias);
-        }
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
+        let of_parameters = gradients.parameters.map(|(mut weights, bias)| {
+            if parameters.elem_count() > weights.len() {
+                weights.extend(bias);
+            }
+            tensor(weights, parameters)
+        });
         Ok([
-            of_x.map(|of_x| tensor(of_x, x)).transpose()?,
-            wanted.parameters.then(|| tensor(weights, parameters)).transpose()?,
-            extras.filter(|_| wanted.extras).map(|extras| tensor(of_extras, extras)).transpose()?,
+            gradients.x.map(|of_x| tensor(of_x, x)).transpose()?,
+            of_parameters.transpose()?,
+            gradients.extras.zip(extras).map(|(of_extras, extras)| tensor(of_extras, extras)).transpose()?,
         ])
     }
 

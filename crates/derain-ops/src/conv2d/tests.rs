@@ -176,15 +176,16 @@ fn gradients_of_every_instruction_set_equal_the_reference() {
                     assert_close(&to_f64(got), expected, tolerance, &format!("{what} of {}", case.name(isa)));
                 };
                 close(&got.x.expect("wanted"), &expected.x, "x");
-                close(&got.weights, &expected.weight, "weight");
-                close(&got.bias, &expected.bias, "bias");
+                let (weights, bias) = got.parameters.expect("wanted");
+                close(&weights, &expected.weight, "weight");
+                close(&bias, &expected.bias, "bias");
                 if all {
                     let (results, pixels) = (case.outputs * case.planes.pixels(), case.planes.pixels());
                     let mut extras = Vec::new();
                     for (residual, scale) in expected.residual.chunks(results).zip(expected.scale.chunks(pixels)) {
                         extras.extend([residual, scale].concat());
                     }
-                    close(&got.extras, &extras, "residual and scale");
+                    close(&got.extras.expect("wanted"), &extras, "residual and scale");
                 }
             }
         });
@@ -325,6 +326,24 @@ fn gradients_reach_each_argument_that_is_a_variable() -> crate::Result<()> {
 }
 
 #[test]
+fn gradients_that_are_not_wanted_are_not_computed() {
+    let mut noise = Noise::new(11);
+    let options = Conv2dOptions { dilation: 1, activation: Activation::Relu };
+    let case = Case::<f32>::new(&mut noise, Planes::from((2, 3, 7, 9)), 5, (3, options));
+    let call = case.call(Isa::current(), true);
+    let y = forward(call);
+    let gradients = |wanted| cpu::backward(call, &y, &y, wanted).expect("gradients");
+    let all = gradients(Wanted::ALL);
+    for wanted in [[true, false, false], [false, true, false], [false, false, true]] {
+        let [x, parameters, extras] = wanted;
+        let some = gradients(Wanted { x, parameters, extras });
+        assert!(some.x == all.x.clone().filter(|_| x), "{wanted:?}");
+        assert!(some.parameters == all.parameters.clone().filter(|_| parameters), "{wanted:?}");
+        assert!(some.extras == all.extras.clone().filter(|_| extras), "{wanted:?}");
+    }
+}
+
+#[test]
 fn equals_candles_convolution() -> crate::Result<()> {
     let mut noise = Noise::new(2);
     let x = Tensor::from_vec(noise.uniform(2 * 3 * 20 * 30, -1.0, 1.0), (2, 3, 30, 20), &Device::Cpu)?.t()?;
@@ -351,7 +370,8 @@ fn thread_counts_give_the_same_bits() {
                 let call = case.call(Isa::current(), true);
                 let y = forward(call);
                 let gradients = cpu::backward(call, &y, &dy, Wanted::ALL).expect("gradients");
-                let all = [y, gradients.x.expect("wanted"), gradients.weights, gradients.bias, gradients.extras];
+                let (weights, bias) = gradients.parameters.expect("wanted");
+                let all = [y, gradients.x.expect("wanted"), weights, bias, gradients.extras.expect("wanted")];
                 all.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
             })
         };

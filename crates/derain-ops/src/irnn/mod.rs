@@ -58,7 +58,7 @@ use candle_core::Tensor;
 #[cfg(test)]
 pub(crate) use cuda::SOURCE as KERNELS;
 #[doc(hidden)]
-pub use rect::{DirectionMaps, RectScans, ScanSums};
+pub use rect::{DirectionMaps, RectScans, ScanSums, Start};
 
 use crate::plane::{check_dtype, check_shape};
 use crate::{Error, Isa, Planes, Result};
@@ -81,13 +81,27 @@ impl Direction {
     pub const ALL: [Self; 4] = [Self::Up, Self::Right, Self::Down, Self::Left];
 
     /// Whether the scan runs along columns.
+    #[inline]
     pub fn is_vertical(self) -> bool {
         matches!(self, Self::Up | Self::Down)
     }
 
     /// Whether the scan meets rows or columns in rising order.
+    #[inline]
     pub fn is_ascending(self) -> bool {
         matches!(self, Self::Down | Self::Right)
+    }
+
+    /// The row or column that the scan meets at a step, of `length`.
+    #[inline(always)]
+    fn line(self, step: usize, length: usize) -> usize {
+        if self.is_ascending() { step } else { length - 1 - step }
+    }
+
+    /// Of something that rows have and something that columns have, first what the scan runs along, then what lies across.
+    #[inline(always)]
+    fn along_and_across(self, of_rows: usize, of_columns: usize) -> (usize, usize) {
+        if self.is_vertical() { (of_rows, of_columns) } else { (of_columns, of_rows) }
     }
 }
 

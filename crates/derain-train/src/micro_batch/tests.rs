@@ -2,7 +2,7 @@ use candle_core::{Device, Tensor};
 use derain_models::{RranetConfig, SpanetConfig};
 
 use super::{MicroBatch, combine};
-use crate::model::Model;
+use crate::model::Trainable;
 use crate::optimizer::global_norm;
 use crate::{LossConfig, NetworkConfig, Result};
 
@@ -14,7 +14,7 @@ fn pictures(batch: usize, seed: usize) -> Result<Tensor> {
 
 /// A batch of four pairs, cut into parts of `parts[i]` pairs.
 fn in_parts(network: &NetworkConfig, loss: &LossConfig, parts: &[usize]) -> Result<MicroBatch> {
-    let model = Model::new(network, &network.initial_weights(3)?, &Device::Cpu)?;
+    let model = Trainable::new(network, &network.initial_weights(3)?, &Device::Cpu)?;
     let (rainy, clean) = (pictures(4, 0)?, pictures(4, 2)?);
     let mut first = 0;
     let parts = parts.iter().map(|&length| {

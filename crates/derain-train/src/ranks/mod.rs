@@ -16,7 +16,7 @@ mod vote;
 pub use self::mpi::Mpi;
 pub(crate) use chain::combine_in_chain;
 pub use vote::agree;
-pub(crate) use vote::{broadcast, vote};
+pub(crate) use vote::{Voted, broadcast, vote};
 
 use crate::{Error, Result};
 

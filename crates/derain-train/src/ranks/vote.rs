@@ -10,13 +10,21 @@ const ASKED: u8 = 2;
 /// # Errors
 /// If any rank failed: the first that did keeps its error, the others get [`Error::OtherRank`].
 pub fn agree<T>(ranks: &dyn Ranks, own: Result<T>) -> Result<T> {
-    Ok(vote(ranks, own, false)?.0)
+    Ok(vote(ranks, own, false)?.own)
 }
 
-/// The same, and whether any rank asks for something.
-pub(crate) fn vote<T>(ranks: &dyn Ranks, own: Result<T>, asks: bool) -> Result<(T, bool)> {
+/// What a vote comes to if no rank failed.
+pub(crate) struct Voted<T> {
+    /// What this rank made.
+    pub own: T,
+    /// Whether any rank asks for something.
+    pub asked: bool,
+}
+
+/// The same as [`agree`], and whether any rank asks for something.
+pub(crate) fn vote<T>(ranks: &dyn Ranks, own: Result<T>, asks: bool) -> Result<Voted<T>> {
     if ranks.size() == 1 {
-        return Ok((own?, asks));
+        return Ok(Voted { own: own?, asked: asks });
     }
     // Who ends because another failed does not speak for the failure.
     let speaks = own.as_ref().is_err_and(|error| !matches!(error, Error::OtherRank { .. }));
@@ -28,7 +36,7 @@ pub(crate) fn vote<T>(ranks: &dyn Ranks, own: Result<T>, asks: bool) -> Result<(
     match ballots.iter().position(|ballot| ballot & FAILED != 0) {
         Some(rank) if rank != ranks.rank() => Err(Error::OtherRank { rank }),
         // Without a failure elsewhere there is only its own.
-        _ => Ok((own?, ballots.iter().any(|ballot| ballot & ASKED != 0))),
+        _ => Ok(Voted { own: own?, asked: ballots.iter().any(|ballot| ballot & ASKED != 0) }),
     }
 }
 

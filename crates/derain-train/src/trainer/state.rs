@@ -14,7 +14,7 @@ use super::{StopHandle, Trainer};
 use crate::checkpoint::{self, Loaded, Names, Progress, Tensors};
 use crate::data::{ValidationPairs, training_source};
 use crate::folder::Folder;
-use crate::model::{Model, Network};
+use crate::model::{AnyNetwork, Trainable};
 use crate::observer::{Observer, WrittenKind};
 use crate::optimizer::{Adam, MovingAverage};
 use crate::ranks::Ranks;
@@ -46,7 +46,7 @@ impl Trainer {
             Some(path) if leads && !folder.checkpoint().exists() => config.network.weights_of(path)?,
             _ => config.network.initial_weights(config.seed)?,
         };
-        let model = Model::new(&config.network, &parameters, device)?;
+        let model = Trainable::new(&config.network, &parameters, device)?;
         let average = config.ema.map(|decay| MovingAverage::new(decay, &model.tensors())).transpose()?;
         let mut trainer = Self {
             judged: model.network.clone(),
@@ -124,8 +124,8 @@ impl Trainer {
         self.average.as_ref().map_or_else(|| self.model.tensors(), |average| average.tensors().to_vec())
     }
 
-    fn network_over_judged(&self) -> Result<Network> {
-        Network::over(&self.config.network, self.model.names.iter().zip(self.judged_tensors()), &self.device)
+    fn network_over_judged(&self) -> Result<AnyNetwork> {
+        AnyNetwork::over(&self.config.network, self.model.names.iter().zip(self.judged_tensors()), &self.device)
     }
 
     /// # Errors

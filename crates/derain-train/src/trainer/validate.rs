@@ -44,7 +44,6 @@ impl Trainer {
     /// Scores the weights on all validation pairs, or only shows some of them, where that is due after the last step. One who asks to stop does not
     /// wait for the end: `progress.validation_due` says that it is still to be done, from its first pair on.
     pub(super) fn validate(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let step = self.progress.step;
         let DueValidation { scored, shown } = self.due_validation();
         let begun = Instant::now();
         let wanted = if shown { self.config.validation.samples.min(self.validation.len()) } else { 0 };
@@ -69,21 +68,35 @@ impl Trainer {
             self.tell(observer.validating(index + 1, pairs))?;
         }
         self.progress.validation_due = false;
-        if let (true, Some(input), Some(output)) = (scored, Scores::mean(&inputs), Scores::mean(&outputs)) {
-            let choice = mean_for_choice(&outputs);
-            let is_best = self.progress.best.is_none_or(|best| choice > best.psnr().min(MOST_PSNR));
-            let seconds = begun.elapsed().as_secs_f64();
-            self.tell(observer.validation(&ValidationRecord { step, input, output, pairs, is_best, seconds }))?;
-            if is_best {
-                self.progress.best = Some(Best::new(step, choice));
-                self.progress.best_on = self.validation.hash().to_owned();
-                let path = self.folder.best();
-                write_durably(&path, &self.weight_file()?)?;
-                self.tell_written(observer, path, WrittenKind::BestWeights)?;
-            }
+        if scored {
+            self.record_scores(&inputs, &outputs, begun, observer)?;
         }
         if !pictures.is_empty() {
-            self.tell(observer.samples(step, &pictures))?;
+            self.tell(observer.samples(self.progress.step, &pictures))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the means over all pairs, if there are any, and keeps the weights if they are the best so far. `begun` is when scoring began.
+    fn record_scores(
+        &mut self,
+        inputs: &[Scores],
+        outputs: &[Scores],
+        begun: Instant,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let (Some(input), Some(output)) = (Scores::mean(inputs), Scores::mean(outputs)) else { return Ok(()) };
+        let (step, pairs) = (self.progress.step, outputs.len());
+        let choice = mean_for_choice(outputs);
+        let is_best = self.progress.best.is_none_or(|best| choice > best.psnr().min(MOST_PSNR));
+        let seconds = begun.elapsed().as_secs_f64();
+        self.tell(observer.validation(&ValidationRecord { step, input, output, pairs, is_best, seconds }))?;
+        if is_best {
+            self.progress.best = Some(Best::new(step, choice));
+            self.progress.best_on = self.validation.hash().to_owned();
+            let path = self.folder.best();
+            write_durably(&path, &self.weight_file()?)?;
+            self.tell_written(observer, path, WrittenKind::BestWeights)?;
         }
         Ok(())
     }

@@ -22,20 +22,21 @@ mod manifest;
 mod options;
 mod patches;
 mod plan;
+mod share;
 mod split;
 mod tree;
 mod video;
 mod videos;
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use crate::Error;
 use crate::judge::Judge;
 
 use plan::Plan;
+use share::{BuiltShare, Collected};
 use tree::Tree;
-use video::{Failure, VideoBuild};
+use video::VideoBuild;
 
 pub use manifest::{CleanChoices, DatasetVideo, Format, Manifest, RecordedVerdict};
 pub use options::{BuildOptions, MovingScenes, PatchPlacement, Resume};
@@ -141,48 +142,10 @@ pub fn build_dataset(
         .zip(&plan.videos)
         .map(|(video, planned)| VideoBuild { tree: &tree, options, path: &video.path, planned })
         .collect();
-    let (mut finished, mut failed) = (HashMap::new(), Vec::new());
-    let mine: Vec<&VideoBuild<'_>> = options.shard.of(&builds).collect();
-    let of = mine.len();
-    for (done, build) in mine.into_iter().enumerate() {
-        let video = &build.planned.name;
-        observer(BuildEvent::Started { video, done, of });
-        let _claim = match options.shard.is_part() {
-            true => match tree.claim(video)? {
-                Some(claim) => Some(claim),
-                // Started twice: it is enough that one does it.
-                None => continue,
-            },
-            false => None,
-        };
-        tree.check_plan(&plan)?;
-        match build.run(judge, observer) {
-            Ok(record) => {
-                observer(BuildEvent::Finished { video: &record });
-                finished.insert(video, record);
-            }
-            Err(Failure::Video(error)) => {
-                observer(BuildEvent::Failed { video, error: &error });
-                failed.push((video.clone(), error));
-            }
-            Err(Failure::Build(error)) => return Err(error),
-        }
-    }
-    let (mut done, mut elsewhere) = (Vec::new(), Vec::new());
-    for build in &builds {
-        let name = &build.planned.name;
-        let record = match finished.remove(name) {
-            Some(record) => Some(record),
-            None => build.done()?,
-        };
-        match record {
-            Some(record) => done.push(record),
-            None if failed.iter().any(|(failed, _)| failed == name) => {}
-            None => elsewhere.push(name.clone()),
-        }
-    }
+    let BuiltShare { finished, failed } = share::build(&builds, &plan, options.shard, judge, observer)?;
+    let Collected { records, elsewhere } = share::collect(&builds, finished, &failed)?;
     let unfinished = failed.iter().map(|(name, _)| name.clone()).collect();
-    let manifest = Manifest::new(&plan, done, unfinished);
+    let manifest = Manifest::new(&plan, records, unfinished);
     if elsewhere.is_empty() {
         lists::write(&tree, &manifest)?;
         tree.write_json(&tree.manifest(), &manifest)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rand::RngExt;
+use rand_pcg::Pcg64Mcg;
 
 use super::options::{BuildOptions, PatchPlacement};
 use crate::dataset::random::{generator, shuffle};
@@ -24,8 +25,7 @@ pub(super) fn choose(
     (width, height): (u32, u32),
     frames: usize,
 ) -> Vec<FramePatches> {
-    let (columns, rows) = (width / options.patch, height / options.patch);
-    let places = columns as usize * rows as usize;
+    let places = (width / options.patch) as usize * (height / options.patch) as usize;
     let pairs = options.pairs_per_video.min(places.saturating_mul(frames));
     if pairs == 0 {
         return Vec::new();
@@ -39,32 +39,35 @@ pub(super) fn choose(
         .map(|number| {
             let count = (number + 1) * pairs / chosen - number * pairs / chosen;
             let mut generator = generator(&purpose, &[options.seed, number as u64]);
-            let mut corners: Vec<(u32, u32)> = match options.placement {
-                PatchPlacement::Grid => {
-                    let grid =
-                        [(width, columns), (height, rows)].map(|(length, count)| (length - count * options.patch) / 2);
-                    let mut corners: Vec<_> = (0..rows)
-                        .flat_map(|row| (0..columns).map(move |column| (column, row)))
-                        .map(|(column, row)| (grid[0] + column * options.patch, grid[1] + row * options.patch))
-                        .collect();
-                    shuffle(&mut corners, &mut generator);
-                    corners.truncate(count);
-                    corners
-                }
-                PatchPlacement::Random => {
-                    // No more than a grid holds, so enough different corners exist.
-                    let mut corners = BTreeSet::new();
-                    while corners.len() < count {
-                        let x = generator.random_range(0..=width - options.patch);
-                        corners.insert((x, generator.random_range(0..=height - options.patch)));
-                    }
-                    corners.into_iter().collect()
-                }
+            let mut corners = match options.placement {
+                PatchPlacement::Grid => grid_corners(options.patch, (width, height), count, &mut generator),
+                PatchPlacement::Random => random_corners(options.patch, (width, height), count, &mut generator),
             };
             corners.sort_unstable_by_key(|&(x, y)| (y, x));
             FramePatches { frame: frame(number), corners }
         })
         .collect()
+}
+
+/// `count` corners of those on a grid without overlap in the middle of the frame, or all if it has fewer.
+fn grid_corners(patch: u32, (width, height): (u32, u32), count: usize, generator: &mut Pcg64Mcg) -> Vec<(u32, u32)> {
+    let (columns, rows) = (width / patch, height / patch);
+    let [left, top] = [(width, columns), (height, rows)].map(|(length, count)| (length - count * patch) / 2);
+    let mut corners: Vec<_> =
+        (0..rows).flat_map(|row| (0..columns).map(move |column| (left + column * patch, top + row * patch))).collect();
+    shuffle(&mut corners, generator);
+    corners.truncate(count);
+    corners
+}
+
+/// `count` different corners, which must be no more than a grid holds, so that as many exist.
+fn random_corners(patch: u32, (width, height): (u32, u32), count: usize, generator: &mut Pcg64Mcg) -> Vec<(u32, u32)> {
+    let mut corners = BTreeSet::new();
+    while corners.len() < count {
+        let x = generator.random_range(0..=width - patch);
+        corners.insert((x, generator.random_range(0..=height - patch)));
+    }
+    corners.into_iter().collect()
 }
 
 #[cfg(test)]

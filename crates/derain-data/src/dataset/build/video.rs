@@ -35,7 +35,7 @@ pub(super) struct VideoBuild<'a> {
 
 impl VideoBuild<'_> {
     /// The video's record if nothing is left to do.
-    pub(super) fn done(&self) -> Result<Option<DatasetVideo>, Error> {
+    pub(super) fn finished_record(&self) -> Result<Option<DatasetVideo>, Error> {
         Ok(self.record()?.filter(|record| self.is_complete(record)))
     }
 
@@ -57,7 +57,7 @@ impl VideoBuild<'_> {
                 let clean = self.clean_image(&record)?;
                 (record, clean)
             }
-            None => self.judge(judge)?,
+            None => self.judge_and_keep(judge)?,
         };
         observer(BuildEvent::Judged { video: &record });
         if record.verdict == RecordedVerdict::Accepted {
@@ -110,7 +110,7 @@ impl VideoBuild<'_> {
     }
 
     /// Has the clean image judged, and puts image and verdict on disk, in this order: a verdict has its image.
-    fn judge(&self, judge: &mut dyn Judge) -> Result<(DatasetVideo, RgbImage), Failure> {
+    fn judge_and_keep(&self, judge: &mut dyn Judge) -> Result<(DatasetVideo, RgbImage), Failure> {
         let PlannedVideo { name, sha256, split } = self.planned;
         let camera = match self.options.moving {
             MovingScenes::Refuse => Camera::Still,

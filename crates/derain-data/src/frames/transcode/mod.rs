@@ -55,7 +55,9 @@ mod encoder;
 mod error;
 mod fields;
 mod group;
+mod moment;
 mod mux;
+mod output;
 mod parts;
 mod planes;
 #[cfg(test)]

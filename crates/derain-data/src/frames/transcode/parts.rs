@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::encoder::GROUP_FRAMES;
+use super::moment::length_of_last;
 use super::{Checked, EncodedGroup, FrameTime, TranscodeError, VideoEncoder};
 use crate::durable::{sync, write_durably};
 use crate::hash::hash_file;
@@ -197,12 +198,11 @@ impl Parts {
         self.groups.len()
     }
 
-    /// When and how long the last frame is shown: as long as the one before it where the container does not say.
+    /// When the last frame is shown, and how long, stated by the container or not.
     pub(super) fn last(&self) -> Option<FrameTime> {
         let times: Vec<FrameTime> = self.times().collect();
         let (last, others) = times.split_last()?;
-        let before = others.last().map_or(1, |before| last.start.saturating_sub(before.start));
-        let duration = if last.duration > 0 { last.duration } else { before };
+        let duration = length_of_last(*last, others.last().map(|before| before.start));
         Some(FrameTime { start: last.start, duration })
     }
 

@@ -6,12 +6,14 @@ use derain_ops::rect::{Rect, RectMut, padded};
 
 use super::super::COLOURS;
 use super::super::layers::Decoder;
-use super::pass::{Level, Run, Scratch, Tile};
+use super::pass::{Run, ScaleSize, Scratch, Tile};
 use super::weights::Kernel;
 use crate::Result;
 
 #[derive(Clone, Debug)]
 pub(super) struct PlannedDecoder {
+    /// 0 is the picture's own size.
+    scale: usize,
     /// Channels of the features below and of these, padded.
     from: usize,
     to: usize,
@@ -40,13 +42,14 @@ pub(super) struct DecoderStores<'a> {
 }
 
 impl PlannedDecoder {
-    pub(super) fn new(decoder: &Decoder) -> Result<Self> {
+    pub(super) fn new(decoder: &Decoder, scale: usize) -> Result<Self> {
         let Decoder { up, gam, block } = decoder;
         let (from, to, inner) = (up.conv.inputs(), block.conv2.conv.inputs(), gam.w_a.conv.inputs());
         // The width changes from twice these channels to these, so there always is a shortcut.
         let shortcut = block.shortcut.as_ref().map(Kernel::folded).transpose()?;
         let missing = || candle_core::Error::Msg("a decoder's block has no shortcut".into());
         Ok(Self {
+            scale,
             from: padded(from),
             to: padded(to),
             up: Kernel::folded(up)?.over(&[from])?,
@@ -57,6 +60,11 @@ impl PlannedDecoder {
             conv2: Kernel::folded(&block.conv2)?.over(&[to])?,
             shortcut: shortcut.ok_or_else(missing)?.over(&[to, to])?,
         })
+    }
+
+    /// Which of the scales this is, 0 being the picture's own size.
+    pub(super) fn scale(&self) -> usize {
+        self.scale
     }
 
     /// Values of the features' pixels.
@@ -70,9 +78,9 @@ impl PlannedDecoder {
     }
 
     /// From the features below, at half the size, to F_D.
-    pub(super) fn up(&self, run: &Run<'_>, level: Level, below: &[f32], out: &mut [f32]) {
-        let below = level.below().rect(below, self.from);
-        run.pass(level, [(out, self.to)], self.up.work_per_pixel(), |scratch, tile, [out]| {
+    pub(super) fn up(&self, run: &Run<'_>, size: ScaleSize, below: &[f32], out: &mut [f32]) {
+        let below = size.below().rect(below, self.from);
+        run.pass(size, [(out, self.to)], self.up.work_per_pixel(), |scratch, tile, [out]| {
             let window = tile.window_of_doubled(&self.up, below, &mut scratch.windows[0]);
             self.up.run(&[window], &Epilogue::activation(Activation::Relu), out, &mut scratch.form);
         });
@@ -84,7 +92,7 @@ impl PlannedDecoder {
     pub(super) fn run(
         &self,
         run: &Run<'_>,
-        level: Level,
+        size: ScaleSize,
         stores: DecoderStores<'_>,
         (out, channels, last): (&mut [f32], usize, usize),
         finish: impl Fn(&mut Scratch, &Tile, RectMut<'_, f32>, Residual<'_>) + Sync,
@@ -95,10 +103,10 @@ impl PlannedDecoder {
         let relu = Epilogue::activation(Activation::Relu);
         let none = Epilogue::activation(Activation::None);
 
-        let from_below = level.rect(from_below, to);
-        let guide = level.rect(guide, COLOURS);
+        let from_below = size.rect(from_below, to);
+        let guide = size.rect(guide, COLOURS);
         let work = [of_guide, of_features, to_map].map(Convolution::work_per_pixel).iter().sum();
-        run.pass(level, [(&mut *skip, to), (map, 1)], work, |scratch, tile, [mut skip, mut map]| {
+        run.pass(size, [(&mut *skip, to), (map, 1)], work, |scratch, tile, [mut skip, mut map]| {
             let Scratch { windows: [window, guided, result], form, narrow, .. } = scratch;
             let (rows, columns) = (tile.rows, tile.columns);
             let window = tile.window(of_guide, guide, window);
@@ -117,16 +125,16 @@ impl PlannedDecoder {
             }
         });
 
-        let skip = level.rect(skip, to);
-        run.pass(level, [(&mut *inner, to)], conv1.work_per_pixel(), |scratch, tile, [out]| {
+        let skip = size.rect(skip, to);
+        run.pass(size, [(&mut *inner, to)], conv1.work_per_pixel(), |scratch, tile, [out]| {
             let [of_skip, of_below, _] = &mut scratch.windows;
             let sources = [tile.window(conv1, skip, of_skip), tile.window(conv1, from_below, of_below)];
             conv1.run(&sources, &relu, out, &mut scratch.form);
         });
 
-        let inner = level.rect(inner, to);
+        let inner = size.rect(inner, to);
         let work = conv2.work_per_pixel() + shortcut.work_per_pixel() + last;
-        run.pass(level, [(out, channels)], work, |scratch, tile, [out]| {
+        run.pass(size, [(out, channels)], work, |scratch, tile, [out]| {
             let target = scratch.wide.shaped(tile.rows, tile.columns, to);
             shortcut.run(&[tile.of(skip), tile.of(from_below)], &none, target, &mut scratch.form);
             finish(scratch, tile, out, Residual { conv2, inner });

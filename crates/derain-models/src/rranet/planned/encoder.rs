@@ -6,9 +6,9 @@ use derain_ops::rect::padded;
 use derain_ops::{Activation, Isa};
 
 use super::super::layers::Encoder;
-use super::pass::{Level, Run};
+use super::pass::{Run, ScaleSize};
 use super::weights::{Kernel, gate_channels};
-use super::workspace::{Scale, Shared};
+use super::workspace::{ScaleBuffers, Shared};
 use crate::Result;
 
 #[derive(Clone, Debug)]
@@ -52,24 +52,31 @@ impl PlannedEncoder {
     }
 
     /// From the input in `shared.input` to the scale's features and next state. In the first stage there is no hidden state to read.
-    pub(super) fn run(&self, run: &Run<'_>, level: Level, first_stage: bool, scale: &mut Scale, shared: &mut Shared) {
+    pub(super) fn run(
+        &self,
+        run: &Run<'_>,
+        size: ScaleSize,
+        first_stage: bool,
+        buffers: &mut ScaleBuffers,
+        shared: &mut Shared,
+    ) {
         let Self { from, to, conv1, gates, conv2, shortcut } = self;
         let (from, to) = (*from, *to);
-        let Scale { hidden, cell, features } = scale;
+        let ScaleBuffers { hidden, cell, features } = buffers;
         let Shared { input, first, second } = shared;
-        let input = level.rect(input, from);
+        let input = size.rect(input, from);
         let relu = Epilogue::activation(Activation::Relu);
         let none = Epilogue::activation(Activation::None);
 
-        run.pass(level, [(&mut *first, to)], conv1.work_per_pixel(), |scratch, tile, [out]| {
+        run.pass(size, [(&mut *first, to)], conv1.work_per_pixel(), |scratch, tile, [out]| {
             let window = tile.window(conv1, input, &mut scratch.windows[0]);
             conv1.run(&[window], &relu, out, &mut scratch.form);
         });
 
-        let inner = level.rect(first, to);
-        let before = level.rect(hidden, to);
+        let inner = size.rect(first, to);
+        let before = size.rect(hidden, to);
         let outputs = [(&mut second[..], to), (&mut cell[..], to)];
-        run.pass(level, outputs, gates.work_per_pixel(), |scratch, tile, [out, cell]| {
+        run.pass(size, outputs, gates.work_per_pixel(), |scratch, tile, [out, cell]| {
             let [window, hidden_window, _] = &mut scratch.windows;
             let sources = [tile.window(gates, inner, window), tile.window(gates, before, hidden_window)];
             let sources = if first_stage { &sources[..1] } else { &sources[..] };
@@ -78,9 +85,9 @@ impl PlannedEncoder {
             step(Isa::current(), scratch.wide.rect(), cell, out);
         });
 
-        let next = level.rect(second, to);
+        let next = size.rect(second, to);
         let work = conv2.work_per_pixel() + shortcut.as_ref().map_or(0, Convolution::work_per_pixel);
-        run.pass(level, [(&mut features[..], to), (&mut hidden[..], to)], work, |scratch, tile, [out, mut hidden]| {
+        run.pass(size, [(&mut features[..], to), (&mut hidden[..], to)], work, |scratch, tile, [out, mut hidden]| {
             let own = tile.of(input);
             let residual = match shortcut {
                 None => own,
@@ -98,10 +105,10 @@ impl PlannedEncoder {
     }
 }
 
-/// The largest of every 2x2 pixels, from a level to the one below.
-pub(super) fn pool(run: &Run<'_>, level: Level, features: &[f32], channels: usize, target: &mut [f32]) {
-    let features = level.rect(features, channels);
-    run.pass(level.below(), [(target, channels)], 0, |_, tile, [mut out]| {
+/// The largest of every 2x2 pixels, from a scale to the one below.
+pub(super) fn pool(run: &Run<'_>, size: ScaleSize, features: &[f32], channels: usize, target: &mut [f32]) {
+    let features = size.rect(features, channels);
+    run.pass(size.below(), [(target, channels)], 0, |_, tile, [mut out]| {
         for row in 0..tile.rows {
             let [above, below] = [0, 1].map(|half| {
                 &features.row(2 * (tile.row + row) + half)[2 * tile.column * channels..][..2 * tile.columns * channels]

@@ -5,7 +5,7 @@ use derain_ops::rect::padded;
 
 use super::pass::{BAND_ROWS, COLUMNS};
 use super::weights::gate_channels;
-use super::{COLOURS, Planned, levels};
+use super::{COLOURS, Planned, scale_sizes};
 
 /// Columns or rows that a window has more than its rectangle, at most: one on either side, and the rest of a tile.
 const MARGIN: usize = 5;
@@ -19,10 +19,10 @@ impl Planned {
         if height.saturating_mul(width) > usize::MAX >> 20 {
             return u64::MAX;
         }
-        let levels = levels(height, width);
+        let sizes = scale_sizes(height, width);
         let widest = self.config.widths.iter().map(|&width| padded(width)).max().unwrap_or(0);
         let inner = self.config.attention_channels().into_iter().map(padded).max().unwrap_or(0);
-        let (rows, columns) = (BAND_ROWS.min(levels[0].height), COLUMNS.min(levels[0].width));
+        let (rows, columns) = (BAND_ROWS.min(sizes[0].height), COLUMNS.min(sizes[0].width));
         let form = self.convolutions().map(Convolution::scratch_length).max().unwrap_or(0);
         let thread = [
             // Three windows, the gates or a shortcut, a module's inner features or the rain, the last block's features.
@@ -33,9 +33,9 @@ impl Planned {
             form as u64,
         ];
         let shares = [
-            self.lengths(&levels).all(),
+            self.lengths(&sizes).all(),
             // The picture, padded and not, its RLCN picture, the background, the result, and three maps.
-            floats(&[levels[0].pixels(), 6 * COLOURS + 2]),
+            floats(&[sizes[0].pixels(), 6 * COLOURS + 2]),
             self.convolutions().map(|convolution| convolution.packed_length() as u64).sum(),
             thread
                 .iter()

@@ -1,14 +1,12 @@
 //! Passes over one scale: bands of rows in parallel, rectangle by rectangle.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use derain_ops::buffer::Aligned;
 use derain_ops::conv2d::cpu::Convolution;
 use derain_ops::rect::{Patch, Rect, RectMut};
 use derain_ops::reuse::Reused;
 use rayon::prelude::*;
 
-use crate::engine::Progress;
+use crate::engine::{self, Work};
 
 /// Most and fewest rows of a band. Multiples of Winograd's tile, or bits would depend on the choice.
 pub(super) const BAND_ROWS: usize = 16;
@@ -18,12 +16,12 @@ pub(super) const COLUMNS: usize = 48;
 
 /// The size of a scale's pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Level {
+pub(super) struct ScaleSize {
     pub(super) height: usize,
     pub(super) width: usize,
 }
 
-impl Level {
+impl ScaleSize {
     pub(super) fn pixels(self) -> usize {
         self.height * self.width
     }
@@ -38,10 +36,8 @@ impl Level {
         Rect::new(values, self.height, self.width, channels, self.width * channels)
     }
 
-    /// Rows of a band: few enough that every thread gets some.
     fn band_rows(self) -> usize {
-        let wanted = self.height / (4 * rayon::current_num_threads());
-        wanted.next_multiple_of(FEWEST_BAND_ROWS).clamp(FEWEST_BAND_ROWS, BAND_ROWS)
+        engine::band_rows(self.height, FEWEST_BAND_ROWS..=BAND_ROWS)
     }
 }
 
@@ -120,30 +116,24 @@ pub(super) struct Scratch {
     pub(super) form: Aligned<f32>,
 }
 
-/// How far a run has come, and whom it tells.
+/// All passes over a picture.
 pub(super) struct Run<'a> {
-    progress: Progress<'a>,
-    work_done: AtomicU64,
-    work_in_all: u64,
+    /// What they do together.
+    pub(super) work: Work<'a>,
 }
 
-impl<'a> Run<'a> {
-    /// `work` is the number of multiply-adds of all passes.
-    pub(super) fn new(progress: Progress<'a>, work: u64) -> Self {
-        Self { progress, work_done: AtomicU64::new(0), work_in_all: work.max(1) }
-    }
-
-    /// Calls `work` with every rectangle of the outputs: pictures of this level, each with its number of values a pixel.
+impl Run<'_> {
+    /// Calls `work` with every rectangle of the outputs: pictures of this size, each with its number of values a pixel.
     /// `cost` is the number of multiply-adds a pixel that `work` does.
     pub(super) fn pass<const N: usize>(
         &self,
-        level: Level,
+        size: ScaleSize,
         outputs: [(&mut [f32], usize); N],
         cost: usize,
         work: impl Fn(&mut Scratch, &Tile, [RectMut<'_, f32>; N]) + Sync,
     ) {
-        let Level { height, width } = level;
-        let band_rows = level.band_rows();
+        let ScaleSize { height, width } = size;
+        let band_rows = size.band_rows();
         let channels = outputs.each_ref().map(|output| output.1);
         let mut pieces = outputs
             .map(|(values, channels)| values[..height * width * channels].chunks_mut(band_rows * width * channels));
@@ -164,12 +154,7 @@ impl<'a> Run<'a> {
                 let parts = band.each_mut().map(|band| band.part(0, column, rows, columns));
                 work(scratch.get(), &Tile { row, column, rows, columns }, parts);
             }
-            self.advance((rows * width * cost) as u64);
+            self.work.advance((rows * width * cost) as u64);
         });
-    }
-
-    fn advance(&self, work: u64) {
-        let done = self.work_done.fetch_add(work, Ordering::Relaxed) + work;
-        (self.progress.0)((done as f64 / self.work_in_all as f64).min(1.0));
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Lengths {
 
 /// What one scale of the encoder keeps from stage to stage.
 #[derive(Debug)]
-pub(super) struct Scale {
+pub(super) struct ScaleBuffers {
     pub(super) hidden: Aligned<f32>,
     pub(super) cell: Aligned<f32>,
     pub(super) features: Aligned<f32>,
@@ -36,7 +36,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Workspace {
     lengths: Lengths,
-    pub(super) scales: Vec<Scale>,
+    pub(super) scales: Vec<ScaleBuffers>,
     pub(super) shared: Shared,
 }
 
@@ -60,7 +60,7 @@ impl Workspace {
     fn new(lengths: Lengths) -> Self {
         let Lengths { scales, input, inner } = lengths;
         let zeros = Aligned::zeroed;
-        let scales = scales.into_iter().map(|length| Scale {
+        let scales = scales.into_iter().map(|length| ScaleBuffers {
             hidden: zeros(length),
             cell: zeros(length),
             features: zeros(length),

@@ -2,15 +2,15 @@
 
 use derain_ops::Activation;
 use derain_ops::conv2d::cpu::{Convolution, Epilogue};
-use derain_ops::irnn::RectScans;
-use derain_ops::rect::{Rect, padded};
+use derain_ops::irnn::{DirectionMaps, RectScans};
+use derain_ops::rect::{Rect, RectMut, padded};
 
 use super::super::layers::{DirectionBranch, SpatialAttention};
 use super::edges::Edges;
-use super::scans::BandPlace;
+use super::scans::BandScans;
 use super::{COLUMNS, Scratch, convolve, load_window, planned, sigmoid, tiles};
 use crate::Result;
-use crate::engine::{Frame, Input, Store};
+use crate::engine::{Band, Frame, Input, Store};
 
 /// What attention modules keep beside the two large stores, from one module to the next.
 #[derive(Default)]
@@ -72,69 +72,74 @@ impl PlannedAttention {
         spare: &mut Store,
         workspace: &mut Workspace,
     ) -> Result<()> {
-        let size = (frame.height, frame.width);
         let Workspace { map, directions, edges } = workspace;
         let maps = match &self.branch {
             None => None,
             Some(branch) => {
                 branch.run(frame, channels, features, spare, directions)?;
-                Some(Rect::new(directions.values(), size.0, size.1, DIRECTIONS, size.1 * DIRECTIONS))
+                let (height, width) = (frame.height, frame.width);
+                Some(Rect::new(directions.values(), height, width, DIRECTIONS, width * DIRECTIONS))
             }
         };
         let input = Input { store: features, channels, reach: self.conv_in.reach() };
-        convolve(frame, &self.conv_in, Activation::None, input, (spare, channels))?;
+        convolve(frame, &self.conv_in, Activation::None, input, (&mut *spare, channels))?;
+        self.first_round(frame, channels, spare, edges, maps)?;
+        self.second_round(frame, channels, spare, edges, maps, map)
+    }
 
-        edges.fill(frame, channels, spare, &self.scans1)?;
-        frame.update((&mut *spare, channels), self.conv2.work_per_pixel(), |scratch, index, mut band| {
+    /// conv2 of the first scans, over the features that are scanned.
+    fn first_round(
+        &self,
+        frame: &Frame<'_, Scratch>,
+        channels: usize,
+        store: &mut Store,
+        edges: &mut Edges,
+        maps: Option<DirectionMaps<'_>>,
+    ) -> Result<()> {
+        edges.fill(frame, channels, store, &self.scans1)?;
+        frame.update((store, channels), self.conv2.work_per_pixel(), |scratch, index, mut features| {
             let Scratch { scans, form, .. } = scratch;
-            let rows = band.rows();
-            let place = BandPlace { rows: frame.rows_of(index), size, channels, edges: edges.of(index), maps };
-            let extent = |results| self.conv2.source_extent(results);
-            scans.run(
-                &place,
-                &self.scans1,
-                extent,
-                &mut band,
-                |band| band.as_rect(),
-                |band, tile, h| {
-                    let out = band.part(0, tile.0, rows, tile.1);
-                    self.conv2.run(&h, &Epilogue::activation(Activation::None), out, form);
-                },
-            );
+            let (rows, size, edges) = (frame.rows_of(index), (frame.height, frame.width), edges.of(index));
+            let band = BandScans { scans: &self.scans1, rows, size, channels, edges, maps };
+            scans.begin(&band, features.as_rect());
+            for tile in band.tiles() {
+                let h = scans.tile(&band, features.as_rect(), &self.conv2, tile);
+                let out = features.part(0, tile.0, band.rows.len(), tile.1);
+                self.conv2.run(&h, &Epilogue::activation(Activation::None), out, form);
+            }
             Ok(())
-        })?;
+        })
+    }
 
-        edges.fill(frame, channels, spare, &self.scans2)?;
+    /// The attention map by the second scans, conv3 and conv_out.
+    fn second_round(
+        &self,
+        frame: &Frame<'_, Scratch>,
+        channels: usize,
+        store: &Store,
+        edges: &mut Edges,
+        maps: Option<DirectionMaps<'_>>,
+        map: &mut Store,
+    ) -> Result<()> {
+        edges.fill(frame, channels, store, &self.scans2)?;
         map.resize(frame.pixels());
-        let input = Input { store: spare, channels, reach: 0 };
+        let input = Input { store, channels, reach: 0 };
         let work = self.conv3.work_per_pixel() + self.conv_out.work_per_pixel();
-        frame.pass(input, (map, 1), work, |scratch, mut band| {
+        frame.pass(input, (map, 1), work, |scratch, Band { index, rows, input, input_row, mut output }| {
             let Scratch { scans, form, middle, narrow, .. } = scratch;
-            let rows = band.rows.len();
-            let features = band.input.part(band.rows.start - band.input_row, 0, rows, size.1);
-            let extent = |results| self.conv3.source_extent(results);
-            let place = BandPlace { rows: band.rows.clone(), size, channels, edges: edges.of(band.index), maps };
-            scans.run(
-                &place,
-                &self.scans2,
-                extent,
-                &mut band.output,
-                |_| features,
-                |output, (column, columns), h| {
-                    let inner = middle.shaped(rows, columns, channels);
-                    self.conv3.run(&h, &Epilogue::activation(Activation::Relu), inner, form);
-                    let outputs = padded(self.conv_out.outputs());
-                    let result = narrow.shaped(rows, columns, outputs);
-                    self.conv_out.run(&[middle.rect()], &Epilogue::activation(Activation::None), result, form);
-                    let mut output = output.part(0, column, rows, columns);
-                    for row in 0..rows {
-                        let pixels = output.row_mut(row).iter_mut();
-                        for (value, result) in pixels.zip(narrow.rect().row(row).chunks_exact(outputs)) {
-                            *value = sigmoid(result[0]);
-                        }
-                    }
-                },
-            );
+            let features = input.part(rows.start - input_row, 0, rows.len(), frame.width);
+            let (size, edges) = ((frame.height, frame.width), edges.of(index));
+            let band = BandScans { scans: &self.scans2, rows, size, channels, edges, maps };
+            scans.begin(&band, features);
+            for tile in band.tiles() {
+                let (rows, columns) = (band.rows.len(), tile.1);
+                let h = scans.tile(&band, features, &self.conv3, tile);
+                let r = middle.shaped(rows, columns, channels);
+                self.conv3.run(&h, &Epilogue::activation(Activation::Relu), r, form);
+                let logits = narrow.shaped(rows, columns, padded(self.conv_out.outputs()));
+                self.conv_out.run(&[middle.rect()], &Epilogue::activation(Activation::None), logits, form);
+                write_sigmoids(narrow.rect(), output.part(0, tile.0, rows, columns));
+            }
             Ok(())
         })
     }
@@ -182,21 +187,25 @@ impl PlannedBranch {
                 load_window(&self.conv2, &band, (column, columns), &mut scratch.window);
                 let inner = scratch.middle.shaped(rows, columns, narrow_channels);
                 self.conv2.run(&[scratch.window.rect()], &relu, inner, &mut scratch.form);
-                let outputs = padded(self.conv3.outputs());
-                let result = scratch.narrow.shaped(rows, columns, outputs);
+                let logits = scratch.narrow.shaped(rows, columns, padded(self.conv3.outputs()));
                 let none = Epilogue::activation(Activation::None);
-                self.conv3.run(&[scratch.middle.rect()], &none, result, &mut scratch.form);
-                let mut output = band.output.part(0, column, rows, columns);
-                for row in 0..rows {
-                    let pixels = output.row_mut(row).chunks_exact_mut(DIRECTIONS);
-                    for (pixel, result) in pixels.zip(scratch.narrow.rect().row(row).chunks_exact(outputs)) {
-                        for (value, &result) in pixel.iter_mut().zip(result) {
-                            *value = sigmoid(result);
-                        }
-                    }
-                }
+                self.conv3.run(&[scratch.middle.rect()], &none, logits, &mut scratch.form);
+                write_sigmoids(scratch.narrow.rect(), band.output.part(0, column, rows, columns));
             }
             Ok(())
         })
+    }
+}
+
+/// The sigmoids of as many channels of `logits` as `output` has.
+fn write_sigmoids(logits: Rect<'_, f32>, mut output: RectMut<'_, f32>) {
+    let (from, to) = (logits.channels(), output.channels());
+    for row in 0..output.rows() {
+        let pixels = output.row_mut(row).chunks_exact_mut(to);
+        for (pixel, logits) in pixels.zip(logits.row(row).chunks_exact(from)) {
+            for (value, &logit) in pixel.iter_mut().zip(logits) {
+                *value = sigmoid(logit);
+            }
+        }
     }
 }

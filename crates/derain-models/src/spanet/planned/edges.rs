@@ -1,6 +1,6 @@
 //! What a band needs of its neighbours to scan on its own: their nearest rows, and the vertical scans' states.
 
-use derain_ops::irnn::{Direction, RectScans};
+use derain_ops::irnn::{Direction, RectScans, Start};
 use derain_ops::rect::Rect;
 use rayon::prelude::*;
 
@@ -89,7 +89,7 @@ fn fill_downwards(
             down[at(band)].copy_from_slice(&state);
         }
         if band < last {
-            advance(scans, Direction::Down, features, rows.start == 0, &mut state);
+            advance(scans, Direction::Down, features, Start::border_if(rows.start == 0), &mut state);
         }
         band += 1;
     })
@@ -109,7 +109,7 @@ fn fill_upwards(
     let mut bands = (0..last).rev();
     frame.walk(store, row / frame.width, ranges, |rows, features| {
         if !rows.is_empty() {
-            advance(scans, Direction::Up, features, rows.end == frame.height, &mut state);
+            advance(scans, Direction::Up, features, Start::border_if(rows.end == frame.height), &mut state);
         }
         if let Some(band) = bands.next() {
             up[band * row..(band + 1) * row].copy_from_slice(&state);
@@ -118,10 +118,10 @@ fn fill_upwards(
 }
 
 /// Moves a state of whole rows over some rows.
-fn advance(scans: &RectScans, direction: Direction, features: Rect<'_, f32>, starts: bool, state: &mut [f32]) {
+fn advance(scans: &RectScans, direction: Direction, features: Rect<'_, f32>, start: Start, state: &mut [f32]) {
     let channels = features.channels();
     state.par_chunks_mut(COLUMNS * channels).enumerate().for_each(|(piece, state)| {
         let features = features.part(0, piece * COLUMNS, features.rows(), state.len() / channels);
-        scans.scan(direction, features, starts, state, None, None);
+        scans.advance(direction, features, start, state);
     });
 }

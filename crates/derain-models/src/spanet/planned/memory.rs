@@ -4,7 +4,7 @@ use derain_ops::conv2d::cpu::Convolution;
 
 use super::attention::PlannedAttention;
 use super::{BAND_ROWS, COLOURS, COLUMNS, Planned, scans};
-use crate::engine::Place;
+use crate::engine::Storage;
 
 /// Columns or rows that a window has more than its rectangle, at most: two on either side, and the rest of a square of tiles.
 const MARGIN: usize = 12;
@@ -12,7 +12,7 @@ const MARGIN: usize = 12;
 impl Planned {
     /// Bytes that [`Planned::run`] takes at most on a picture of this size with as many threads as the current pool has, the weights and the
     /// picture's own values counted; files are not.
-    pub(crate) fn memory_needed(&self, height: usize, width: usize, place: Place<'_>) -> u64 {
+    pub(crate) fn memory_needed(&self, height: usize, width: usize, storage: Storage<'_>) -> u64 {
         let of = |counts: &[usize]| counts.iter().fold(4u64, |bytes, &count| bytes.saturating_mul(count as u64));
         let channels = self.channels;
         let branch = self.attention.iter().any(PlannedAttention::has_branch);
@@ -34,10 +34,10 @@ impl Planned {
             of(&[form]),
         ];
         let band = of(&[2, rows, width, channels]);
-        match place {
-            Place::Memory => shares.push(of(&[2, height, width, channels])),
+        match storage {
+            Storage::Memory => shares.push(of(&[2, height, width, channels])),
             // Bands as they are read and written, by every thread and by the two walks over the rows.
-            Place::Spool(_) => {
+            Storage::File(_) => {
                 shares.push(band);
                 thread.push(band);
             }

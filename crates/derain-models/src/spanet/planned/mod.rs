@@ -21,7 +21,7 @@ use derain_ops::{Activation, Isa};
 use super::{Layer, Spanet};
 use crate::Result;
 use crate::conv::Conv;
-use crate::engine::{Band, Frame, Input, Place, Progress, Store};
+use crate::engine::{self, Band, Frame, Input, Progress, Storage, Store, Work};
 use attention::{PlannedAttention, Workspace};
 use block::PlannedBlock;
 
@@ -73,20 +73,20 @@ impl Planned {
         })
     }
 
-    /// Runs the network on `pixels` `[height, width, 3]`, in the network's colour order. The two large stores lie where `place` says.
+    /// Runs the network on `pixels` `[height, width, 3]`, in the network's colour order. The two large stores lie in `storage`.
     pub(crate) fn run(
         &self,
         (height, width): (usize, usize),
         pixels: Vec<f32>,
-        place: Place<'_>,
+        storage: Storage<'_>,
         progress: Progress<'_>,
     ) -> Result<PlannedOutput> {
-        let work = (height * width) as u64 * self.work_per_pixel();
-        let frame: Frame<'_, Scratch> = Frame::new(height, width, band_rows(height), progress, work);
+        let work = Work::new(progress, (height * width) as u64 * self.work_per_pixel());
+        let frame: Frame<'_, Scratch> = Frame::new(height, width, band_rows(height), work);
         let channels = self.channels;
         let mut picture = Store::Memory(pixels.into());
-        let mut features = Store::new(place, frame.pixels() * channels)?;
-        let mut spare = Store::new(place, frame.pixels() * channels)?;
+        let mut features = Store::new(storage, frame.pixels() * channels)?;
+        let mut spare = Store::new(storage, frame.pixels() * channels)?;
         let mut workspace = Workspace::default();
         let mut first_map = None;
         for layer in &self.layers {
@@ -134,10 +134,8 @@ impl Planned {
     }
 }
 
-/// Rows of a band: few enough that every thread gets some.
 fn band_rows(height: usize) -> usize {
-    let wanted = height / (4 * rayon::current_num_threads());
-    wanted.next_multiple_of(FEWEST_BAND_ROWS).clamp(FEWEST_BAND_ROWS, BAND_ROWS)
+    engine::band_rows(height, FEWEST_BAND_ROWS..=BAND_ROWS)
 }
 
 /// A layer's convolution, made ready for the kernels.

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use derain_ops::irnn::{Direction, RectScans};
+use derain_ops::conv2d::cpu::Convolution;
+use derain_ops::irnn::{Direction, RectScans, Start};
 use derain_ops::rect::{Patch, Rect};
 
 use super::edges::BandEdges;
@@ -26,9 +27,9 @@ pub(super) struct Scratch {
     state: Vec<f32>,
 }
 
-/// A band of features and its place in the picture.
-#[derive(Clone)]
-pub(super) struct BandPlace<'a> {
+/// The scans of a band of features, and its place in the picture.
+pub(super) struct BandScans<'a> {
+    pub(super) scans: &'a RectScans,
     pub(super) rows: Range<usize>,
     /// The picture's height and width.
     pub(super) size: (usize, usize),
@@ -45,13 +46,18 @@ struct Inside {
     columns: Range<usize>,
 }
 
-impl BandPlace<'_> {
+impl BandScans<'_> {
+    /// First column and number of columns of each rectangle, from left to right.
+    pub(super) fn tiles(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + ExactSizeIterator + use<> {
+        tiles(self.size.1, COLUMNS)
+    }
+
     /// Rows of the band and one above and below.
     fn window_rows(&self) -> usize {
         self.rows.len() + 2
     }
 
-    fn inside(&self, column: usize, columns: usize) -> Inside {
+    fn inside(&self, (column, columns): (usize, usize)) -> Inside {
         let (height, width) = self.size;
         let (top, left) = (usize::from(self.rows.start == 0), usize::from(column == 0));
         let bottom = self.window_rows() - usize::from(self.rows.end == height);
@@ -61,59 +67,50 @@ impl BandPlace<'_> {
 }
 
 impl Scratch {
-    /// Calls `work` for each rectangle of the band with its column, columns and the four scans in the order of [`Direction`]; these hold
-    /// `extent(rows) x extent(columns)` pixels from one pixel above and to the left of the rectangle, zeros outside the picture.
+    /// Gets ready for a band with these features.
+    pub(super) fn begin(&mut self, band: &BandScans<'_>, features: Rect<'_, f32>) {
+        self.fill_left(band, features);
+        self.right.resize(band.window_rows() * band.channels, 0.0);
+    }
+
+    /// The four scans of one of [`BandScans::tiles`], in the order of [`Direction`]: what `reader` reads, from one pixel above and to the left of
+    /// the rectangle on, zeros outside the picture.
     ///
-    /// `band` gives the band's features; `work` may write over those of its rectangle.
-    pub(super) fn run<B>(
+    /// Rectangles must come in order. Of those before, `features` may have been written over.
+    pub(super) fn tile(
         &mut self,
-        place: &BandPlace<'_>,
-        scans: &RectScans,
-        extent: impl Fn(usize) -> usize,
-        band: &mut B,
-        features: impl Fn(&B) -> Rect<'_, f32>,
-        mut work: impl FnMut(&mut B, (usize, usize), [Rect<'_, f32>; 4]),
-    ) {
-        let (window_rows, channels) = (place.window_rows(), place.channels);
-        let width = place.size.1;
-        self.fill_left(place, scans, features(band));
-        self.right.resize(window_rows * channels, 0.0);
-        for (tile, (column, columns)) in tiles(width, COLUMNS).enumerate() {
-            self.load(place, features(band), column, columns);
-            let inside = place.inside(column, columns);
-            for direction in Direction::ALL {
-                let (height, across) = (extent(place.rows.len()), extent(columns));
-                let mut result = self.results[direction as usize].shaped(height, across, channels);
-                if (inside.rows.len(), inside.columns.len()) != (height, across) {
-                    result.fill(0.0);
-                }
-                self.scan(place, scans, direction, (tile, column, columns), inside.clone());
+        band: &BandScans<'_>,
+        features: Rect<'_, f32>,
+        reader: &Convolution<f32>,
+        tile: (usize, usize),
+    ) -> [Rect<'_, f32>; 4] {
+        self.load(band, features, tile);
+        let inside = band.inside(tile);
+        let (height, across) = (reader.source_extent(band.rows.len()), reader.source_extent(tile.1));
+        for direction in Direction::ALL {
+            let mut result = self.results[direction as usize].shaped(height, across, band.channels);
+            if (inside.rows.len(), inside.columns.len()) != (height, across) {
+                result.fill(0.0);
             }
-            work(band, (column, columns), std::array::from_fn(|direction| self.results[direction].rect()));
+            self.scan(band, direction, tile, inside.clone());
         }
+        self.results.each_ref().map(Patch::rect)
     }
 
     /// One direction of the loaded rectangle.
-    fn scan(
-        &mut self,
-        place: &BandPlace<'_>,
-        scans: &RectScans,
-        direction: Direction,
-        (tile, column, columns): (usize, usize, usize),
-        inside: Inside,
-    ) {
-        let channels = place.channels;
-        let (height, width) = place.size;
+    fn scan(&mut self, band: &BandScans<'_>, direction: Direction, (column, columns): (usize, usize), inside: Inside) {
+        let channels = band.channels;
+        let (height, width) = band.size;
         let (window, result) = (self.features.rect(), &mut self.results[direction as usize]);
         let mut result = result.rect_mut();
-        let mut part = |columns: Range<usize>, starts: bool, state: &mut [f32]| {
+        let mut part = |columns: Range<usize>, at_border: bool, state: &mut [f32]| {
             let (row, rows) = (inside.rows.start, inside.rows.len());
             let source = window.part(row, columns.start, rows, columns.len());
-            let maps = place
+            let maps = band
                 .maps
-                .map(|maps| maps.part(place.rows.start + row - 1, column + columns.start - 1, rows, columns.len()));
+                .map(|maps| maps.part(band.rows.start + row - 1, column + columns.start - 1, rows, columns.len()));
             let out = result.part(row, columns.start, rows, columns.len());
-            scans.scan(direction, source, starts, state, maps, Some(out));
+            band.scans.scan(direction, source, Start::border_if(at_border), state, maps, out);
         };
         // Where the picture's pixels of a whole row around the rectangle lie within that row, and those of a column.
         let across = (column + inside.columns.start - 1) * channels..(column + inside.columns.end - 1) * channels;
@@ -121,26 +118,26 @@ impl Scratch {
         self.state.clear();
         match direction {
             Direction::Down => {
-                self.state.extend_from_slice(&place.edges.down[across]);
-                part(inside.columns.clone(), place.rows.start == 0, &mut self.state);
+                self.state.extend_from_slice(&band.edges.down[across]);
+                part(inside.columns.clone(), band.rows.start == 0, &mut self.state);
             }
             Direction::Up => {
-                self.state.extend_from_slice(&place.edges.up[across]);
-                part(inside.columns.clone(), place.rows.end + 1 >= height, &mut self.state);
+                self.state.extend_from_slice(&band.edges.up[across]);
+                part(inside.columns.clone(), band.rows.end + 1 >= height, &mut self.state);
             }
             Direction::Right => {
                 // The next rectangle starts from the state two columns before it, which is met on the way.
                 let state = &mut self.right[along];
                 let (first, second) = (inside.columns.start..columns, columns..inside.columns.end);
-                let starts = column == 0;
+                let at_border = column == 0;
                 if !first.is_empty() {
-                    part(first.clone(), starts, state);
+                    part(first.clone(), at_border, state);
                 }
                 self.state.extend_from_slice(state);
-                part(second, starts && first.is_empty(), &mut self.state);
+                part(second, at_border && first.is_empty(), &mut self.state);
             }
             Direction::Left => {
-                let states = &self.left[tile * place.window_rows() * channels..][along];
+                let states = &self.left[column / COLUMNS * band.window_rows() * channels..][along];
                 self.state.extend_from_slice(states);
                 part(inside.columns.clone(), column + columns + 1 >= width, &mut self.state);
             }
@@ -148,15 +145,15 @@ impl Scratch {
     }
 
     /// The features of a rectangle and of the pixels around it, zeros outside the picture.
-    fn load(&mut self, place: &BandPlace<'_>, band: Rect<'_, f32>, column: usize, columns: usize) {
-        let (window_rows, channels) = (place.window_rows(), place.channels);
+    fn load(&mut self, band: &BandScans<'_>, features: Rect<'_, f32>, (column, columns): (usize, usize)) {
+        let (window_rows, channels) = (band.window_rows(), band.channels);
         let left = column as isize - 1;
         let mut window = self.features.shaped(window_rows, columns + 2, channels);
-        let width = place.size.1;
+        let width = band.size.1;
         let row = |values| Rect::new(values, 1, width, channels, width * channels);
-        window.part(0, 0, 1, columns + 2).copy_window(row(place.edges.above), (0, left));
-        window.part(1, 0, window_rows - 2, columns + 2).copy_window(band, (0, left));
-        window.part(window_rows - 1, 0, 1, columns + 2).copy_window(row(place.edges.below), (0, left));
+        window.part(0, 0, 1, columns + 2).copy_window(row(band.edges.above), (0, left));
+        window.part(1, 0, window_rows - 2, columns + 2).copy_window(features, (0, left));
+        window.part(window_rows - 1, 0, 1, columns + 2).copy_window(row(band.edges.below), (0, left));
         self.before.resize(window_rows * channels, 0.0);
         for (row, before) in self.before.chunks_mut(channels).enumerate() {
             let row = window.row_mut(row);
@@ -168,22 +165,22 @@ impl Scratch {
     }
 
     /// Scans the band to the left once, keeping what each rectangle starts from.
-    fn fill_left(&mut self, place: &BandPlace<'_>, scans: &RectScans, band: Rect<'_, f32>) {
-        let (window_rows, channels, width) = (place.window_rows(), place.channels, place.size.1);
+    fn fill_left(&mut self, band: &BandScans<'_>, features: Rect<'_, f32>) {
+        let (window_rows, channels, width) = (band.window_rows(), band.channels, band.size.1);
         let column_length = window_rows * channels;
-        self.left.resize(width.div_ceil(COLUMNS) * column_length, 0.0);
+        self.left.resize(band.tiles().len() * column_length, 0.0);
         self.state.resize(column_length, 0.0);
         let row = |values| Rect::new(values, 1, width, channels, width * channels);
-        let (above, below) = (row(place.edges.above), row(place.edges.below));
+        let (above, below) = (row(band.edges.above), row(band.edges.below));
         let mut end = width;
-        for (tile, (column, columns)) in tiles(width, COLUMNS).enumerate().rev() {
+        for (tile, (column, columns)) in band.tiles().enumerate().rev() {
             let start = (column + columns + 1).min(end);
             if start < end {
                 let (first, rest) = self.state.split_at_mut(channels);
                 let (middle, last) = rest.split_at_mut((window_rows - 2) * channels);
-                for (source, state) in [(above, first), (band, middle), (below, last)] {
+                for (source, state) in [(above, first), (features, middle), (below, last)] {
                     let source = source.part(0, start, source.rows(), end - start);
-                    scans.scan(Direction::Left, source, end == width, state, None, None);
+                    band.scans.advance(Direction::Left, source, Start::border_if(end == width), state);
                 }
             }
             self.left[tile * column_length..][..column_length].copy_from_slice(&self.state);

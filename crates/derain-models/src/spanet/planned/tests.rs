@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::super::tests::{largest_difference, variants};
 use super::super::{Spanet, SpanetConfig, SpanetOutput, initial_weight_file};
 use super::Planned;
-use crate::engine::{Place, Progress};
+use crate::engine::{Progress, Storage};
 use crate::parameters::builder;
 use crate::testing::assert_progress_rises;
 use crate::weights::WeightFile;
@@ -22,13 +22,13 @@ fn network(config: &SpanetConfig, seed: u64) -> Result<Spanet> {
 }
 
 /// The planned executor on what the other one takes.
-pub(crate) fn run(network: &Spanet, pictures: &Tensor, place: Place<'_>) -> Result<SpanetOutput> {
+pub(crate) fn run(network: &Spanet, pictures: &Tensor, storage: Storage<'_>) -> Result<SpanetOutput> {
     let (batch, _, height, width) = pictures.dims4()?;
     let planned = Planned::new(network)?;
     let (mut clean, mut maps) = (Vec::new(), Vec::new());
     for picture in 0..batch {
         let pixels = pictures.get(picture)?.permute((1, 2, 0))?.flatten_all()?.to_vec1()?;
-        let out = planned.run((height, width), pixels, place, Progress(&|_| ()))?;
+        let out = planned.run((height, width), pixels, storage, Progress(&|_| ()))?;
         clean.push(Tensor::from_vec(out.clean, (height, width, 3), &Device::Cpu)?.permute((2, 0, 1))?);
         if let Some(map) = out.attention {
             maps.push(Tensor::from_vec(map, (1, height, width), &Device::Cpu)?);
@@ -52,7 +52,7 @@ fn both_executors_compute_the_same() -> Result<()> {
         for (height, width) in SIZES {
             let picture = picture(height, width)?;
             let expected = network.forward(&picture)?;
-            let got = run(&network, &picture, Place::Memory)?;
+            let got = run(&network, &picture, Storage::Memory)?;
             let error = largest_difference(&got.clean, &expected.clean)?;
             assert!(error <= 1e-5, "{variant} {height}x{width}: {error}");
             assert_eq!(got.attention.is_some(), expected.attention.is_some());
@@ -83,11 +83,11 @@ fn threads_bands_and_files_change_no_bit() -> Result<()> {
         let mut expected = None;
         // The number of threads decides the height of bands, too.
         for threads in [1, 2, 3, 8] {
-            for place in [Place::Memory, Place::Spool(None), Place::Spool(Some(folder.path()))] {
+            for storage in [Storage::Memory, Storage::File(None), Storage::File(Some(folder.path()))] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
-                let got = bits(&pool.install(|| run(&network, &picture, place))?)?;
+                let got = bits(&pool.install(|| run(&network, &picture, storage))?)?;
                 let expected = expected.get_or_insert_with(|| got.clone());
-                assert!(*expected == got, "{height}x{width}, {threads} threads, {place:?}");
+                assert!(*expected == got, "{height}x{width}, {threads} threads, {storage:?}");
             }
         }
     }

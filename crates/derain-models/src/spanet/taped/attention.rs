@@ -5,8 +5,8 @@
 //! p = conv_in x,  q = conv2 (scans1(p) · m),  r = relu(conv3 (scans2(q) · m)),  A = sigmoid(conv_out r)
 //! ```
 
-use derain_ops::conv2d::cpu::{Convolution, Finish};
-use derain_ops::irnn::{Direction, RectScans, ScanSums};
+use derain_ops::conv2d::cpu::{Convolution, PixelsEpilogue};
+use derain_ops::irnn::{Direction, RectScans, ScanSums, Start};
 use derain_ops::pixels::Pixels;
 use derain_ops::rect::padded;
 use derain_ops::{Element, Result};
@@ -60,14 +60,14 @@ impl<E: Element> Module<E> {
         let branch = self.branch.as_ref().map(|[conv1, conv2, conv3]| {
             let first = run.convolve(conv1, &[x], &relu());
             let second = run.convolve(conv2, &[&first], &relu());
-            let maps = squashed(run, &run.convolve(conv3, &[&second], &plain()), DIRECTIONS);
+            let maps = sigmoids(run, &run.convolve(conv3, &[&second], &plain()), DIRECTIONS);
             SavedBranch { first, second, maps }
         });
         let maps = branch.as_ref().map(|branch| &branch.maps);
         let p = run.convolve(&self.conv_in, &[x], &plain());
         let q = run.convolve(&self.conv2, &scanned(run, &self.scans1, &p, maps).each_ref(), &plain());
         let r = run.convolve(&self.conv3, &scanned(run, &self.scans2, &q, maps).each_ref(), &relu());
-        let map = squashed(run, &run.convolve(&self.conv_out, &[&r], &plain()), 1);
+        let map = sigmoids(run, &run.convolve(&self.conv_out, &[&r], &plain()), 1);
         (map, Saved { branch, p, q, r })
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn backward<E: Element>(
     gradients: &mut [E],
 ) -> Pixels<E> {
     let Saved { branch, p, q, r } = saved;
-    let of_logits = unsquashed(run, map, of_map);
+    let of_logits = sigmoid_gradients(run, map, of_map);
     run.add_weight_gradient(&at.conv_out, r, &of_logits, gradients);
     let mut of_r = run.convolve(&transposed.conv_out, &[&of_logits], &plain());
     of_r.keep_where_positive(run.isa, r);
@@ -136,23 +136,38 @@ pub(super) fn backward<E: Element>(
     let of_q = round(&at.conv3, &transposed.conv3, &module.scans2, &at.scans2, q, &of_r);
     let of_p = round(&at.conv2, &transposed.conv2, &module.scans1, &at.scans1, p, &of_q);
     run.add_weight_gradient(&at.conv_in, x, &of_p, gradients);
-    let finish = Finish { residual: Some(&of_x), ..plain() };
-    let of_x = run.convolve(&transposed.conv_in, &[&of_p], &finish);
+    let epilogue = PixelsEpilogue { residual: Some(&of_x), ..plain() };
+    let of_x = run.convolve(&transposed.conv_in, &[&of_p], &epilogue);
 
-    let (Some(saved), Some(convs), Some(backs), Some(of_maps)) = (branch, &at.branch, &transposed.branch, of_maps)
-    else {
-        return of_x;
-    };
-    let of_logits = unsquashed(run, &saved.maps, &of_maps);
-    run.add_weight_gradient(&convs[2], &saved.second, &of_logits, gradients);
-    let mut of_second = run.convolve(&backs[2], &[&of_logits], &plain());
-    of_second.keep_where_positive(run.isa, &saved.second);
-    run.add_weight_gradient(&convs[1], &saved.first, &of_second, gradients);
-    let mut of_first = run.convolve(&backs[1], &[&of_second], &plain());
-    of_first.keep_where_positive(run.isa, &saved.first);
-    run.add_weight_gradient(&convs[0], x, &of_first, gradients);
-    let finish = Finish { residual: Some(&of_x), ..plain() };
-    run.convolve(&backs[0], &[&of_first], &finish)
+    match (&at.branch, &transposed.branch, branch, of_maps) {
+        (Some(at), Some(transposed), Some(saved), Some(of_maps)) => {
+            branch_backward(run, (at, transposed), x, saved, &of_maps, &of_x, gradients)
+        }
+        _ => of_x,
+    }
+}
+
+/// From the gradients of the directions' maps, as [`backward`].
+fn branch_backward<E: Element>(
+    run: &Run<'_, E>,
+    (at, transposed): (&[ConvAt; 3], &[Convolution<E>; 3]),
+    x: &Pixels<E>,
+    saved: &SavedBranch<E>,
+    of_maps: &Pixels<E>,
+    of_x: &Pixels<E>,
+    gradients: &mut [E],
+) -> Pixels<E> {
+    let SavedBranch { first, second, maps } = saved;
+    let of_logits = sigmoid_gradients(run, maps, of_maps);
+    run.add_weight_gradient(&at[2], second, &of_logits, gradients);
+    let mut of_second = run.convolve(&transposed[2], &[&of_logits], &plain());
+    of_second.keep_where_positive(run.isa, second);
+    run.add_weight_gradient(&at[1], first, &of_second, gradients);
+    let mut of_first = run.convolve(&transposed[1], &[&of_second], &plain());
+    of_first.keep_where_positive(run.isa, first);
+    run.add_weight_gradient(&at[0], x, &of_first, gradients);
+    let epilogue = PixelsEpilogue { residual: Some(of_x), ..plain() };
+    run.convolve(&transposed[0], &[&of_first], &epilogue)
 }
 
 /// One of the module's two rounds: four scans of `source`, times their maps, and the convolution over them.
@@ -186,9 +201,8 @@ impl<E: Element> Round<'_, E> {
             drop(weighted);
             let of_h = run.convolve(&self.transposed[d], &[grad], &plain());
 
-            let mut narrow: Vec<_> = of_round.as_mut().map_or_else(Vec::new, Pixels::pictures);
-            narrow.reverse();
-            let pictures = of_source.pictures().into_iter().map(|band| (band, narrow.pop())).collect::<Vec<_>>();
+            let mut narrow = of_round.iter_mut().flat_map(Pixels::pictures);
+            let pictures = of_source.pictures().into_iter().map(|band| (band, narrow.next())).collect::<Vec<_>>();
             let sums = pictures.into_par_iter().map(|(of_source, of_maps)| {
                 let picture = of_source.picture;
                 let maps = self.maps.zip(of_maps).map(|(maps, of_maps)| (maps.picture(picture), of_maps.pixels));
@@ -222,7 +236,7 @@ fn scanned_in<E: Element>(
     out.pictures().into_par_iter().for_each(|band| {
         let mut state = vec![E::ZERO; across * source.shape().channels];
         let maps = maps.map(|maps| maps.picture(band.picture));
-        scans.scan(direction, source.picture(band.picture), true, &mut state, maps, Some(band.pixels));
+        scans.scan(direction, source.picture(band.picture), Start::Border, &mut state, maps, band.pixels);
     });
     out
 }
@@ -238,7 +252,7 @@ fn scanned<E: Element>(
 }
 
 /// The sigmoids of the first channels, without padding.
-fn squashed<E: Element>(run: &Run<'_, E>, logits: &Pixels<E>, channels: usize) -> Pixels<E> {
+fn sigmoids<E: Element>(run: &Run<'_, E>, logits: &Pixels<E>, channels: usize) -> Pixels<E> {
     let mut maps = run.exact_pixels(channels);
     let pixels = logits.values().par_chunks(logits.shape().channels);
     maps.values_mut().par_chunks_mut(channels).zip(pixels).with_min_len(PIXELS_AT_ONCE).for_each(|(maps, logits)| {
@@ -248,7 +262,7 @@ fn squashed<E: Element>(run: &Run<'_, E>, logits: &Pixels<E>, channels: usize) -
 }
 
 /// The gradients of the sigmoids' arguments, padded with zeros.
-fn unsquashed<E: Element>(run: &Run<'_, E>, maps: &Pixels<E>, of_maps: &Pixels<E>) -> Pixels<E> {
+fn sigmoid_gradients<E: Element>(run: &Run<'_, E>, maps: &Pixels<E>, of_maps: &Pixels<E>) -> Pixels<E> {
     let channels = maps.shape().channels;
     let mut of_logits = run.pixels(channels);
     let of_pixels = of_logits.values_mut().par_chunks_mut(padded(channels));

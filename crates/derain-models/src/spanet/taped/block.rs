@@ -1,6 +1,6 @@
 //! A residual block: relu(conv3(relu(conv2(relu(conv1 x)))) · map + x).
 
-use derain_ops::conv2d::cpu::Finish;
+use derain_ops::conv2d::cpu::PixelsEpilogue;
 use derain_ops::pixels::Pixels;
 use derain_ops::{Activation, Element, Result};
 
@@ -22,8 +22,8 @@ pub(super) fn forward<E: Element>(
     let [conv1, conv2, conv3] = block;
     let first = run.convolve(&run.convolution(conv1, 1)?, &[x], &relu());
     let second = run.convolve(&run.convolution(conv2, 1)?, &[&first], &relu());
-    let finish = Finish { scale: map, residual: Some(x), activation: Activation::Relu };
-    let y = run.convolve(&run.convolution(conv3, 1)?, &[&second], &finish);
+    let epilogue = PixelsEpilogue { scale: map, residual: Some(x), activation: Activation::Relu };
+    let y = run.convolve(&run.convolution(conv3, 1)?, &[&second], &epilogue);
     Ok((y, Saved { first, second }))
 }
 
@@ -59,6 +59,6 @@ pub(super) fn backward<E: Element>(
     let mut of_first = run.convolve(&run.transposed(conv2)?, &[&of_second], &plain());
     of_first.keep_where_positive(run.isa, first);
     run.add_weight_gradient(conv1, x, &of_first, gradients);
-    let finish = Finish { residual: Some(&of_sum), ..plain() };
-    Ok(run.convolve(&run.transposed(conv1)?, &[&of_first], &finish))
+    let epilogue = PixelsEpilogue { residual: Some(&of_sum), ..plain() };
+    Ok(run.convolve(&run.transposed(conv1)?, &[&of_first], &epilogue))
 }

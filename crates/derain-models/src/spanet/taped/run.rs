@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use derain_ops::conv2d::cpu::{Convolution, Finish, Weights, flipped, weight_gradient};
+use derain_ops::conv2d::cpu::{Convolution, PixelsEpilogue, Weights, flipped, weight_gradient};
 use derain_ops::pixels::{Pixels, Pool};
 use derain_ops::rect::padded;
 use derain_ops::{Activation, Element, Isa, Planes, Result};
@@ -66,10 +66,10 @@ impl<E: Element> Run<'_, E> {
         &self,
         convolution: &Convolution<E>,
         sources: &[&Pixels<E>],
-        finish: &Finish<'_, E>,
+        epilogue: &PixelsEpilogue<'_, E>,
     ) -> Pixels<E> {
         let mut out = self.pixels(convolution.outputs());
-        convolution.run_pixels(sources, finish, &mut out);
+        convolution.run_pixels(sources, epilogue, &mut out);
         out
     }
 
@@ -103,13 +103,13 @@ impl<E: Element> Run<'_, E> {
 }
 
 /// Nothing behind the sum.
-pub(super) fn plain<'a, E: Element>() -> Finish<'a, E> {
-    Finish::activation(Activation::None)
+pub(super) fn plain<'a, E: Element>() -> PixelsEpilogue<'a, E> {
+    PixelsEpilogue::activation(Activation::None)
 }
 
 /// A ReLU behind the sum.
-pub(super) fn relu<'a, E: Element>() -> Finish<'a, E> {
-    Finish::activation(Activation::Relu)
+pub(super) fn relu<'a, E: Element>() -> PixelsEpilogue<'a, E> {
+    PixelsEpilogue::activation(Activation::Relu)
 }
 
 pub(super) fn add<E: Element>(sums: &mut [E], values: &[E]) {

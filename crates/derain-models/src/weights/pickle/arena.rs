@@ -5,9 +5,9 @@
 //! reference from the memo never copies what it refers to.
 
 use super::torch::Global;
+use crate::weights::element_type::ElementType;
 use crate::weights::error::WeightError;
 use crate::weights::limits::{MAX_LINKS, MAX_STORAGES, MAX_VALUES};
-use crate::weights::tensor::ElementType;
 
 /// Index of a value in its [`Arena`].
 pub(crate) type Id = u32;

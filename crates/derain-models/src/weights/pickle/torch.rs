@@ -2,9 +2,9 @@
 //! called: each becomes one of the values of the arena.
 
 use super::arena::{Arena, Chain, Id, StorageRef, TensorRef, Value};
+use crate::weights::element_type::ElementType;
 use crate::weights::error::{WeightError, malformed, printable};
 use crate::weights::limits::MAX_RANK;
-use crate::weights::tensor::ElementType;
 
 /// A global that is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

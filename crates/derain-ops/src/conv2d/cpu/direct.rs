@@ -63,7 +63,8 @@ impl<E: Element> Kernel<E> for Direct<'_, '_, E> {
 
         let mut output = 0;
         while output < outputs {
-            // Two blocks of outputs share each pixel's broadcast where a vector holds a whole block.
+            // Each pixel's broadcast should serve several vectors of outputs: two blocks' where one vector holds a whole block, else the two
+            // or four of a single block.
             if V::LANES == CHANNEL_BLOCK && output + 2 * CHANNEL_BLOCK <= outputs {
                 self.outputs::<V, 2>(output);
                 output += 2 * CHANNEL_BLOCK;
@@ -159,7 +160,7 @@ impl<E: Element> Direct<'_, '_, E> {
                 multiply_add(&mut sums, pixels, stride, Strip { start: strip, block_stride }, channels);
             }
             if index + 1 == self.groups.len() {
-                self.epilogue.finish(sums, self.bias, (row, column, output), 1, &mut self.out);
+                self.epilogue.apply_and_store(sums, self.bias, (row, column, output), 1, &mut self.out);
                 return;
             }
             for (p, sums) in sums.into_iter().enumerate() {

@@ -34,13 +34,13 @@ impl<E> Epilogue<'_, E> {
         );
     }
 
-    /// Finishes the sums of `P` pixels, `step` columns apart, and `N` vectors of output channels, from a place (row, column, channel) on, and
-    /// writes them there.
+    /// Applies this to the sums of `P` pixels, `step` columns apart, and `N` vectors of output channels, and stores the results in `out` from a
+    /// place (row, column, channel) on.
     ///
     /// # Safety
     /// [`Self::check`] must have passed for `out`, and all these pixels and channels must lie inside it.
     #[inline(always)]
-    pub(super) unsafe fn finish<V: Vector<Elem = E>, const P: usize, const N: usize>(
+    pub(super) unsafe fn apply_and_store<V: Vector<Elem = E>, const P: usize, const N: usize>(
         &self,
         mut sums: [[V; N]; P],
         bias: &[E],

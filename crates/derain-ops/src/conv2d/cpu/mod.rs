@@ -14,10 +14,9 @@ mod winograd;
 use std::ops::Range;
 
 pub use epilogue::Epilogue;
-pub use pixels::{Finish, weight_gradient};
+pub use pixels::{PixelsEpilogue, weight_gradient};
 pub use planes::flipped;
-pub(crate) use planes::where_positive;
-pub(super) use planes::{Call, Extras, Gradients, Wanted, backward, forward};
+pub(super) use planes::{Call, Extras, Wanted, backward, forward};
 
 use super::form::{self, Form};
 use crate::buffer::Aligned;

@@ -13,9 +13,9 @@ use crate::pixels::{PixelBand, Pixels};
 use crate::rect::{Patch, Rect, padded};
 use crate::reuse::Reused;
 
-/// What follows the sum: `activation((sum + bias) · scale + residual)`.
+/// What follows the sum, as [`Epilogue`] says, for whole batches.
 #[derive(Clone, Copy, Debug)]
-pub struct Finish<'a, E: Element> {
+pub struct PixelsEpilogue<'a, E: Element> {
     /// One channel.
     pub scale: Option<&'a Pixels<E>>,
     /// As many channels as the result.
@@ -24,7 +24,7 @@ pub struct Finish<'a, E: Element> {
     pub activation: Activation,
 }
 
-impl<E: Element> Finish<'_, E> {
+impl<E: Element> PixelsEpilogue<'_, E> {
     /// Nothing but an activation.
     pub fn activation(activation: Activation) -> Self {
         Self { scale: None, residual: None, activation }
@@ -48,16 +48,16 @@ impl<E: Element> Convolution<E> {
     ///
     /// # Panics
     /// When the sources, the result or what follows do not fit each other.
-    pub fn run_pixels(&self, sources: &[&Pixels<E>], finish: &Finish<'_, E>, out: &mut Pixels<E>) {
+    pub fn run_pixels(&self, sources: &[&Pixels<E>], epilogue: &PixelsEpilogue<'_, E>, out: &mut Pixels<E>) {
         let shape = out.shape();
-        for source in sources.iter().copied().chain(finish.scale).chain(finish.residual) {
+        for source in sources.iter().copied().chain(epilogue.scale).chain(epilogue.residual) {
             let of = source.shape();
             let same = (of.batch, of.height, of.width) == (shape.batch, shape.height, shape.width);
             assert!(same, "pictures of other sizes");
         }
         let rows = rect_rows(shape.batch, shape.height, shape.width);
         out.bands(rows).into_par_iter().for_each_init(Reused::<Scratch<E>>::take, |scratch, band| {
-            self.run_band(scratch.get(), sources, finish, band);
+            self.run_band(scratch.get(), sources, epilogue, band);
         });
     }
 
@@ -65,16 +65,16 @@ impl<E: Element> Convolution<E> {
         &self,
         scratch: &mut Scratch<E>,
         sources: &[&Pixels<E>],
-        finish: &Finish<'_, E>,
+        epilogue: &PixelsEpilogue<'_, E>,
         mut band: PixelBand<'_, E>,
     ) {
         let Scratch { windows, form } = scratch;
         windows.resize_with(windows.len().max(sources.len()), Patch::default);
         let rows = band.pixels.rows();
-        let [scale, residual] = [finish.scale, finish.residual].map(|of| of.map(|of| of.beside(&band)));
+        let [scale, residual] = [epilogue.scale, epilogue.residual].map(|of| of.map(|of| of.beside(&band)));
         for (column, columns) in tiles(band.pixels.columns()) {
             let [scale, residual] = [scale, residual].map(|of| of.map(|of| of.part(0, column, rows, columns)));
-            let epilogue = Epilogue { scale, residual, activation: finish.activation };
+            let part = Epilogue { scale, residual, activation: epilogue.activation };
             let rects: Vec<Rect<'_, E>> = if self.reach() == 0 && self.grid() == 1 {
                 sources.iter().map(|source| source.beside(&band).part(0, column, rows, columns)).collect()
             } else {
@@ -87,7 +87,7 @@ impl<E: Element> Convolution<E> {
                 }
                 windows.iter().take(sources.len()).map(Patch::rect).collect()
             };
-            self.run(&rects, &epilogue, band.pixels.part(0, column, rows, columns), form);
+            self.run(&rects, &part, band.pixels.part(0, column, rows, columns), form);
         }
     }
 }

@@ -66,7 +66,7 @@ fn scan_step<V: Vector>(
     result: &mut [V::Elem],
 ) -> V {
     let (a, b) = recurrence.at_step(step);
-    let column = recurrence.order.at(step, width) * V::LANES;
+    let column = recurrence.direction.line(step, width) * V::LANES;
     let x = V::load(&columns[column..column + V::LANES]);
     let next = V::splat(a).mul_add(h, V::splat(b).add(x)).relu();
     next.store(&mut result[column..column + V::LANES]);
@@ -116,7 +116,7 @@ fn gradient_strip<V: Vector>(
     sums: &mut Sums,
 ) {
     let column = |step: usize| {
-        let start = recurrence.order.at(step, width) * V::LANES;
+        let start = recurrence.direction.line(step, width) * V::LANES;
         start..start + V::LANES
     };
     let a = V::splat(recurrence.a);

@@ -16,34 +16,18 @@ use crate::{Isa, Planes};
 /// Rows that one task of a horizontal scan takes: a multiple of every vector length, enough to outweigh the task's cost.
 const BAND_ROWS: usize = 64;
 
-/// The order in which a scan meets rows or columns.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Ascending,
-    Descending,
-}
-
-impl Order {
-    /// The row or column that the scan meets at a step, of `count`.
-    #[inline(always)]
-    fn at(self, step: usize, count: usize) -> usize {
-        if self == Self::Ascending { step } else { count - 1 - step }
-    }
-}
-
 /// The recurrence of one channel in one direction: h_i = max(a·h_{i-1} + b + x_i, 0).
 #[derive(Clone, Copy)]
 struct Recurrence<E> {
     a: E,
     b: E,
-    order: Order,
+    direction: Direction,
 }
 
 impl<E: Element> Recurrence<E> {
     fn new(coefficients: Coefficients<'_, E>, direction: Direction, channel: usize) -> Self {
         let (a, b) = coefficients.at(direction, channel);
-        let order = if direction.is_ascending() { Order::Ascending } else { Order::Descending };
-        Self { a, b, order }
+        Self { a, b, direction }
     }
 
     /// a and b at a step. At the border neither is applied; starting from h = 0 with both 0 gives max(x_0, 0).

@@ -24,7 +24,7 @@ impl<E: Element> Kernel<E> for Forward<'_, E> {
         let height = x.len() / width;
         let mut h = vec![E::ZERO; width];
         for step in 0..height {
-            let row = recurrence.order.at(step, height) * width;
+            let row = recurrence.direction.line(step, height) * width;
             let row = row..row + width;
             let (a, b) = recurrence.at_step(step);
             match map {
@@ -74,7 +74,7 @@ impl<E: Element> Kernel<E> for Backward<'_, '_, E> {
         let Scanned { h, grad, map, width, recurrence, dx } = self.0;
         let height = h.len() / width;
         let row = |step: usize| {
-            let start = recurrence.order.at(step, height) * width;
+            let start = recurrence.direction.line(step, height) * width;
             start..start + width
         };
         let mut sums = Sums::default();

@@ -62,7 +62,7 @@ impl<E: Element> Kernel<E> for Gradient<'_, '_, E> {
 
     #[inline(always)]
     fn run<V: Vector<Elem = E>>(mut self) -> ScanSums {
-        let across = if self.direction.is_vertical() { self.h.columns() } else { self.h.rows() };
+        let (_, across) = self.direction.along_and_across(self.h.rows(), self.h.columns());
         for channel in (0..self.h.channels()).step_by(V::LANES) {
             let mut first = 0;
             while first < across {
@@ -84,18 +84,17 @@ impl<E: Element> Gradient<'_, '_, E> {
     /// Runs `N` neighbouring chains against the direction of their scan.
     #[inline(always)]
     fn chains<V: Vector<Elem = E>, const N: usize, const WEIGHTED: bool>(&mut self, channel: usize, first: usize) {
-        let (h, grad) = (self.h, self.grad);
+        let (direction, h, grad) = (self.direction, self.h, self.grad);
         let channels = h.channels();
-        let vertical = self.direction.is_vertical();
-        let (length, across) = if vertical { (h.rows(), h.columns()) } else { (h.columns(), h.rows()) };
+        let (length, across) = direction.along_and_across(h.rows(), h.columns());
         assert!(first + N <= across && channel + V::LANES <= channels, "beyond the rectangle");
         // Elements from one step of the scan to the next, and from one chain to the next.
-        let strides = |row: usize, pixel: usize| if vertical { (row, pixel) } else { (pixel, row) };
-        let (h_step, h_chain) = strides(h.row_stride(), channels);
-        let (grad_step, grad_chain) = strides(grad.row_stride(), channels);
-        let (dx_step, dx_chain) = strides(self.of_source.row_stride(), channels);
-        let (map_step, map_chain) = self.maps.map_or((0, 0), |maps| strides(maps.row_stride(), 4));
-        let (dmap_step, dmap_chain) = self.of_maps.as_ref().map_or((0, 0), |maps| strides(maps.row_stride(), 4));
+        let (h_step, h_chain) = direction.along_and_across(h.row_stride(), channels);
+        let (grad_step, grad_chain) = direction.along_and_across(grad.row_stride(), channels);
+        let (dx_step, dx_chain) = direction.along_and_across(self.of_source.row_stride(), channels);
+        let (map_step, map_chain) = self.maps.map_or((0, 0), |maps| direction.along_and_across(maps.row_stride(), 4));
+        let (dmap_step, dmap_chain) =
+            self.of_maps.as_ref().map_or((0, 0), |maps| direction.along_and_across(maps.row_stride(), 4));
         let map = self.maps.map_or(std::ptr::null(), |maps| maps.as_ptr());
         let dmap = self.of_maps.as_mut().map_or(std::ptr::null_mut(), RectMut::as_mut_ptr);
         let dx = self.of_source.as_mut_ptr();
@@ -103,11 +102,7 @@ impl<E: Element> Gradient<'_, '_, E> {
         let zero = V::splat(E::ZERO);
         let (mut g, mut sum_a, mut sum_b) = ([zero; N], [zero; N], [zero; N]);
         for step in (0..length).rev() {
-            let (line, before) = if self.direction.is_ascending() {
-                (step, step.wrapping_sub(1))
-            } else {
-                (length - 1 - step, length - step)
-            };
+            let line = direction.line(step, length);
             for n in 0..N {
                 let chain = first + n;
                 // SAFETY: all rectangles have `length` lines of `across` chains, as `RectScans::gradient` has compared, chains and channels
@@ -116,7 +111,7 @@ impl<E: Element> Gradient<'_, '_, E> {
                     let here = V::load_from(h.as_ptr().add(line * h_step + chain * h_chain + channel));
                     let mut arriving = V::load_from(grad.as_ptr().add(line * grad_step + chain * grad_chain + channel));
                     if WEIGHTED {
-                        let at = self.direction as usize;
+                        let at = direction as usize;
                         let dot = arriving.mul(here).sum();
                         let target = dmap.add(line * dmap_step + chain * dmap_chain + at);
                         *target = if channel == 0 { dot } else { *target + dot };
@@ -126,6 +121,7 @@ impl<E: Element> Gradient<'_, '_, E> {
                     let target = dx.add(line * dx_step + chain * dx_chain + channel);
                     g[n].add(V::load_from(target)).store_to(target);
                     if step > 0 {
+                        let before = direction.line(step - 1, length);
                         let previous = V::load_from(h.as_ptr().add(before * h_step + chain * h_chain + channel));
                         sum_a[n] = g[n].mul_add(previous, sum_a[n]);
                         sum_b[n] = g[n].add(sum_b[n]);
@@ -152,7 +148,7 @@ const LARGEST_VECTOR: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::irnn::reference;
+    use crate::irnn::{Start, reference};
     use crate::rect::padded;
     use crate::testing::{Noise, assert_close, to_f64};
     use crate::{Isa, Planes};
@@ -187,7 +183,7 @@ mod tests {
             let across = if direction.is_vertical() { width } else { height };
             let (mut state, mut h) = (vec![E::ZERO; across * wide], vec![E::ZERO; pixels * wide]);
             let out = RectMut::new(&mut h, height, width, wide, width * wide);
-            scans.scan(direction, rect(&source, planes, wide), true, &mut state, None, Some(out));
+            scans.scan(direction, rect(&source, planes, wide), Start::Border, &mut state, None, out);
             let grad = beside(&grad[direction as usize * planes.len()..], channels, wide);
             let of_maps = RectMut::new(&mut of_maps, height, width, 4, width * 4);
             let maps = weighted.then(|| (rect(&maps, planes, 4), of_maps));

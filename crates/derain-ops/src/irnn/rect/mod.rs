@@ -24,6 +24,22 @@ pub struct RectScans<E = f32> {
 /// What a scan weights its results by: a rectangle as large as the scanned one with one channel per direction.
 pub type DirectionMaps<'a, E = f32> = Rect<'a, E>;
 
+/// What the first line of a scan follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing: it is the picture's first, whatever the state holds.
+    Border,
+    /// The line whose h the state holds.
+    AfterState,
+}
+
+impl Start {
+    /// The border where the first line is the picture's first.
+    pub fn border_if(first: bool) -> Self {
+        if first { Self::Border } else { Self::AfterState }
+    }
+}
+
 impl<E: Element> RectScans<E> {
     /// From `weights` and `biases` `[4, C]`, in the order of [`Direction`].
     ///
@@ -46,9 +62,16 @@ impl<E: Element> RectScans<E> {
         Ok(Self { isa, channels: padded(channels), weights: pad(weights), biases: pad(biases) })
     }
 
-    /// Scans `source` in one direction. `state` holds h of the line before, a row or column of pixels with their channels, and then that of
-    /// the last line; `starts` says that there is no line before, whatever `state` holds. The results go to `out`, if they are wanted, times
-    /// the direction's map.
+    /// Scans `source` in one direction, writing only `state`: it holds h of the line before, a row or column of pixels with their channels,
+    /// and then that of the last line.
+    ///
+    /// # Panics
+    /// When `source` or `state` is of another size.
+    pub fn advance(&self, direction: Direction, source: Rect<'_, E>, start: Start, state: &mut [E]) {
+        self.run(direction, source, start, state, None);
+    }
+
+    /// As [`Self::advance`], and writes the results to `out`, times the direction's map if there are maps.
     ///
     /// # Panics
     /// When a rectangle or `state` is of another size.
@@ -56,19 +79,30 @@ impl<E: Element> RectScans<E> {
         &self,
         direction: Direction,
         source: Rect<'_, E>,
-        starts: bool,
+        start: Start,
         state: &mut [E],
         maps: Option<DirectionMaps<'_, E>>,
-        out: Option<RectMut<'_, E>>,
+        out: RectMut<'_, E>,
     ) {
-        let (rows, columns) = (source.rows(), source.columns());
-        let across = if direction.is_vertical() { columns } else { rows };
+        let size = (source.rows(), source.columns());
+        assert!(maps.is_none_or(|maps| (maps.rows(), maps.columns()) == size && maps.channels() == 4), "other maps");
+        let fits = (out.rows(), out.columns()) == size && out.channels() == self.channels;
+        assert!(fits, "a result of another size");
+        self.run(direction, source, start, state, Some(Results { maps, out }));
+    }
+
+    fn run(
+        &self,
+        direction: Direction,
+        source: Rect<'_, E>,
+        start: Start,
+        state: &mut [E],
+        results: Option<Results<'_, '_, E>>,
+    ) {
+        let (_, across) = direction.along_and_across(source.rows(), source.columns());
         assert!(source.channels() == self.channels && state.len() == across * self.channels, "of another size");
-        assert!(maps.is_none_or(|maps| maps.rows() == rows && maps.columns() == columns && maps.channels() == 4));
-        let fits = |out: &RectMut<'_, E>| out.rows() == rows && out.columns() == columns;
-        assert!(out.as_ref().is_none_or(|out| fits(out) && out.channels() == self.channels), "of another size");
         let (a, b) = self.coefficients(direction);
-        E::run(self.isa, Scan { direction, a, b, source, starts, state, maps, out });
+        E::run(self.isa, Scan { direction, a, b, source, start, state, results });
     }
 
     /// a and b of a direction, for all padded channels.
@@ -83,10 +117,15 @@ struct Scan<'a, 'o, E> {
     a: &'a [E],
     b: &'a [E],
     source: Rect<'a, E>,
-    starts: bool,
+    start: Start,
     state: &'a mut [E],
+    results: Option<Results<'a, 'o, E>>,
+}
+
+/// Where a scan writes its results, and what it weights them by; both as large as its source.
+struct Results<'a, 'o, E> {
     maps: Option<DirectionMaps<'a, E>>,
-    out: Option<RectMut<'o, E>>,
+    out: RectMut<'o, E>,
 }
 
 /// Chains of a scan that are in work together, to hide the latency of a multiply-add and a maximum.
@@ -97,10 +136,10 @@ impl<E: Element> Kernel<E> for Scan<'_, '_, E> {
 
     #[inline(always)]
     fn run<V: Vector<Elem = E>>(self) {
-        match (self.maps.is_some(), self.out.is_some()) {
-            (_, false) => self.lines::<V, false, false>(),
-            (false, true) => self.lines::<V, false, true>(),
-            (true, true) => self.lines::<V, true, true>(),
+        match &self.results {
+            None => self.lines::<V, false, false>(),
+            Some(Results { maps: None, .. }) => self.lines::<V, true, false>(),
+            Some(Results { maps: Some(_), .. }) => self.lines::<V, true, true>(),
         }
     }
 }
@@ -108,17 +147,17 @@ impl<E: Element> Kernel<E> for Scan<'_, '_, E> {
 impl<E: Element> Scan<'_, '_, E> {
     /// Takes chains in groups: neighbouring columns of a vertical scan, neighbouring rows of a horizontal one.
     #[inline(always)]
-    fn lines<V: Vector<Elem = E>, const WEIGHTED: bool, const WRITES: bool>(mut self) {
+    fn lines<V: Vector<Elem = E>, const WRITES: bool, const WEIGHTED: bool>(mut self) {
         let channels = self.source.channels();
         let across = self.state.len() / channels;
         for channel in (0..channels).step_by(V::LANES) {
             let mut first = 0;
             while first < across {
                 if across - first >= CHAINS {
-                    self.chains::<V, CHAINS, WEIGHTED, WRITES>(channel, first);
+                    self.chains::<V, CHAINS, WRITES, WEIGHTED>(channel, first);
                     first += CHAINS;
                 } else {
-                    self.chains::<V, 1, WEIGHTED, WRITES>(channel, first);
+                    self.chains::<V, 1, WRITES, WEIGHTED>(channel, first);
                     first += 1;
                 }
             }
@@ -126,23 +165,25 @@ impl<E: Element> Scan<'_, '_, E> {
     }
 
     #[inline(always)]
-    fn chains<V: Vector<Elem = E>, const N: usize, const WEIGHTED: bool, const WRITES: bool>(
+    fn chains<V: Vector<Elem = E>, const N: usize, const WRITES: bool, const WEIGHTED: bool>(
         &mut self,
         channel: usize,
         first: usize,
     ) {
-        let Self { direction, source, starts, ref mut out, ref mut state, maps, .. } = *self;
-        let (vertical, ascending) = (direction.is_vertical(), direction.is_ascending());
+        let Self { direction, source, start, ref mut state, ref mut results, .. } = *self;
         let channels = source.channels();
-        let (length, across) =
-            if vertical { (source.rows(), source.columns()) } else { (source.columns(), source.rows()) };
+        let (length, across) = direction.along_and_across(source.rows(), source.columns());
         assert!(first + N <= across && channel + V::LANES <= channels, "beyond the rectangle");
         // Elements from one step of the scan to the next, and from one chain to the next.
-        let strides = |row: usize, pixel: usize| if vertical { (row, pixel) } else { (pixel, row) };
-        let (step, chain) = strides(source.row_stride(), channels);
-        let (out_step, out_chain) = out.as_ref().map_or((0, 0), |out| strides(out.row_stride(), channels));
-        let (map_step, map_chain) = maps.map_or((0, 0), |maps| strides(maps.row_stride(), 4));
-        let out = out.as_mut().map_or(std::ptr::null_mut(), RectMut::as_mut_ptr);
+        let (step, chain) = direction.along_and_across(source.row_stride(), channels);
+        let (maps, out) = match results {
+            None => (None, None),
+            Some(Results { maps, out }) => (*maps, Some(out)),
+        };
+        let (out_step, out_chain) =
+            out.as_ref().map_or((0, 0), |out| direction.along_and_across(out.row_stride(), channels));
+        let (map_step, map_chain) = maps.map_or((0, 0), |maps| direction.along_and_across(maps.row_stride(), 4));
+        let out = out.map_or(std::ptr::null_mut(), RectMut::as_mut_ptr);
         let map = maps.map_or(std::ptr::null(), |maps| maps.as_ptr());
         let (a, b) = (V::load(&self.a[channel..]), V::load(&self.b[channel..]));
         let mut h = [V::splat(E::ZERO); N];
@@ -150,14 +191,14 @@ impl<E: Element> Scan<'_, '_, E> {
             *h = V::load(&state[(first + n) * channels + channel..]);
         }
         for i in 0..length {
-            let line = if ascending { i } else { length - 1 - i };
+            let line = direction.line(i, length);
             for (n, h) in h.iter_mut().enumerate() {
                 let at = line * step + (first + n) * chain + channel;
                 // SAFETY: the rectangle holds `length` lines of `across` pixels of `channels` elements, and chain and channel lie inside, as
                 // asserted above; so do `out` and `maps`, which `RectScans::scan` has compared with the source.
                 unsafe {
                     let x = V::load_from(source.as_ptr().add(at));
-                    *h = if starts && i == 0 { x.relu() } else { a.mul_add(*h, b.add(x)).relu() };
+                    *h = if start == Start::Border && i == 0 { x.relu() } else { a.mul_add(*h, b.add(x)).relu() };
                     if WRITES {
                         let mut result = *h;
                         if WEIGHTED {
@@ -206,7 +247,8 @@ mod tests {
                 if direction.is_vertical() { (start, 0, count, width) } else { (0, start, height, count) };
             let maps = weighted.then(|| maps.part(row, column, rows, columns));
             let source = source.part(row, column, rows, columns);
-            scans.scan(direction, source, at == 0, &mut state, maps, Some(out.part(row, column, rows, columns)));
+            let (start, out) = (Start::border_if(at == 0), out.part(row, column, rows, columns));
+            scans.scan(direction, source, start, &mut state, maps, out);
         }
         out
     }
@@ -270,6 +312,28 @@ mod tests {
                         let pieces = in_pieces(isa, &case, direction, weighted, &[1, 4, 11]);
                         assert!(whole.iter().zip(&pieces).all(|(a, b)| a.to_bits() == b.to_bits()), "{what}");
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn advancing_leaves_the_state_that_a_scan_leaves() {
+        let case = Case::new(6, 11);
+        let Planes { height, width, .. } = case.planes;
+        let channels = padded(CHANNELS);
+        let source = Rect::new(&case.pixels, height, width, channels, width * channels);
+        for isa in Isa::available() {
+            let scans = RectScans::new(isa, CHANNELS, &case.weights, &case.biases).expect("fits");
+            for direction in Direction::ALL {
+                for start in [Start::Border, Start::AfterState] {
+                    let (_, across) = direction.along_and_across(height, width);
+                    let (mut advanced, mut scanned) = (vec![0.25; across * channels], vec![0.25; across * channels]);
+                    scans.advance(direction, source, start, &mut advanced);
+                    let mut out = vec![0.0; case.pixels.len()];
+                    let out = RectMut::new(&mut out, height, width, channels, width * channels);
+                    scans.scan(direction, source, start, &mut scanned, None, out);
+                    assert_eq!(advanced, scanned, "{isa:?} {direction:?} {start:?}");
                 }
             }
         }

@@ -10,6 +10,7 @@
 //! Tiles lie on a grid that starts at the rectangle's corner; those that reach beyond its far edges run whole, so sources must reach as far.
 
 mod step;
+mod tiles;
 mod transform;
 mod weights;
 
@@ -17,11 +18,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use step::Step;
-use transform::{transformed_kernels, transformed_products, transformed_window};
+use tiles::{BLOCK_STRIDE, Grid, PRODUCT_STRIDE, TILES_AT_ONCE, Tiles, transform_windows};
+use transform::{transformed_kernels, transformed_products};
 pub(super) use weights::WeightSums;
 
 use super::epilogue::Epilogue;
-use super::multiply::{Strip, block_pixels};
+use super::multiply::Strip;
 use super::{Group, Weights};
 use crate::Isa;
 use crate::buffer::Aligned;
@@ -37,10 +39,6 @@ const WINDOW: usize = 6;
 const TAPS: usize = 9;
 /// Products of one tile.
 const PRODUCTS: usize = WINDOW * WINDOW;
-/// Tiles that are transformed before they are multiplied: the transformed windows of 32 channels and the products of 32 outputs
-/// (115 kB each) stay in the second-level cache, while weights are fetched from there once for all these tiles. 12 and 48 are as fast within 5 %.
-const TILES_AT_ONCE: usize = 24;
-
 /// Fewest kernels that one thread transforms: some 50 µs, several times what a second thread costs to wake.
 const KERNELS_AT_ONCE: usize = 1 << 11;
 
@@ -122,39 +120,6 @@ pub(super) fn scratch_length(groups: &[Group], outputs: usize) -> usize {
     (padded_channels(groups) + outputs.min(OUTPUTS_AT_ONCE)) / CHANNEL_BLOCK * BLOCK_STRIDE
 }
 
-/// The tiles of a rectangle, row by row of squares, then the interleaved tiles within a square.
-#[derive(Clone, Copy)]
-struct Grid {
-    squares: usize,
-    dilation: usize,
-}
-
-impl Grid {
-    /// Row and column of the first result of each of the tiles `first..first + count`. Divides once, not once for each tile.
-    #[inline(always)]
-    fn corners(self, first: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
-        let Self { squares, dilation } = self;
-        let side = TILE * dilation;
-        let (square, phase) = (first / (dilation * dilation), first % (dilation * dilation));
-        let (mut row, mut column) = (square / squares * side, square % squares * side);
-        let (mut down, mut right) = (phase / dilation, phase % dilation);
-        (0..count).map(move |_| {
-            let corner = (row + down, column + right);
-            right += 1;
-            if right == dilation {
-                (right, down) = (0, down + 1);
-            }
-            if down == dilation {
-                (down, column) = (0, column + side);
-            }
-            if column == squares * side {
-                (column, row) = (0, row + side);
-            }
-            corner
-        })
-    }
-}
-
 impl<E: Element> Kernel<E> for Winograd<'_, '_, E> {
     type Output = ();
 
@@ -182,7 +147,7 @@ impl<E: Element> Kernel<E> for Winograd<'_, '_, E> {
         let all = down * across * self.dilation * self.dilation;
         for first in (0..all).step_by(TILES_AT_ONCE) {
             let tiles = Tiles { grid, first, count: TILES_AT_ONCE.min(all - first) };
-            self.transform_windows::<V>(tiles, windows);
+            self.transform_groups::<V>(tiles, windows);
             for output in (0..outputs).step_by(OUTPUTS_AT_ONCE) {
                 let chunk = output..outputs.min(output + OUTPUTS_AT_ONCE);
                 self.multiply::<V>(tiles, chunk.clone(), windows, products);
@@ -193,76 +158,13 @@ impl<E: Element> Kernel<E> for Winograd<'_, '_, E> {
     }
 }
 
-/// Tiles that are in work together.
-#[derive(Clone, Copy)]
-struct Tiles {
-    grid: Grid,
-    first: usize,
-    count: usize,
-}
-
-/// Windows and products lie as `[blocks of channels, 36, TILES_AT_ONCE + 1, 16]`: all distances are constants that become part of the instructions.
-/// The one tile too many keeps the 36 values of a tile from meeting in few sets of the cache.
-const PRODUCT_STRIDE: usize = (TILES_AT_ONCE + 1) * CHANNEL_BLOCK;
-/// Elements of all tiles' values for a block of channels.
-const BLOCK_STRIDE: usize = PRODUCTS * PRODUCT_STRIDE;
-
-/// Bᵀ d B of every tile, for `blocks` blocks of channels from `first_channel` on.
-///
-/// # Panics
-/// When the windows reach beyond the source or the buffer.
-#[inline(always)]
-fn transform_windows<V: Vector>(
-    source: &Rect<'_, V::Elem>,
-    tiles: Tiles,
-    (first_channel, blocks): (usize, usize),
-    windows: &mut [V::Elem],
-) {
-    let dilation = tiles.grid.dilation;
-    assert!(windows.len() >= blocks * BLOCK_STRIDE && tiles.count <= TILES_AT_ONCE);
-    let reach = (WINDOW - 1) * dilation;
-    let (row_step, column_step) = (dilation * source.row_stride(), dilation * source.channels());
-    for (tile, (row, column)) in tiles.grid.corners(tiles.first, tiles.count).enumerate() {
-        assert!(row + reach < source.rows() && column + reach < source.columns(), "a window reaches beyond its source");
-        let corner = row * source.row_stride() + column * source.channels() + first_channel;
-        for block in 0..blocks {
-            for lane in (0..CHANNEL_BLOCK).step_by(V::LANES) {
-                let mut columns = [[V::splat(V::Elem::ZERO); WINDOW]; WINDOW];
-                // SAFETY: the window lies inside the source, as asserted, and so do the channels, as the callers have checked; `windows`
-                // holds all tiles' values of every block, as asserted.
-                unsafe {
-                    let mut pixels = source.as_ptr().add(corner + block * CHANNEL_BLOCK + lane);
-                    for column in &mut columns {
-                        let mut pixel = pixels;
-                        let mut window = [V::splat(V::Elem::ZERO); WINDOW];
-                        for value in &mut window {
-                            *value = V::load_from(pixel);
-                            pixel = pixel.wrapping_add(row_step);
-                        }
-                        *column = transformed_window(window);
-                        pixels = pixels.wrapping_add(column_step);
-                    }
-                    let target = windows.as_mut_ptr().add(block * BLOCK_STRIDE + tile * CHANNEL_BLOCK + lane);
-                    let rows: [[V; WINDOW]; WINDOW] = std::array::from_fn(|i| columns.map(|column| column[i]));
-                    for (i, row) in rows.into_iter().enumerate() {
-                        for (j, value) in transformed_window(row).into_iter().enumerate() {
-                            value.store_to(target.add((i * WINDOW + j) * PRODUCT_STRIDE));
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
 impl<E: Element> Winograd<'_, '_, E> {
-    /// Bᵀ d B of every tile and channel.
+    /// Bᵀ d B of every tile and channel, group by group.
     #[inline(always)]
-    fn transform_windows<V: Vector<Elem = E>>(&self, tiles: Tiles, mut windows: &mut [E]) {
+    fn transform_groups<V: Vector<Elem = E>>(&self, tiles: Tiles, mut windows: &mut [E]) {
         for group in self.groups {
-            let blocks = group.channels.len().div_ceil(CHANNEL_BLOCK);
-            transform_windows::<V>(&self.sources[group.source], tiles, (group.channels.start, blocks), windows);
-            windows = &mut windows[blocks * BLOCK_STRIDE..];
+            transform_windows::<V>(&self.sources[group.source], tiles, group.channels.clone(), windows);
+            windows = &mut windows[group.channels.len().div_ceil(CHANNEL_BLOCK) * BLOCK_STRIDE..];
         }
     }
 
@@ -277,6 +179,7 @@ impl<E: Element> Winograd<'_, '_, E> {
         let block_stride = PRODUCTS * depth * CHANNEL_BLOCK;
         for product in 0..PRODUCTS {
             let mut block = 0;
+            // Two blocks at a time where there are two: the loop of `Direct` says why.
             while block < out_blocks {
                 let strip = (first_block + block) * block_stride + product * depth * CHANNEL_BLOCK;
                 let step = Step {
@@ -304,7 +207,7 @@ impl<E: Element> Winograd<'_, '_, E> {
         }
     }
 
-    /// Aᵀ m A of every tile, finished and written where it lies inside the rectangle.
+    /// Aᵀ m A of every tile and what follows the sum, written where it lies inside the rectangle.
     #[inline(always)]
     fn transform_products<V: Vector<Elem = E>>(&mut self, tiles: Tiles, outputs: Range<usize>, products: &[E]) {
         let (rows, columns) = (self.out.rows(), self.out.columns());
@@ -337,14 +240,14 @@ impl<E: Element> Winograd<'_, '_, E> {
                             if whole {
                                 let results = results.map(|result| [result]);
                                 let place = (row, column, output);
-                                self.epilogue.finish(results, self.bias, place, self.dilation, &mut self.out);
+                                self.epilogue.apply_and_store(results, self.bias, place, self.dilation, &mut self.out);
                                 continue;
                             }
                             for (j, result) in results.into_iter().enumerate() {
                                 let column = column + j * self.dilation;
                                 if column < columns {
                                     let place = (row, column, output);
-                                    self.epilogue.finish([[result]], self.bias, place, 1, &mut self.out);
+                                    self.epilogue.apply_and_store([[result]], self.bias, place, 1, &mut self.out);
                                 }
                             }
                         }

@@ -1,12 +1,11 @@
 //! The products: for each of the 36, a small matrix of tiles times weights.
 
-use super::{BLOCK_STRIDE, block_pixels};
+use super::super::Group;
+use super::super::multiply::{Strip, block_pixels, multiply_add};
+use super::tiles::BLOCK_STRIDE;
 use crate::element::Element;
 use crate::rect::CHANNEL_BLOCK;
 use crate::simd::Vector;
-
-use super::super::Group;
-use super::super::multiply::{Strip, multiply_add};
 
 /// One product of all tiles: windows times weights.
 pub(super) struct Step<'a, E> {

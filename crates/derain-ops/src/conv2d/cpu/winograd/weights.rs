@@ -4,8 +4,9 @@
 //! dg = Gᵀ [ Σ over tiles of (A dY Aᵀ) ⊙ (Bᵀ d B) ] G
 //! ```
 
+use super::tiles::{BLOCK_STRIDE, Grid, PRODUCT_STRIDE, TILES_AT_ONCE, Tiles, transform_windows};
 use super::transform::{kernel_gradients, transformed_gradients};
-use super::{BLOCK_STRIDE, Grid, PRODUCT_STRIDE, PRODUCTS, TILE, TILES_AT_ONCE, Tiles, WINDOW, transform_windows};
+use super::{PRODUCTS, TILE, WINDOW};
 use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::rect::{CHANNEL_BLOCK, Rect};
@@ -47,7 +48,7 @@ impl<E: Element> Kernel<E> for WeightSums<'_, '_, E> {
         let all = grad.rows() / side * grid.squares * dilation * dilation;
         for first in (0..all).step_by(TILES_AT_ONCE) {
             let tiles = Tiles { grid, first, count: TILES_AT_ONCE.min(all - first) };
-            transform_windows::<V>(&x, tiles, (0, channels / CHANNEL_BLOCK), windows);
+            transform_windows::<V>(&x, tiles, 0..channels, windows);
             transform_gradients::<V>(&grad, tiles, gradients);
             multiply::<V>([channels, outputs], tiles, windows, gradients, products);
         }
