@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "FILE.png")]
     pub(crate) output: PathBuf,
 
-    /// How many frames to take, whatever the density. Without either, all.
+    /// How many frames to take, whatever the density. Without either, all. If there are fewer, the picture is made of them and the status is 1.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,
 

@@ -5,9 +5,9 @@ use image::metadata::Orientation;
 /// JPEG files begin the block with this, and so do some writers of WebP.
 const JPEG_HEADER: &[u8] = b"Exif\0\0";
 
-/// How the stored pixels must be turned, and the block as it is true of the turned ones: saying that
-/// they are upright, and without the thumbnail, which shows the picture as it was.
-/// A block that is no EXIF is dropped.
+/// How the stored pixels must be turned, and the block that says of the turned ones that they are
+/// upright and links to no thumbnail, which would show the picture as it was. Sizes that a camera
+/// noted stay those of the stored pixels. A block that is no EXIF is dropped.
 pub(crate) fn upright(mut block: Vec<u8>) -> (Orientation, Option<Vec<u8>>) {
     if block.starts_with(JPEG_HEADER) {
         block.drain(..JPEG_HEADER.len());

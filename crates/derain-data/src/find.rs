@@ -13,14 +13,17 @@ use crate::Error;
 /// What the names of readable pictures end in.
 const EXTENSIONS: [&str; 12] = ["bmp", "jpeg", "jpg", "pam", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"];
 
-/// Whether a file name ends as those of the readable formats do, in either case. `._NAME` is none: macOS
-/// leaves such files, without pixels, beside pictures on disks of other systems.
+/// Whether a file name ends as those of the readable formats do, in either case. `._NAME` is none.
 #[must_use]
 pub fn is_picture_name(path: impl AsRef<Path>) -> bool {
     let path = path.as_ref();
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    let companion = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"));
-    !companion && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+    !is_companion(path) && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// Whether it is `._NAME`: macOS leaves such files, without content, beside others on disks of other systems.
+fn is_companion(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"))
 }
 
 /// Lists the pictures in `folder` and below, by [`is_picture_name`], as [`find_files`] does.
@@ -32,7 +35,7 @@ pub fn find_pictures(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Lists the files in `folder` and below whose paths are wanted, as paths relative to `folder`, in
-/// natural order: `2.png` before `10.png`.
+/// natural order: `2.png` before `10.png`. `._NAME` files are left out.
 ///
 /// Links are followed; one that leads back to a folder above it is not entered again. A link that
 /// leads nowhere is listed if its path is wanted, so that whoever loads it hears of it.
@@ -59,7 +62,8 @@ pub fn find_files(folder: impl AsRef<Path>, is_wanted: impl Fn(&Path) -> bool) -
                 path
             }
         };
-        if is_wanted(&path)
+        if !is_companion(&path)
+            && is_wanted(&path)
             && let Ok(relative) = path.strip_prefix(folder)
         {
             found.push(relative.to_owned());

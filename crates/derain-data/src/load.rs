@@ -35,7 +35,7 @@ pub struct Picture {
     /// A profile of other colours, such as that of a CMYK picture now in RGB, is left out.
     pub icc_profile: Option<Vec<u8>>,
     /// The EXIF block (date, place, camera, settings) of a JPEG, PNG or WebP, from its TIFF header on.
-    /// It says that the pixels are upright and has no thumbnail.
+    /// It says that the pixels are upright and links to no thumbnail; other tags are as the camera wrote them.
     pub exif: Option<Vec<u8>>,
 }
 

@@ -86,7 +86,11 @@ fn pairs_lie_in_folders_of_any_name_and_side_by_side() {
         TrainConfig::load(bench.path().join("train.toml"))
     };
     let config = load(r#"[{ rainy = "wet", clean = "dry" }, { side_by_side = "both", rainy = "left" }]"#).unwrap();
-    assert_eq!(train(config).len(), 1, "six pairs make a step");
+    assert_eq!(train(config.clone()).len(), 1, "six pairs make a step");
+    assert!(Trainer::resume(config).is_ok());
+    // The other half is another training.
+    let swapped = load(r#"[{ rainy = "wet", clean = "dry" }, { side_by_side = "both", rainy = "right" }]"#).unwrap();
+    assert!(Trainer::resume(swapped).is_err());
     for paths in [r#"[{ rainy = "wet" }]"#, r#"[{ rainy = "wet", clean = "dry", other = "x" }]"#, "[3]"] {
         let error = load(paths).unwrap_err();
         let Error::ConfigFile { source, .. } = &error else { panic!("{error}") };

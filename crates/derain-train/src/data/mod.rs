@@ -5,7 +5,7 @@ mod validation;
 
 use std::path::Path;
 
-use derain_data::dataset::{Pair, PairList, PairSource, PairSourceOptions, Sample, SampleSource};
+use derain_data::dataset::{Half, Pair, PairList, PairSource, PairSourceOptions, Sample, SampleSource};
 use derain_data::hex::hex;
 use derain_data::{Error as DataError, LoadOptions};
 use sha2::{Digest, Sha256};
@@ -57,7 +57,7 @@ pub(crate) fn training_source(config: &TrainConfig) -> Result<(Source, String)> 
         }
         DataConfig::Synthesized(data) => {
             let source = SynthesizedRain::new(data, &config.augment, config.seed)?;
-            let hash = fingerprint(source.pictures())?;
+            let hash = fingerprint(source.pictures().map(|picture| (picture, "")))?;
             Ok((Source::Synthesized(source), hash))
         }
     }
@@ -72,21 +72,24 @@ fn pair_list(places: &[PairPlace]) -> Result<PairList> {
     Ok(PairList::new(pairs, "the configuration")?)
 }
 
-fn files(pair: &Pair) -> Vec<&Path> {
+/// With which half is rainy, where a picture holds both.
+fn files(pair: &Pair) -> Vec<(&Path, &'static str)> {
     match pair {
-        Pair::Files { rainy, clean } => vec![rainy, clean],
-        Pair::SideBySide { picture, .. } => vec![picture],
+        Pair::Files { rainy, clean } => vec![(rainy, ""), (clean, "")],
+        Pair::SideBySide { picture, rainy: Half::Left } => vec![(picture, "left")],
+        Pair::SideBySide { picture, rainy: Half::Right } => vec![(picture, "right")],
     }
 }
 
-/// SHA-256 of the files' names and lengths, in order.
-fn fingerprint<'a>(files: impl Iterator<Item = &'a Path>) -> Result<String> {
+/// SHA-256 of the files' names and lengths and what else is said of them, in order.
+fn fingerprint<'a>(files: impl Iterator<Item = (&'a Path, &'static str)>) -> Result<String> {
     let mut hash = Sha256::new();
-    for file in files {
+    for (file, said) in files {
         let length = file.metadata().map_err(crate::Error::io("read", file))?.len();
         hash.update(file.file_name().unwrap_or_default().as_encoded_bytes());
         hash.update([0]);
         hash.update(length.to_le_bytes());
+        hash.update(said);
     }
     Ok(hex(&hash.finalize()))
 }
