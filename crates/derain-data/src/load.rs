@@ -151,7 +151,6 @@ impl<'a> Load<'a> {
         if decoder.is_apng().map_err(|e| self.failed(e))? {
             return Err(self.unsupported("an animation"));
         }
-        // The decoder sees only what stands before the pixels, and some writers put EXIF last.
         self.finish(decoder, png::find_exif(self.bytes).map(<[u8]>::to_vec))
     }
 

@@ -72,7 +72,7 @@ fn pair_list(places: &[PairPlace]) -> Result<PairList> {
     Ok(PairList::new(pairs, "the configuration")?)
 }
 
-/// With which half is rainy, where a picture holds both.
+/// The files of a pair, with which half is rainy where a picture holds both.
 fn files(pair: &Pair) -> Vec<(&Path, &'static str)> {
     match pair {
         Pair::Files { rainy, clean } => vec![(rainy, ""), (clean, "")],
