@@ -17,12 +17,12 @@ use candle_core::Device;
 use criterion::{Criterion, criterion_group, criterion_main};
 use derain::models::rranet::initial_weight_file;
 use derain::models::weights::WeightFile;
-use derain::models::{Rranet, RranetConfig};
+use derain::models::{RraNet, RraNetConfig};
 use derain::{Derainer, Network};
 use support::{Contender, Work, picture, side_by_side};
 
 /// Multiplications and additions a pixel of every convolution in every stage, counted from the weights' shapes.
-fn flops(config: &RranetConfig, file: &WeightFile) -> f64 {
+fn flops(config: &RraNetConfig, file: &WeightFile) -> f64 {
     let convolutions = file.tensors.iter().filter(|(_, tensor)| tensor.shape.len() == 4);
     let of = |(name, tensor): (&String, &derain::models::weights::WeightTensor)| {
         let mut parts = name.split('.');
@@ -40,10 +40,10 @@ fn flops(config: &RranetConfig, file: &WeightFile) -> f64 {
 fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("rranet");
     group.sample_size(10);
-    for (name, config) in [("default", RranetConfig::paper()), ("small", RranetConfig::small())] {
+    for (name, config) in [("default", RraNetConfig::paper()), ("small", RraNetConfig::small())] {
         let file = WeightFile::parse(&initial_weight_file(&config, 1).expect("weights")).expect("a weight file");
-        let derainer = Derainer::from_weight_file(Network::Rranet, &file, &Device::Cpu).expect("a network");
-        let tensors = Rranet::from_file(&file, &Device::Cpu).expect("a network");
+        let derainer = Derainer::from_weight_file(Network::RraNet, &file, &Device::Cpu).expect("a network");
+        let tensors = RraNet::from_file(&file, &Device::Cpu).expect("a network");
         for side in [256u32, 512] {
             let (picture, pixels) = picture(side);
             let work = f64::from(side * side) * flops(&config, &file);

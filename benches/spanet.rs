@@ -18,7 +18,7 @@ use candle_nn::{VarBuilder, VarMap};
 use criterion::{Criterion, criterion_group, criterion_main};
 use derain::models::spanet::initial_weight_file;
 use derain::models::weights::WeightFile;
-use derain::models::{Spanet, SpanetConfig};
+use derain::models::{SpaNet, SpaNetConfig};
 use derain::{Derainer, Network};
 use support::{Contender, Work, pattern, picture, side_by_side};
 
@@ -38,10 +38,10 @@ fn flops(file: &WeightFile, directional: bool) -> f64 {
 
 fn benches(criterion: &mut Criterion) {
     let file = |config| WeightFile::parse(&initial_weight_file(&config, 1).expect("weights")).expect("a weight file");
-    let (release, paper) = (file(SpanetConfig::release()), file(SpanetConfig::paper()));
+    let (release, paper) = (file(SpaNetConfig::release()), file(SpaNetConfig::paper()));
     let derainer = |file| Derainer::from_weight_file(Network::SpaNet, file, &Device::Cpu).expect("a network");
     let (derain_release, derain_paper) = (derainer(&release), derainer(&paper));
-    let tensors = Spanet::from_file(&release, &Device::Cpu).expect("a network");
+    let tensors = SpaNet::from_file(&release, &Device::Cpu).expect("a network");
 
     let mut group = criterion.benchmark_group("spanet");
     group.sample_size(10);
@@ -78,7 +78,7 @@ fn training_step(flops: f64) {
     let pixels = CROPS.0 * CROPS.2 * CROPS.3;
     let variables = VarMap::new();
     let builder = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
-    let network = Spanet::new(&SpanetConfig::paper(), builder).expect("a network");
+    let network = SpaNet::new(&SpaNetConfig::paper(), builder).expect("a network");
     let rainy = Tensor::from_vec(pattern(3 * pixels), CROPS, &Device::Cpu).expect("crops");
     let clean = (&rainy * 0.8).expect("crops");
     let step = || {

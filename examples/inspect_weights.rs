@@ -17,7 +17,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use derain::Device;
 use derain::models::weights::WeightFile;
-use derain::models::{Rranet, Spanet};
+use derain::models::{RraNet, SpaNet};
 
 /// Show the names, types and shapes in a weight file (.safetensors, .pth), and convert it.
 #[derive(Parser)]
@@ -99,8 +99,8 @@ fn print(weights: &WeightFile, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "tensors     {}", weights.tensors.len())?;
     writeln!(out, "parameters  {}", weights.parameter_count())?;
-    let spanet = Spanet::from_file(weights, &Device::Cpu).map(|network| format!("spanet {:?}", network.config()));
-    let rranet = || Rranet::from_file(weights, &Device::Cpu).map(|network| format!("rranet {:?}", network.config()));
+    let spanet = SpaNet::from_file(weights, &Device::Cpu).map(|network| format!("spanet {:?}", network.config()));
+    let rranet = || RraNet::from_file(weights, &Device::Cpu).map(|network| format!("rranet {:?}", network.config()));
     match spanet.or_else(|reason| rranet().map_err(|other| format!("{reason}; {other}"))) {
         Ok(network) => writeln!(out, "network     {network}")?,
         Err(reasons) => writeln!(out, "network     not recognised ({reasons})")?,

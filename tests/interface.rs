@@ -1,7 +1,7 @@
 //! The calls that the README shows and other projects rely on, as they would write them.
 
 use candle_core::{Device as CandleDevice, Tensor};
-use derain::models::SpanetConfig;
+use derain::models::SpaNetConfig;
 use derain::models::spanet::initial_weight_file;
 use derain::{Derainer, Device, Network};
 use image::{DynamicImage, RgbImage};
@@ -11,7 +11,7 @@ use ndarray::Array3;
 fn a_picture_goes_in_and_comes_out() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("spanet.safetensors");
-    let tiny = SpanetConfig { channels: 4, ..SpanetConfig::paper() };
+    let tiny = SpaNetConfig { channels: 4, ..SpaNetConfig::paper() };
     derain::data::write_durably(&path, &initial_weight_file(&tiny, 1)?)?;
 
     let derainer = Derainer::from_weights(Network::SpaNet, &path, &Device::Cpu)?;

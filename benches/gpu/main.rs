@@ -22,7 +22,7 @@ use std::hint::black_box;
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use derain::models::weights::WeightFile;
-use derain::models::{Rranet, Spanet};
+use derain::models::{RraNet, SpaNet};
 use derain::ops::{
     Activation, Conv2dOptions, Planes, RlcnOptions, conv2d, irnn, irnn_directional, max_pool2d, rlcn, upsample2x,
 };
@@ -160,21 +160,21 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
 /// The shipped networks: forward in each precision, and the forward and backward pass of a training step in f32.
 fn networks(bench: &Bench) -> Result<(), Box<dyn std::error::Error>> {
     let spanet = WeightFile::parse(Network::SpaNet.pretrained_file())?;
-    let rranet = WeightFile::parse(Network::Rranet.pretrained_file())?;
+    let rranet = WeightFile::parse(Network::RraNet.pretrained_file())?;
     let placed = |precision| Placement::new(&bench.device, precision);
     for side in [512, 1024] {
         let pictures = bench.tensor(&[1, 3, side, side], 0.0);
-        let spanets = each_precision(|precision| Spanet::from_file(&spanet, placed(precision)))?;
+        let spanets = each_precision(|precision| SpaNet::from_file(&spanet, placed(precision)))?;
         let forward = spanets.iter().map(|(label, network)| (*label, bench.run(|| network.forward(&pictures))));
         side_by_side(&format!("SPANet forward 1x3x{side}x{side}"), Work::default(), 11, forward.collect());
-        let rranets = each_precision(|precision| Rranet::from_file(&rranet, placed(precision)))?;
+        let rranets = each_precision(|precision| RraNet::from_file(&rranet, placed(precision)))?;
         let forward = rranets.iter().map(|(label, network)| (*label, bench.run(|| network.forward(&pictures))));
         side_by_side(&format!("RRANet forward 1x3x{side}x{side}"), Work::default(), 11, forward.collect());
     }
     let [pictures, truth] = [0.0, 0.1].map(|shift| bench.tensor(&[16, 3, 64, 64], shift));
     let (of_spanet, spanet) = variables(&spanet, &bench.device)?;
     let (of_rranet, rranet) = variables(&rranet, &bench.device)?;
-    let (spanet, rranet) = (Spanet::new(&of_spanet, spanet)?, Rranet::new(&of_rranet, rranet)?);
+    let (spanet, rranet) = (SpaNet::new(&of_spanet, spanet)?, RraNet::new(&of_rranet, rranet)?);
     let contenders: Vec<Contender<'_>> = vec![
         ("SPANet", bench.step(|| Ok(spanet.forward(&pictures)?.clean), &truth)),
         ("RRANet", bench.step(|| Ok(rranet.forward_train(&pictures)?.output.clean), &truth)),

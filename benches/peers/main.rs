@@ -26,7 +26,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use derain::models::spanet::initial_weight_file;
-use derain::models::{RranetConfig, SpanetConfig, rranet};
+use derain::models::{RraNetConfig, SpaNetConfig, rranet};
 use model::{Form, Model, Seconds};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ enum Request {
 #[derive(Default, Serialize)]
 struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
-    config: Option<SpanetConfig>,
+    config: Option<SpaNetConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ fn answer(line: &str, model: &mut Option<Model>) -> Result<Answer> {
     let timed = |seconds| Answer { seconds: Some(seconds), ..Answer::default() };
     match serde_json::from_str(line).context("not a request")? {
         Request::InitialWeights { path, seed } => {
-            derain::data::write_durably(&path, &initial_weight_file(&SpanetConfig::paper(), seed)?)?;
+            derain::data::write_durably(&path, &initial_weight_file(&SpaNetConfig::paper(), seed)?)?;
             Ok(Answer::default())
         }
         Request::Load { weights, form } => {
@@ -81,7 +81,7 @@ fn answer(line: &str, model: &mut Option<Model>) -> Result<Answer> {
             Ok(Answer { config: Some(config), ..Answer::default() })
         }
         Request::InitialRranet { path, seed } => {
-            derain::data::write_durably(&path, &rranet::initial_weight_file(&RranetConfig::default(), seed)?)?;
+            derain::data::write_durably(&path, &rranet::initial_weight_file(&RraNetConfig::default(), seed)?)?;
             Ok(Answer::default())
         }
         Request::LoadRranet { weights } => {

@@ -9,7 +9,7 @@ use candle_core::{DType, Tensor, Var, safetensors};
 use candle_nn::VarBuilder;
 use derain::models::spanet::{DirectionWeights, recognize};
 use derain::models::weights::WeightFile;
-use derain::models::{Spanet, SpanetConfig};
+use derain::models::{SpaNet, SpaNetConfig};
 use derain::train::{attention_loss, l1};
 use derain::{Derainer, Device, Network};
 use image::{DynamicImage, Rgb32FImage};
@@ -34,18 +34,18 @@ pub(crate) struct Model {
 
 /// A network whose parameters are variables.
 struct Training {
-    network: Spanet,
+    network: SpaNet,
     variables: BTreeMap<String, Var>,
 }
 
 impl Model {
     /// The weights of an RRANet.
     pub(crate) fn load_rranet(weights: &Path) -> Result<Self> {
-        Ok(Self { derainer: Derainer::from_weights(Network::Rranet, weights, &Device::Cpu)?, training: None })
+        Ok(Self { derainer: Derainer::from_weights(Network::RraNet, weights, &Device::Cpu)?, training: None })
     }
 
     /// The weights of a SPANet, run in the given form.
-    pub(crate) fn load(weights: &Path, form: Form) -> Result<(SpanetConfig, Self)> {
+    pub(crate) fn load(weights: &Path, form: Form) -> Result<(SpaNetConfig, Self)> {
         let file = WeightFile::open(weights)?;
         let mut config = recognize(&file)?;
         config.direction_weights = match (form, config.direction_weights) {
@@ -60,7 +60,7 @@ impl Model {
             .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_candle(DType::F32, &Device::Cpu)?)?)));
         let variables = variables.collect::<Result<BTreeMap<_, _>>>()?;
         let tensors = variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
-        let network = Spanet::new(&config, VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))?;
+        let network = SpaNet::new(&config, VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))?;
         Ok((config, Self { derainer, training: Some(Training { network, variables }) }))
     }
 

@@ -23,7 +23,7 @@ const VALIDATION: &str = "validation.json";
 /// Whether all variants are done.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let base = configuration(arguments)?;
-    let NetworkConfig::Spanet(network) = base.network.clone() else {
+    let NetworkConfig::SpaNet(network) = base.network.clone() else {
         bail!("{} does not train SPANet", arguments.config.display());
     };
     ensure!(base.loss.attention > 0.0, "`loss.attention` is 0: the variant without it would be no other");

@@ -1,6 +1,6 @@
 //! The rows of the paper's Table 4.
 
-use derain::models::SpanetConfig;
+use derain::models::SpaNetConfig;
 use derain::models::spanet::{Attention, DirectionWeights};
 use derain::train::{LossConfig, NetworkConfig, TrainConfig};
 
@@ -56,13 +56,13 @@ pub(crate) const VARIANTS: [Variant; 6] = [
 
 impl Variant {
     /// The training of this variant, all else as in `base`, a training of `network`.
-    pub(crate) fn configuration(&self, base: &TrainConfig, network: &SpanetConfig) -> TrainConfig {
+    pub(crate) fn configuration(&self, base: &TrainConfig, network: &SpaNetConfig) -> TrainConfig {
         let (attention, direction_weights) = (self.attention, self.direction_weights);
-        let network = SpanetConfig { attention, direction_weights, ..network.clone() };
+        let network = SpaNetConfig { attention, direction_weights, ..network.clone() };
         let weight = if self.has_attention_loss { base.loss.attention } else { 0.0 };
         TrainConfig {
             output: base.output.join(self.name),
-            network: NetworkConfig::Spanet(network),
+            network: NetworkConfig::SpaNet(network),
             loss: LossConfig { attention: weight, ..base.loss.clone() },
             ..base.clone()
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use derain::data::save_picture;
-use derain::models::{RranetConfig, SpanetConfig, rranet, spanet};
+use derain::models::{RraNetConfig, SpaNetConfig, rranet, spanet};
 use derain::{Derainer, Device, Network};
 use image::{ColorType, DynamicImage, Rgba};
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = SpanetConfig { channels: 4, ..SpanetConfig::release() };
+        let config = SpaNetConfig { channels: 4, ..SpaNetConfig::release() };
         let weights = spanet::initial_weight_file(&config, 7).unwrap();
         fs::write(folder.path().join("weights.safetensors"), weights).unwrap();
         Self { folder }
@@ -29,7 +29,7 @@ impl Bench {
 
     /// Adds `rranet.safetensors`.
     pub(crate) fn add_rranet(&self) {
-        let config = RranetConfig { widths: [4, 8, 8, 8], stages: 2, ..RranetConfig::default() };
+        let config = RraNetConfig { widths: [4, 8, 8, 8], stages: 2, ..RraNetConfig::default() };
         fs::write(self.path("rranet.safetensors"), rranet::initial_weight_file(&config, 7).unwrap()).unwrap();
     }
 

@@ -273,7 +273,7 @@ fn rranet_runs_with_its_own_weights_only() {
     );
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(bench.json("r.json")["network"], "rranet");
-    let derainer = Derainer::from_weights(Network::Rranet, bench.path("rranet.safetensors"), &Device::Cpu).unwrap();
+    let derainer = Derainer::from_weights(Network::RraNet, bench.path("rranet.safetensors"), &Device::Cpu).unwrap();
     let rainy = load_picture(bench.path("rainy.png")).unwrap().image;
     let expected = derainer.derain_dynamic_with_attention(&rainy).unwrap();
     assert_eq!(load_picture(bench.path("clean.png")).unwrap().image, expected.image);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use derain::models::{SpanetConfig, spanet};
+use derain::models::{SpaNetConfig, spanet};
 use derain::{Derainer, Device, Network};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = SpanetConfig { channels: 4, ..SpanetConfig::release() };
+        let config = SpaNetConfig { channels: 4, ..SpaNetConfig::release() };
         let weights = spanet::initial_weight_file(&config, 7).unwrap();
         fs::write(folder.path().join("weights.safetensors"), weights).unwrap();
         Self { folder }

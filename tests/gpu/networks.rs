@@ -5,7 +5,7 @@ use std::fs;
 use candle_core::Device;
 use derain::models::spanet::DirectionWeights;
 use derain::models::weights::WeightFile;
-use derain::models::{RranetConfig, SpanetConfig, rranet, spanet};
+use derain::models::{RraNetConfig, SpaNetConfig, rranet, spanet};
 use derain::train::{Observed, Observer, StepRecord, TrainConfig, Trainer};
 use derain::{Derainer, Network, Placement, Precision};
 use image::{Rgb, RgbImage};
@@ -41,15 +41,15 @@ fn compare(network: Network, weights: Vec<u8>) {
 #[test]
 fn spanet_derains_as_on_the_cpu() {
     for direction_weights in [DirectionWeights::Multiplied, DirectionWeights::Ignored] {
-        let config = SpanetConfig { direction_weights, ..SpanetConfig::default() };
+        let config = SpaNetConfig { direction_weights, ..SpaNetConfig::default() };
         compare(Network::SpaNet, spanet::initial_weight_file(&config, 5).unwrap());
     }
 }
 
 #[test]
 fn rranet_derains_as_on_the_cpu() {
-    let config = RranetConfig { widths: [8, 16, 16, 16], stages: 2, ..RranetConfig::default() };
-    compare(Network::Rranet, rranet::initial_weight_file(&config, 5).unwrap());
+    let config = RraNetConfig { widths: [8, 16, 16, 16], stages: 2, ..RraNetConfig::default() };
+    compare(Network::RraNet, rranet::initial_weight_file(&config, 5).unwrap());
 }
 
 /// How far halves may lead values astray: on average, in 8-bit steps.
@@ -117,7 +117,7 @@ fn trainings_go_as_on_the_cpu() {
 #[test]
 fn threads_share_a_derainer() {
     let Some(gpu) = gpu() else { return };
-    let weights = spanet::initial_weight_file(&SpanetConfig::default(), 6).unwrap();
+    let weights = spanet::initial_weight_file(&SpaNetConfig::default(), 6).unwrap();
     let file = WeightFile::from_bytes(weights).unwrap();
     let derainer = Derainer::from_weight_file(Network::SpaNet, &file, &gpu).unwrap();
     let expected = derainer.derain(&rainy()).unwrap().image;

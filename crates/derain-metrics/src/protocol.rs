@@ -46,7 +46,7 @@ pub enum Protocol {
     /// As the release of SPANet scores, with old defaults of scikit-image on floating-point RGB: PSNR with data range 1; SSIM with
     /// a uniform window of 7 x 7, sample covariance and data range **2**, which makes it higher than with data range 1. The release
     /// scores its results before they are rounded to 8 bits: at 38 dB, 8-bit files score some 0.04 dB less; 16-bit ones do not.
-    Spanet,
+    SpaNet,
 }
 
 /// What a protocol says about a pair of pictures.
@@ -69,7 +69,7 @@ impl Scores {
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: [Self; 3] = [Self::Rgb, Self::Y, Self::Spanet];
+    pub const ALL: [Self; 3] = [Self::Rgb, Self::Y, Self::SpaNet];
 
     /// Its name: `rgb`, `y` or `spanet`.
     #[must_use]
@@ -77,7 +77,7 @@ impl Protocol {
         match self {
             Self::Rgb => "rgb",
             Self::Y => "y",
-            Self::Spanet => "spanet",
+            Self::SpaNet => "spanet",
         }
     }
 
@@ -94,7 +94,7 @@ impl Protocol {
         let (a, b) = (a.rgb(Side::First)?, b.rgb(Side::Second)?);
         let (a, b) = match self {
             Self::Y => (a.quantize(), b.quantize()),
-            Self::Rgb | Self::Spanet => (a, b),
+            Self::Rgb | Self::SpaNet => (a, b),
         };
         match (a, b) {
             (Rgb::Bits8(a), Rgb::Bits8(b)) => self.score_8_bit(&a.view(), &b.view()),
@@ -108,14 +108,14 @@ impl Protocol {
     fn score_8_bit(self, a: &ArrayView3<'_, u8>, b: &ArrayView3<'_, u8>) -> Result<Scores, Error> {
         match self {
             Self::Y => self.score_samples(&luma_8_bit(a).view(), &luma_8_bit(b).view(), 255.0),
-            Self::Rgb | Self::Spanet => self.score_samples(a, b, 255.0),
+            Self::Rgb | Self::SpaNet => self.score_samples(a, b, 255.0),
         }
     }
 
     fn score_16_bit(self, a: &ArrayView3<'_, u16>, b: &ArrayView3<'_, u16>) -> Result<Scores, Error> {
         match self {
             Self::Y => self.score_samples(&luma_16_bit(a).view(), &luma_16_bit(b).view(), 65535.0),
-            Self::Rgb | Self::Spanet => self.score_samples(a, b, 65535.0),
+            Self::Rgb | Self::SpaNet => self.score_samples(a, b, 65535.0),
         }
     }
 
@@ -128,7 +128,7 @@ impl Protocol {
     ) -> Result<Scores, Error> {
         let ssim = match self {
             Self::Rgb | Self::Y => Ssim { data_range: peak, ..Ssim::default() },
-            Self::Spanet => Ssim {
+            Self::SpaNet => Ssim {
                 window: Window::Uniform { size: 7 },
                 covariance: Covariance::Sample,
                 data_range: 2.0 * peak,

@@ -35,7 +35,7 @@ fn small_pictures_have_a_psnr_but_no_ssim() {
         assert!(matches!(Ssim::default().score(&small, &small), Err(Error::TooSmall { window: 11, .. })));
         assert!(matches!(Ssim::default().map(&small, &small), Err(Error::TooSmall { window: 11, .. })));
         assert!(matches!(Protocol::Y.score(&small, &small), Err(Error::TooSmall { .. })));
-        assert!(Protocol::Spanet.score(&small, &small).is_ok());
+        assert!(Protocol::SpaNet.score(&small, &small).is_ok());
     }
     let huge = Ssim { window: Window::Uniform { size: usize::MAX }, ..Ssim::default() };
     assert!(matches!(huge.score(&grey(20, 20), &grey(20, 20)), Err(Error::TooSmall { .. })));

@@ -198,7 +198,7 @@ mod tests {
                 })
                 .collect(),
         };
-        for (network, most) in [(Network::SpaNet, 0.04), (Network::Rranet, 0.06)] {
+        for (network, most) in [(Network::SpaNet, 0.04), (Network::RraNet, 0.06)] {
             let file = WeightFile::parse(network.pretrained_file()).unwrap();
             let model = Model::from_file(network, &file, &(&Device::Cpu).into()).unwrap();
             let whole = |pixels: &RgbPixels| {

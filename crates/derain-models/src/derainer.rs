@@ -5,8 +5,8 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use crate::engine::{Progress, Storage};
 use crate::model::{Map, Model, ModelOutput};
 use crate::pixels::{self, RgbPixels};
-use crate::rranet::RranetConfig;
-use crate::spanet::SpanetConfig;
+use crate::rranet::RraNetConfig;
+use crate::spanet::SpaNetConfig;
 use crate::weights::WeightFile;
 use crate::{Error, Network, Placement, Result};
 
@@ -81,7 +81,7 @@ impl Derainer {
     ///
     /// # Errors
     /// When the file does not hold the weights of that network.
-    pub fn from_spanet_file(config: &SpanetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
+    pub fn from_spanet_file(config: &SpaNetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
         Ok(Self::new(Model::spanet(config, file, &place.into())?, file))
     }
 
@@ -89,7 +89,7 @@ impl Derainer {
     ///
     /// # Errors
     /// When the file does not hold the weights of that network.
-    pub fn from_rranet_file(config: &RranetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
+    pub fn from_rranet_file(config: &RraNetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
         Ok(Self::new(Model::rranet(config, file, &place.into())?, file))
     }
 

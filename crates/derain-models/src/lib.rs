@@ -44,5 +44,5 @@ pub use error::{Error, Result};
 pub use heat_map::heat_map;
 pub use network::Network;
 pub use precision::{Placement, Precision};
-pub use rranet::{Rranet, RranetConfig, RranetOutput};
-pub use spanet::{Spanet, SpanetConfig, SpanetOutput};
+pub use rranet::{RraNet, RraNetConfig, RraNetOutput};
+pub use spanet::{SpaNet, SpaNetConfig, SpaNetOutput};

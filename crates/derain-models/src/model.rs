@@ -7,22 +7,22 @@ use candle_core::{DType, Device, Tensor};
 use crate::bands::{self, Room};
 use crate::engine::{Progress, Storage};
 use crate::pixels::RgbPixels;
-use crate::rranet::{self, Rranet, RranetConfig, RranetOutput};
-use crate::spanet::{self, ChannelOrder, Spanet, SpanetConfig, SpanetOutput};
+use crate::rranet::{self, RraNet, RraNetConfig, RraNetOutput};
+use crate::spanet::{self, ChannelOrder, SpaNet, SpaNetConfig, SpaNetOutput};
 use crate::weights::WeightFile;
 use crate::{Network, Placement, Result};
 
 /// A network with its weights.
 #[derive(Clone, Debug)]
 pub(crate) enum Model {
-    Spanet {
-        network: Spanet,
+    SpaNet {
+        network: SpaNet,
         /// The network made ready for the CPU; none on other devices.
         planned: Option<Arc<spanet::Planned>>,
         room: Arc<Room>,
     },
-    Rranet {
-        network: Rranet,
+    RraNet {
+        network: RraNet,
         /// Likewise.
         planned: Option<Arc<rranet::Planned>>,
         room: Arc<Room>,
@@ -44,41 +44,41 @@ pub(crate) struct Map {
 }
 
 impl Model {
-    pub(crate) fn spanet(config: &SpanetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
-        let network = Spanet::with_config(config, file, place.clone())?;
+    pub(crate) fn spanet(config: &SpaNetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
+        let network = SpaNet::with_config(config, file, place.clone())?;
         let planned = place.device.is_cpu().then(|| spanet::Planned::new(&network)).transpose()?.map(Arc::new);
-        Ok(Self::Spanet { network, planned, room: Arc::default() })
+        Ok(Self::SpaNet { network, planned, room: Arc::default() })
     }
 
-    pub(crate) fn rranet(config: &RranetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
-        let network = Rranet::with_config(config, file, place.clone())?.without_norms()?;
+    pub(crate) fn rranet(config: &RraNetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
+        let network = RraNet::with_config(config, file, place.clone())?.without_norms()?;
         let planned = place.device.is_cpu().then(|| rranet::Planned::new(&network)).transpose()?.map(Arc::new);
-        Ok(Self::Rranet { network, planned, room: Arc::default() })
+        Ok(Self::RraNet { network, planned, room: Arc::default() })
     }
 
     /// The network that a file holds, its variant recognised.
     pub(crate) fn from_file(network: Network, file: &WeightFile, place: &Placement) -> Result<Self> {
         match network {
             Network::SpaNet => Self::spanet(&spanet::recognize(file)?, file, place),
-            Network::Rranet => Self::rranet(&rranet::recognize(file)?, file, place),
+            Network::RraNet => Self::rranet(&rranet::recognize(file)?, file, place),
         }
     }
 
     pub(crate) fn network(&self) -> Network {
         match self {
-            Self::Spanet { .. } => Network::SpaNet,
-            Self::Rranet { .. } => Network::Rranet,
+            Self::SpaNet { .. } => Network::SpaNet,
+            Self::RraNet { .. } => Network::RraNet,
         }
     }
 
     /// Whether pixels are blue, green, red.
     pub(crate) fn takes_bgr(&self) -> bool {
-        matches!(self, Self::Spanet { network, .. } if network.config().channel_order == ChannelOrder::Bgr)
+        matches!(self, Self::SpaNet { network, .. } if network.config().channel_order == ChannelOrder::Bgr)
     }
 
     /// Whether features can be kept in files.
     pub(crate) fn can_spool(&self) -> bool {
-        matches!(self, Self::Spanet { planned: Some(_), .. })
+        matches!(self, Self::SpaNet { planned: Some(_), .. })
     }
 
     /// Bytes that a run takes at most, the picture not counted.
@@ -89,12 +89,12 @@ impl Model {
             values.saturating_mul(dtype.size_in_bytes() as u64).saturating_add(1 << 30)
         };
         match self {
-            Self::Spanet { planned: Some(planned), .. } => planned.memory_needed(height, width, storage),
+            Self::SpaNet { planned: Some(planned), .. } => planned.memory_needed(height, width, storage),
             // Features, a module's four scans, and these twice with zeros around them.
-            Self::Spanet { network, planned: None, .. } => on_gpu(14 * network.config().channels, network.dtype()),
-            Self::Rranet { planned: Some(planned), .. } => planned.memory_needed(height, width),
+            Self::SpaNet { network, planned: None, .. } => on_gpu(14 * network.config().channels, network.dtype()),
+            Self::RraNet { planned: Some(planned), .. } => planned.memory_needed(height, width),
             // Gates, their input, two states and what skips, as tensors.
-            Self::Rranet { network, planned: None, .. } => {
+            Self::RraNet { network, planned: None, .. } => {
                 let [first, second, third, fourth] = network.config().widths;
                 let channels = first + second.div_ceil(4) + third.div_ceil(16) + fourth.div_ceil(64);
                 on_gpu(24 * channels, network.dtype())
@@ -111,21 +111,21 @@ impl Model {
     ) -> Result<(ModelOutput, usize)> {
         let (height, width) = (pixels.height as usize, pixels.width as usize);
         match self {
-            Self::Spanet { planned: Some(planned), .. } => {
+            Self::SpaNet { planned: Some(planned), .. } => {
                 let spanet::PlannedOutput { clean, attention } =
                     planned.run((height, width), pixels.values, storage, progress)?;
                 let maps = attention.map(|values| Map { width, values }).into_iter().collect();
                 Ok((ModelOutput { clean, maps }, 1))
             }
-            Self::Spanet { network, planned: None, room } => bands::run(&pixels, room, |pixels| {
-                let SpanetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
+            Self::SpaNet { network, planned: None, room } => bands::run(&pixels, room, |pixels| {
+                let SpaNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, attention.as_slice())
             }),
-            Self::Rranet { planned: Some(planned), .. } => {
+            Self::RraNet { planned: Some(planned), .. } => {
                 Ok((planned.run((height, width), &pixels.values, progress)?, 1))
             }
-            Self::Rranet { network, planned: None, room } => bands::run(&pixels, room, |pixels| {
-                let RranetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
+            Self::RraNet { network, planned: None, room } => bands::run(&pixels, room, |pixels| {
+                let RraNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, &attention)
             }),
         }

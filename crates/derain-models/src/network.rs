@@ -10,18 +10,18 @@ pub enum Network {
     /// SPANet, "Spatial Attentive Single-Image Deraining with a High Quality Real Rain Dataset", CVPR 2019.
     SpaNet,
     /// RRANet, "Recurrent RLCN-Guided Attention Network for Single Image Deraining", MVA 2021.
-    Rranet,
+    RraNet,
 }
 
 impl Network {
     /// Every network, in the order in which help texts list them.
-    pub const ALL: [Self; 2] = [Self::SpaNet, Self::Rranet];
+    pub const ALL: [Self; 2] = [Self::SpaNet, Self::RraNet];
 
     /// The name on command lines and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::SpaNet => "spanet",
-            Self::Rranet => "rranet",
+            Self::RraNet => "rranet",
         }
     }
 }

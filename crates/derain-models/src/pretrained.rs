@@ -14,7 +14,7 @@ impl Network {
     pub fn pretrained_file(self) -> &'static [u8] {
         match self {
             Self::SpaNet => include_bytes!("../weights/spanet.safetensors"),
-            Self::Rranet => include_bytes!("../weights/rranet.safetensors"),
+            Self::RraNet => include_bytes!("../weights/rranet.safetensors"),
         }
     }
 }
@@ -73,7 +73,7 @@ mod tests {
     fn shipped_weights_take_out_rain_and_leave_dry_pictures() {
         let (clean, rainy) = pair();
         // How many times as small the error becomes at least. SPANet leaves half of the height of streaks as sharp as these.
-        for (network, times) in [(Network::SpaNet, 2.5), (Network::Rranet, 15.0)] {
+        for (network, times) in [(Network::SpaNet, 2.5), (Network::RraNet, 15.0)] {
             let derainer = Derainer::pretrained(network, &Device::Cpu).unwrap();
             let out = derainer.derain(&rainy).unwrap();
             let (before, after) = (squared_error(&rainy, &clean), squared_error(&out.image, &clean));

@@ -3,7 +3,7 @@
 
 use candle_core::Device;
 use derain_models::weights::WeightFile;
-use derain_models::{Derainer, Network, RranetConfig, SpanetConfig, rranet, spanet};
+use derain_models::{Derainer, Network, RraNetConfig, SpaNetConfig, rranet, spanet};
 use image::RgbImage;
 
 mod counting;
@@ -37,7 +37,7 @@ fn takes_what_it_says(network: Network, weights: &[u8]) {
                     println!("{what}");
                     assert!(peak <= said, "{what}");
                 }
-                if network == Network::Rranet && width >= 400 {
+                if network == Network::RraNet && width >= 400 {
                     // A new one: what an earlier run has left would not be taken again.
                     let (peak, said) = (peak(&new()), sizes[0]);
                     assert!(2 * peak >= said, "{width}x{height}, {threads} threads: {peak} of {said}");
@@ -50,7 +50,7 @@ fn takes_what_it_says(network: Network, weights: &[u8]) {
 /// One after the other: what a test allocates while another one is measured would count.
 #[test]
 fn inference_takes_what_it_says() {
-    takes_what_it_says(Network::SpaNet, &spanet::initial_weight_file(&SpanetConfig::paper(), 3).unwrap());
-    let config = RranetConfig { widths: [32, 64, 64, 64], stages: 2, ..RranetConfig::default() };
-    takes_what_it_says(Network::Rranet, &rranet::initial_weight_file(&config, 3).unwrap());
+    takes_what_it_says(Network::SpaNet, &spanet::initial_weight_file(&SpaNetConfig::paper(), 3).unwrap());
+    let config = RraNetConfig { widths: [32, 64, 64, 64], stages: 2, ..RraNetConfig::default() };
+    takes_what_it_says(Network::RraNet, &rranet::initial_weight_file(&config, 3).unwrap());
 }

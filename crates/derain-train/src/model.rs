@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 use derain_models::rranet::{self, BatchStatistics};
 use derain_models::spanet::{self, ChannelOrder};
 use derain_models::weights::WeightFile;
-use derain_models::{Error as ModelError, Rranet, Spanet};
+use derain_models::{Error as ModelError, RraNet, SpaNet};
 
 use crate::{NetworkConfig, Result};
 
@@ -22,8 +22,8 @@ const MOMENTUM: f64 = 0.1;
 /// A network of any kind, built over parameters that others hold.
 #[derive(Clone, Debug)]
 pub(crate) enum AnyNetwork {
-    Spanet(Spanet),
-    Rranet(Rranet),
+    SpaNet(SpaNet),
+    RraNet(RraNet),
 }
 
 /// What a network makes of a batch.
@@ -50,8 +50,8 @@ pub(crate) struct Trainable {
 impl AnyNetwork {
     pub(crate) fn new(config: &NetworkConfig, builder: VarBuilder<'_>) -> Result<Self> {
         Ok(match config {
-            NetworkConfig::Spanet(config) => Self::Spanet(Spanet::new(config, builder)?),
-            NetworkConfig::Rranet(config) => Self::Rranet(Rranet::new(config, builder)?),
+            NetworkConfig::SpaNet(config) => Self::SpaNet(SpaNet::new(config, builder)?),
+            NetworkConfig::RraNet(config) => Self::RraNet(RraNet::new(config, builder)?),
         })
     }
 
@@ -68,19 +68,19 @@ impl AnyNetwork {
     /// Runs the network on `[B, 3, H, W]`, in the network's order of colours, as it will be used.
     pub(crate) fn forward(&self, pictures: &Tensor) -> Result<Output> {
         match self {
-            Self::Spanet(network) => {
+            Self::SpaNet(network) => {
                 let output = network.forward(pictures)?;
                 Ok(Output { clean: output.clean, attention: output.attention })
             }
-            Self::Rranet(network) => Ok(network.forward(pictures)?.into()),
+            Self::RraNet(network) => Ok(network.forward(pictures)?.into()),
         }
     }
 
     /// The same as training has it, with what batch norms saw, in order of use.
     pub(crate) fn forward_train(&self, pictures: &Tensor) -> Result<(Output, Vec<BatchStatistics>)> {
         match self {
-            Self::Spanet(_) => Ok((self.forward(pictures)?, Vec::new())),
-            Self::Rranet(network) => {
+            Self::SpaNet(_) => Ok((self.forward(pictures)?, Vec::new())),
+            Self::RraNet(network) => {
                 let training = network.forward_train(pictures)?;
                 Ok((training.output.into(), training.statistics))
             }
@@ -88,9 +88,9 @@ impl AnyNetwork {
     }
 }
 
-impl From<rranet::RranetOutput> for Output {
+impl From<rranet::RraNetOutput> for Output {
     /// The map of full size.
-    fn from(output: rranet::RranetOutput) -> Self {
+    fn from(output: rranet::RraNetOutput) -> Self {
         Self { clean: output.clean, attention: output.attention.last().cloned() }
     }
 }
@@ -138,16 +138,16 @@ impl NetworkConfig {
     /// Whether the network takes and gives blue first.
     pub(crate) fn is_bgr(&self) -> bool {
         match self {
-            Self::Spanet(config) => config.channel_order == ChannelOrder::Bgr,
-            Self::Rranet(_) => false,
+            Self::SpaNet(config) => config.channel_order == ChannelOrder::Bgr,
+            Self::RraNet(_) => false,
         }
     }
 
     /// Random initial values by name.
     pub(crate) fn initial_weights(&self, seed: u64) -> Result<BTreeMap<String, Tensor>> {
         Ok(match self {
-            Self::Spanet(config) => config.initial_weights(seed)?,
-            Self::Rranet(config) => config.initial_weights(seed)?,
+            Self::SpaNet(config) => config.initial_weights(seed)?,
+            Self::RraNet(config) => config.initial_weights(seed)?,
         })
     }
 
@@ -156,8 +156,8 @@ impl NetworkConfig {
         let file = WeightFile::open(path).map_err(ModelError::from)?;
         match self {
             // Checks names, shapes and values.
-            Self::Spanet(config) => drop(Spanet::with_config(config, &file, &Device::Cpu)?),
-            Self::Rranet(config) => drop(Rranet::with_config(config, &file, &Device::Cpu)?),
+            Self::SpaNet(config) => drop(SpaNet::with_config(config, &file, &Device::Cpu)?),
+            Self::RraNet(config) => drop(RraNet::with_config(config, &file, &Device::Cpu)?),
         }
         let tensors = file.tensors.iter().map(|(name, tensor)| {
             Ok((name.clone(), tensor.to_candle(DType::F32, &Device::Cpu).map_err(ModelError::from)?))
@@ -168,8 +168,8 @@ impl NetworkConfig {
     /// A weight file that `Derainer` reads.
     pub(crate) fn weight_file(&self, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
         Ok(match self {
-            Self::Spanet(config) => spanet::weight_file(config, tensors)?,
-            Self::Rranet(config) => rranet::weight_file(config, tensors)?,
+            Self::SpaNet(config) => spanet::weight_file(config, tensors)?,
+            Self::RraNet(config) => rranet::weight_file(config, tensors)?,
         })
     }
 }

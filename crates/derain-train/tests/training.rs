@@ -45,7 +45,7 @@ fn both_networks_learn_and_derainer_runs_what_they_learned() {
             picture.save(folder.join(format!("{pair}.png"))).unwrap();
         }
     }
-    for (network, kind) in NETWORKS.into_iter().zip([Network::SpaNet, Network::Rranet]) {
+    for (network, kind) in NETWORKS.into_iter().zip([Network::SpaNet, Network::RraNet]) {
         let config = TrainConfig {
             ema: None,
             data: DataConfig::Pairs(PairData { paths: vec![bench.path().join("pairs").into()], ..PairData::default() }),

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// The paper prints neither widths, nor the number of stages, nor the norms; the defaults are those of the authors' later code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RranetConfig {
+pub struct RraNetConfig {
     /// Feature channels of the four scales, full resolution first. Default 32, 64, 128, 256.
     pub widths: [usize; SCALES],
     /// How often the network runs, each time with the last result at hand; all stages share weights. Default 6.
@@ -17,7 +17,7 @@ pub struct RranetConfig {
     /// Channels inside the attention modules, the deepest first. Default: half, half and all of the widths there, 64, 32, 32.
     pub attention_widths: Option<[usize; DECODERS]>,
     /// The RLCN picture.
-    pub rlcn: RranetRlcn,
+    pub rlcn: RraNetRlcn,
     /// How the RLCN picture gets to the coarser scales. Default: the largest of 2x2 pixels, as features do.
     pub rlcn_pooling: RlcnPooling,
     /// ε, added to variances under the root by batch and instance norms. Default 1e-5.
@@ -27,7 +27,7 @@ pub struct RranetConfig {
 /// The options of RRANet's RLCN picture, as [`RlcnOptions`] explains them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RranetRlcn {
+pub struct RraNetRlcn {
     /// Side of the square window in pixels, odd. Default 9.
     pub window: usize,
     /// ε, added to the standard deviation. Default 1e-5.
@@ -54,14 +54,14 @@ const MOST_STAGES: usize = 64;
 /// The widest RLCN window: far beyond any streak.
 const MOST_WINDOW: usize = 1023;
 
-impl RranetConfig {
+impl RraNetConfig {
     /// The network with the paper's scores, as far as its numbers are known: 8.5 million parameters, six stages.
     pub fn paper() -> Self {
         Self {
             widths: [32, 64, 128, 256],
             stages: 6,
             attention_widths: None,
-            rlcn: RranetRlcn::default(),
+            rlcn: RraNetRlcn::default(),
             rlcn_pooling: RlcnPooling::Max,
             norm_epsilon: 1e-5,
         }
@@ -80,7 +80,7 @@ impl RranetConfig {
 
     /// The options of the RLCN operation.
     pub(super) fn rlcn_options(&self) -> RlcnOptions {
-        let RranetRlcn { window, epsilon, variance_epsilon, clamp } = self.rlcn;
+        let RraNetRlcn { window, epsilon, variance_epsilon, clamp } = self.rlcn;
         RlcnOptions { window, epsilon, variance_epsilon, clamp }
     }
 
@@ -98,7 +98,7 @@ impl RranetConfig {
         if !(1..=MOST_STAGES).contains(&self.stages) {
             return refused("stages", "from 1 to 64", &self.stages);
         }
-        let RranetRlcn { window, epsilon, variance_epsilon, .. } = self.rlcn;
+        let RraNetRlcn { window, epsilon, variance_epsilon, .. } = self.rlcn;
         if window.is_multiple_of(2) || !(3..=MOST_WINDOW).contains(&window) {
             return refused("rlcn.window", "odd, from 3 to 1023", &window);
         }
@@ -116,13 +116,13 @@ impl RranetConfig {
     }
 }
 
-impl Default for RranetConfig {
+impl Default for RraNetConfig {
     fn default() -> Self {
         Self::paper()
     }
 }
 
-impl Default for RranetRlcn {
+impl Default for RraNetRlcn {
     fn default() -> Self {
         let RlcnOptions { window, epsilon, variance_epsilon, clamp } = RlcnOptions::default();
         Self { window, epsilon, variance_epsilon, clamp }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 
-use super::{DECODERS, Rranet, RranetConfig, SCALES};
+use super::{DECODERS, RraNet, RraNetConfig, SCALES};
 use crate::parameters::{self, Parameters};
 use crate::weight_file::Kind;
 use crate::weights::WeightFile;
@@ -19,7 +19,7 @@ const KIND: Kind = Kind { network: "rranet", key: "derain.rranet" };
 ///
 /// # Errors
 /// When the file does not hold an RRANet.
-pub fn recognize(file: &WeightFile) -> Result<RranetConfig> {
+pub fn recognize(file: &WeightFile) -> Result<RraNetConfig> {
     if let Some(config) = KIND.configuration(file)? {
         return Ok(config);
     }
@@ -34,16 +34,16 @@ pub fn recognize(file: &WeightFile) -> Result<RranetConfig> {
     for (k, width) in attention_widths.iter_mut().enumerate() {
         *width = channels(format!("decoder.{k}.gam.w_a.0.weight"), 1)?;
     }
-    Ok(RranetConfig { widths, attention_widths: Some(attention_widths), ..RranetConfig::default() })
+    Ok(RraNetConfig { widths, attention_widths: Some(attention_widths), ..RraNetConfig::default() })
 }
 
 /// Weights and running statistics as a safetensors file that carries its configuration, for [`recognize`] and `Derainer::from_weights`.
 ///
 /// # Errors
 /// When the tensors are not those of the configuration, or not on the CPU.
-pub fn weight_file(config: &RranetConfig, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
+pub fn weight_file(config: &RraNetConfig, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
     let bytes = KIND.write(config, tensors)?;
-    Rranet::from_file(&WeightFile::parse(&bytes)?, &Device::Cpu)?;
+    RraNet::from_file(&WeightFile::parse(&bytes)?, &Device::Cpu)?;
     Ok(bytes)
 }
 
@@ -51,22 +51,22 @@ pub fn weight_file(config: &RranetConfig, tensors: &HashMap<String, Tensor>) -> 
 ///
 /// # Errors
 /// When the configuration describes no network.
-pub fn initial_weight_file(config: &RranetConfig, seed: u64) -> Result<Vec<u8>> {
+pub fn initial_weight_file(config: &RraNetConfig, seed: u64) -> Result<Vec<u8>> {
     weight_file(config, &config.initial_weights(seed)?.into_iter().collect())
 }
 
-impl RranetConfig {
+impl RraNetConfig {
     /// The initial values of training, by parameter name: convolutions from N(0, 0.02), gains of batch norms from N(1, 0.02), biases and running
     /// means 0, running variances 1. Equal seeds give equal values.
     ///
     /// # Errors
     /// When the configuration describes no network.
     pub fn initial_weights(&self, seed: u64) -> Result<Parameters> {
-        parameters::initial(seed, |vb| Rranet::new(self, vb))
+        parameters::initial(seed, |vb| RraNet::new(self, vb))
     }
 }
 
-impl Rranet {
+impl RraNet {
     /// The network that a weight file holds; `place` is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Rranet {
     ///
     /// # Errors
     /// When a tensor is missing, unknown or of another shape.
-    pub fn with_config(config: &RranetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
+    pub fn with_config(config: &RraNetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
         KIND.build(file, &place.into(), |vb| Self::new(config, vb))
     }
 }

@@ -16,15 +16,15 @@
 //! next. The network computes with pictures in -1..1; L is taken from the picture in 0..1. Pictures are `[B, 3, H, W]` in 0..1, red first, of any
 //! size: those that are no multiple of 8 go on as their own mirror image, at the bottom and on the right, and results are cropped. L is taken
 //! of the picture so continued: at such borders its windows see mirrored pixels, at others only those inside. What the paper does not print is
-//! named in [`RranetConfig`].
+//! named in [`RraNetConfig`].
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
 //! use candle_nn::VarBuilder;
-//! use derain_models::rranet::{Rranet, RranetConfig};
-//! let config = RranetConfig { widths: [4, 8, 8, 8], stages: 1, ..RranetConfig::paper() };
+//! use derain_models::rranet::{RraNet, RraNetConfig};
+//! let config = RraNetConfig { widths: [4, 8, 8, 8], stages: 1, ..RraNetConfig::paper() };
 //! let weights = config.initial_weights(1)?.into_iter().collect();
-//! let network = Rranet::new(&config, VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu))?;
+//! let network = RraNet::new(&config, VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu))?;
 //! let output = network.forward(&Tensor::zeros((1, 3, 5, 9), DType::F32, &Device::Cpu)?)?;
 //! assert_eq!(output.clean.dims(), [1, 3, 5, 9]);
 //! assert_eq!(output.attention[0].dims(), [1, 1, 2, 3]);       // a quarter of the size
@@ -43,7 +43,7 @@ use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::VarBuilder;
 use derain_ops::{LstmState, max_pool2d, rlcn};
 
-pub use config::{RlcnPooling, RranetConfig, RranetRlcn};
+pub use config::{RlcnPooling, RraNetConfig, RraNetRlcn};
 pub use file::{initial_weight_file, recognize, weight_file};
 use layers::{Decoder, Encoder};
 pub(crate) use planned::Planned;
@@ -60,8 +60,8 @@ const COLOURS: usize = 3;
 
 /// The network with its weights.
 #[derive(Clone, Debug)]
-pub struct Rranet {
-    config: RranetConfig,
+pub struct RraNet {
+    config: RraNetConfig,
     conv_in: Conv,
     /// Full resolution first.
     encoder: Vec<Encoder>,
@@ -72,18 +72,18 @@ pub struct Rranet {
 
 /// What the network makes of a picture.
 #[derive(Clone, Debug)]
-pub struct RranetOutput {
+pub struct RraNetOutput {
     /// The picture without rain, `[B, 3, H, W]`, not clamped to 0..1.
     pub clean: Tensor,
     /// The last stage's attention maps in 0..1, the deepest first: `[B, 1, h, w]` with H and W divided by 4, 2 and 1, rounded up.
     pub attention: Vec<Tensor>,
 }
 
-/// What [`Rranet::forward_train`] gives.
+/// What [`RraNet::forward_train`] gives.
 #[derive(Clone, Debug)]
-pub struct RranetTraining {
-    /// As of [`Rranet::forward`].
-    pub output: RranetOutput,
+pub struct RraNetTraining {
+    /// As of [`RraNet::forward`].
+    pub output: RraNetOutput,
     /// What every batch norm saw, in order of use: each norm as often as there are stages.
     pub statistics: Vec<BatchStatistics>,
 }
@@ -100,12 +100,12 @@ pub struct BatchStatistics {
     pub variance: Tensor,
 }
 
-impl Rranet {
+impl RraNet {
     /// The network that `config` describes, its parameters and running statistics taken from `vb`.
     ///
     /// # Errors
     /// When the configuration describes no network, or `vb` lacks a parameter or has it in another shape.
-    pub fn new(config: &RranetConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(config: &RraNetConfig, vb: VarBuilder<'_>) -> Result<Self> {
         config.check()?;
         let (widths, epsilon) = (config.widths, config.norm_epsilon);
         let encoder = (0..SCALES)
@@ -124,7 +124,7 @@ impl Rranet {
     }
 
     /// The configuration that the network was made from.
-    pub fn config(&self) -> &RranetConfig {
+    pub fn config(&self) -> &RraNetConfig {
         &self.config
     }
 
@@ -143,7 +143,7 @@ impl Rranet {
     ///
     /// # Errors
     /// When the shape or type does not fit.
-    pub fn forward(&self, pictures: &Tensor) -> Result<RranetOutput> {
+    pub fn forward(&self, pictures: &Tensor) -> Result<RraNetOutput> {
         self.without_norms()?.run(pictures, &mut Vec::new())
     }
 
@@ -152,10 +152,10 @@ impl Rranet {
     /// # Errors
     /// When the shape or type does not fit, the network's features are halves, or a batch norm would see but one value: at 1/8 of the size
     /// there must be more than one pixel in the batch.
-    pub fn forward_train(&self, pictures: &Tensor) -> Result<RranetTraining> {
+    pub fn forward_train(&self, pictures: &Tensor) -> Result<RraNetTraining> {
         let mut statistics = Vec::new();
         let output = self.run(pictures, &mut statistics)?;
-        Ok(RranetTraining { output, statistics })
+        Ok(RraNetTraining { output, statistics })
     }
 
     /// The network for inference alone: batch norms, by their running statistics, are part of the convolutions before them.
@@ -170,7 +170,7 @@ impl Rranet {
     }
 
     /// By the statistics of the batch, which are noted, where batch norms are not folded.
-    fn run(&self, pictures: &Tensor, noted: &mut Vec<BatchStatistics>) -> Result<RranetOutput> {
+    fn run(&self, pictures: &Tensor, noted: &mut Vec<BatchStatistics>) -> Result<RraNetOutput> {
         let size = check_pictures(pictures)?;
         let pictures = padding::pad(pictures)?;
         let guides = self.guides(&pictures)?;
@@ -210,7 +210,7 @@ impl Rranet {
         let clean = padding::crop(&background.affine(0.5, 0.5)?, size, 1)?;
         let maps = maps.iter().enumerate();
         let attention = maps.map(|(k, map)| padding::crop(map, size, 1 << (DECODERS - 1 - k)));
-        Ok(RranetOutput { clean, attention: attention.collect::<Result<_>>()? })
+        Ok(RraNetOutput { clean, attention: attention.collect::<Result<_>>()? })
     }
 
     /// The RLCN picture at the decoder's sizes, full resolution first.

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// The row without the attention loss differs in training only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct SpanetConfig {
+pub struct SpaNetConfig {
     /// Feature channels, even; 32 in the paper.
     pub channels: usize,
     /// How often the spatial attentive module runs, and with whose weights.
@@ -65,7 +65,7 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-impl SpanetConfig {
+impl SpaNetConfig {
     /// The network as the paper prints it, on RGB pictures.
     pub fn paper() -> Self {
         Self {
@@ -91,7 +91,7 @@ impl SpanetConfig {
     }
 }
 
-impl Default for SpanetConfig {
+impl Default for SpaNetConfig {
     fn default() -> Self {
         Self::paper()
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 
-use super::{Attention, DirectionWeights, Spanet, SpanetConfig};
+use super::{Attention, DirectionWeights, SpaNet, SpaNetConfig};
 use crate::parameters::{self, Parameters};
 use crate::weight_file::Kind;
 use crate::weights::WeightFile;
@@ -19,7 +19,7 @@ const KIND: Kind = Kind { network: "spanet", key: "derain.spanet" };
 ///
 /// # Errors
 /// When the file does not hold a SPANet.
-pub fn recognize(file: &WeightFile) -> Result<SpanetConfig> {
+pub fn recognize(file: &WeightFile) -> Result<SpaNetConfig> {
     if let Some(config) = KIND.configuration(file)? {
         return Ok(config);
     }
@@ -38,16 +38,16 @@ pub fn recognize(file: &WeightFile) -> Result<SpanetConfig> {
     };
     let with_branch = has("SAM1.attention_layer.") || attention == Attention::None;
     let direction_weights = if with_branch { DirectionWeights::Ignored } else { DirectionWeights::Absent };
-    Ok(SpanetConfig { channels, attention, direction_weights, ..SpanetConfig::release() })
+    Ok(SpaNetConfig { channels, attention, direction_weights, ..SpaNetConfig::release() })
 }
 
 /// Weights as a safetensors file that carries its configuration, for [`recognize`] and `Derainer::from_weights`.
 ///
 /// # Errors
 /// When the tensors are not those of the configuration, or not on the CPU.
-pub fn weight_file(config: &SpanetConfig, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
+pub fn weight_file(config: &SpaNetConfig, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
     let bytes = KIND.write(config, tensors)?;
-    Spanet::from_file(&WeightFile::parse(&bytes)?, &Device::Cpu)?;
+    SpaNet::from_file(&WeightFile::parse(&bytes)?, &Device::Cpu)?;
     Ok(bytes)
 }
 
@@ -55,22 +55,22 @@ pub fn weight_file(config: &SpanetConfig, tensors: &HashMap<String, Tensor>) -> 
 ///
 /// # Errors
 /// When the configuration describes no network.
-pub fn initial_weight_file(config: &SpanetConfig, seed: u64) -> Result<Vec<u8>> {
+pub fn initial_weight_file(config: &SpaNetConfig, seed: u64) -> Result<Vec<u8>> {
     weight_file(config, &config.initial_weights(seed)?.into_iter().collect())
 }
 
-impl SpanetConfig {
+impl SpaNetConfig {
     /// The initial values of training, by parameter name: convolutions uniform within ±1/sqrt(fan_in), IRNN weights 0.2,
     /// IRNN biases uniform in ±1. Equal seeds give equal values.
     ///
     /// # Errors
     /// When the configuration describes no network.
     pub fn initial_weights(&self, seed: u64) -> Result<Parameters> {
-        parameters::initial(seed, |vb| Spanet::new(self, vb))
+        parameters::initial(seed, |vb| SpaNet::new(self, vb))
     }
 }
 
-impl Spanet {
+impl SpaNet {
     /// The network that a weight file holds; `place` is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Spanet {
     ///
     /// # Errors
     /// When a tensor is missing, unknown or of another shape.
-    pub fn with_config(config: &SpanetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
+    pub fn with_config(config: &SpaNetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
         KIND.build(file, &place.into(), |vb| Self::new(config, vb))
     }
 }

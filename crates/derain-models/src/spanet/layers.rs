@@ -6,7 +6,7 @@ use candle_nn::{Init, VarBuilder};
 use derain_ops::irnn::RectScans;
 use derain_ops::{Activation, Isa, irnn, irnn_directional};
 
-use super::{DirectionWeights, SpanetConfig};
+use super::{DirectionWeights, SpaNetConfig};
 use crate::conv::{Conv, values};
 
 /// The IRNN's weights at the start of training.
@@ -78,7 +78,7 @@ pub(super) struct SpatialAttention {
 }
 
 impl SpatialAttention {
-    pub(super) fn new(config: &SpanetConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(config: &SpaNetConfig, vb: VarBuilder<'_>) -> Result<Self> {
         let channels = config.channels;
         let branch = match config.direction_weights {
             DirectionWeights::Absent => None,

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
-pub use config::{Attention, ChannelOrder, DirectionWeights, SpanetConfig};
+pub use config::{Attention, ChannelOrder, DirectionWeights, SpaNetConfig};
 pub use file::{initial_weight_file, recognize, weight_file};
 use layers::{Bottleneck, SpatialAttention};
 pub(crate) use planned::{Planned, PlannedOutput};
@@ -49,8 +49,8 @@ const GROUP_BLOCKS: usize = 3;
 
 /// The network with its weights.
 #[derive(Clone, Debug)]
-pub struct Spanet {
-    config: SpanetConfig,
+pub struct SpaNet {
+    config: SpaNetConfig,
     conv_in: Conv,
     blocks: Vec<Bottleneck>,
     attention: Vec<SpatialAttention>,
@@ -60,19 +60,19 @@ pub struct Spanet {
 
 /// What the network makes of a picture.
 #[derive(Clone, Debug)]
-pub struct SpanetOutput {
+pub struct SpaNetOutput {
     /// The picture without rain, `[B, 3, H, W]`, not clamped to 0..1.
     pub clean: Tensor,
     /// The first attention map, `[B, 1, H, W]` in 0..1; none where the configuration has no attention.
     pub attention: Option<Tensor>,
 }
 
-impl Spanet {
+impl SpaNet {
     /// The network that `config` describes, its parameters taken from `vb` under the release's names.
     ///
     /// # Errors
     /// When the configuration describes no network, or `vb` lacks a parameter or has it in another shape.
-    pub fn new(config: &SpanetConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(config: &SpaNetConfig, vb: VarBuilder<'_>) -> Result<Self> {
         config.check()?;
         let channels = config.channels;
         let modules = match config.attention {
@@ -93,7 +93,7 @@ impl Spanet {
     }
 
     /// The configuration that the network was made from.
-    pub fn config(&self) -> &SpanetConfig {
+    pub fn config(&self) -> &SpaNetConfig {
         &self.config
     }
 
@@ -113,7 +113,7 @@ impl Spanet {
     ///
     /// # Errors
     /// When the shape or type does not fit.
-    pub fn forward(&self, pictures: &Tensor) -> Result<SpanetOutput> {
+    pub fn forward(&self, pictures: &Tensor) -> Result<SpaNetOutput> {
         let (batch, colours, height, width) = pictures.dims4()?;
         if colours != 3 || batch * height * width == 0 {
             return Err(Error::Pictures { got: pictures.shape().clone() });
@@ -127,7 +127,7 @@ impl Spanet {
     }
 
     /// The same layer by layer, tensor by tensor: on devices other than the CPU, and what `taped` is compared with.
-    fn by_layers(&self, pictures: &Tensor) -> Result<SpanetOutput> {
+    fn by_layers(&self, pictures: &Tensor) -> Result<SpaNetOutput> {
         let mut x = pictures.clone();
         let mut first_map = None;
         let mut map: Option<Tensor> = None;
@@ -144,7 +144,7 @@ impl Spanet {
                 Layer::ConvOut => x = self.conv_out.forward(&conv::for_conv(&x, &self.conv_out)?)?,
             }
         }
-        Ok(SpanetOutput { clean: x, attention: first_map })
+        Ok(SpaNetOutput { clean: x, attention: first_map })
     }
 
     /// The network as a list, for whoever executes it: `taped` and [`Self::by_layers`] with gradients, `planned` for inference.

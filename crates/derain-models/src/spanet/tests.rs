@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use image::{DynamicImage, GrayAlphaImage, GrayImage, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::{
-    Attention, ChannelOrder, DirectionWeights, Spanet, SpanetConfig, initial_weight_file, planned, recognize,
+    Attention, ChannelOrder, DirectionWeights, SpaNet, SpaNetConfig, initial_weight_file, planned, recognize,
     weight_file,
 };
 use crate::engine::Storage;
@@ -12,8 +12,8 @@ use crate::parameters::builder;
 use crate::weights::WeightFile;
 use crate::{Derainer, Error, Network, Result};
 
-pub(super) fn variants() -> [(&'static str, SpanetConfig); 6] {
-    let of = |attention, direction_weights| SpanetConfig {
+pub(super) fn variants() -> [(&'static str, SpaNetConfig); 6] {
+    let of = |attention, direction_weights| SpaNetConfig {
         channels: 4,
         attention,
         direction_weights,
@@ -43,7 +43,7 @@ fn every_variant_equals_an_independent_implementation() -> Result<()> {
         let names = config.initial_weights(0)?;
         let parameters = names.keys().map(|name| Ok((name.clone(), tensor(&format!("param.{name}"))?)));
         let parameters = parameters.collect::<Result<BTreeMap<_, _>>>()?;
-        let network = Spanet::new(&config, builder(parameters, DType::F32, &Device::Cpu))?;
+        let network = SpaNet::new(&config, builder(parameters, DType::F32, &Device::Cpu))?;
         let input = tensor("input")?;
         for output in [network.forward(&input)?, planned::tests::run(&network, &input, Storage::Memory)?] {
             let error = largest_difference(&output.clean, &tensor(&format!("{variant}.output"))?)?;
@@ -68,14 +68,14 @@ fn released_weights_equal_an_independent_implementation() -> Result<()> {
         return Ok(());
     };
     let weights = WeightFile::open(data.join("checkpoints/spanet_released.pth"))?;
-    assert_eq!(recognize(&weights)?, SpanetConfig::release());
+    assert_eq!(recognize(&weights)?, SpaNetConfig::release());
     let expected = WeightFile::open(data.join("expected/spanet_released.safetensors"))?;
     let tensor = |name: &str| expected.tensors[name].to_candle(DType::F32, &Device::Cpu);
     let mut compared = 0;
     for form in ["", "_directional"] {
         let direction_weights = if form.is_empty() { DirectionWeights::Ignored } else { DirectionWeights::Multiplied };
-        let config = SpanetConfig { direction_weights, ..SpanetConfig::release() };
-        let network = Spanet::with_config(&config, &weights, &Device::Cpu)?;
+        let config = SpaNetConfig { direction_weights, ..SpaNetConfig::release() };
+        let network = SpaNet::with_config(&config, &weights, &Device::Cpu)?;
         for name in expected.tensors.keys().filter_map(|name| name.strip_suffix(".input")) {
             let input = tensor(&format!("{name}.input"))?;
             let planned = planned::tests::run(&network, &input, Storage::Memory)?;
@@ -96,12 +96,12 @@ fn released_weights_equal_an_independent_implementation() -> Result<()> {
 
 #[test]
 fn parameters_are_those_of_the_release() -> Result<()> {
-    for config in [SpanetConfig::paper(), SpanetConfig::release()] {
+    for config in [SpaNetConfig::paper(), SpaNetConfig::release()] {
         let parameters = config.initial_weights(1)?;
         assert_eq!(parameters.len(), 79);
         assert_eq!(parameters.values().map(Tensor::elem_count).sum::<usize>(), 283_716);
     }
-    let parameters = SpanetConfig::paper().initial_weights(1)?;
+    let parameters = SpaNetConfig::paper().initial_weights(1)?;
     assert_eq!(parameters["SAM1.irnn2.left_weight.weight"].dims(), [32, 1, 1, 1]);
     assert!(parameters["SAM1.irnn1.up_weight.weight"].flatten_all()?.to_vec1::<f32>()?.iter().all(|&a| a == 0.2));
     Ok(())
@@ -123,13 +123,13 @@ fn files_remember_their_configuration() -> Result<()> {
     for (variant, config) in variants() {
         let file = WeightFile::parse(&initial_weight_file(&config, 3)?)?;
         assert_eq!(recognize(&file)?, config, "{variant}");
-        assert_eq!(Spanet::from_file(&file, &Device::Cpu)?.config(), &config, "{variant}");
+        assert_eq!(SpaNet::from_file(&file, &Device::Cpu)?.config(), &config, "{variant}");
         // Without the note, as a file of the release: what names and shapes tell is still right.
         let bare = WeightFile { metadata: BTreeMap::new(), ..file };
         let seen = recognize(&bare)?;
         assert_eq!((seen.channels, seen.channel_order), (4, ChannelOrder::Bgr), "{variant}");
         assert_eq!(seen.attention == Attention::None, config.attention == Attention::None, "{variant}");
-        Spanet::from_file(&bare, &Device::Cpu)?;
+        SpaNet::from_file(&bare, &Device::Cpu)?;
     }
     Ok(())
 }
@@ -156,11 +156,11 @@ fn foreign_weights_are_refused_by_name() -> Result<()> {
 
     let escape = refused(&|t| drop(t.insert("\u{1b}[31m".into(), zeros.clone())));
     assert_eq!(escape, "not known: \\u{1b}[31m");
-    let huge = SpanetConfig { channels: 4096, ..config.clone() };
+    let huge = SpaNetConfig { channels: 4096, ..config.clone() };
     let file = WeightFile::parse(&weight_file(config, &tensors)?)?;
-    assert!(matches!(Spanet::with_config(&huge, &file, &Device::Cpu), Err(Error::Weights { .. })));
+    assert!(matches!(SpaNet::with_config(&huge, &file, &Device::Cpu), Err(Error::Weights { .. })));
     for channels in [0, 3, 4098] {
-        let odd = SpanetConfig { channels, ..config.clone() };
+        let odd = SpaNetConfig { channels, ..config.clone() };
         assert!(matches!(odd.initial_weights(0), Err(Error::Config { option: "channels", .. })));
     }
     Ok(())
@@ -200,7 +200,7 @@ fn gradients_reach_every_parameter() -> Result<()> {
         let vars = config.initial_weights(5)?.into_iter().map(|(name, value)| Ok((name, Var::from_tensor(&value)?)));
         let vars = vars.collect::<Result<BTreeMap<_, _>>>()?;
         let tensors = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
-        let network = Spanet::new(&config, builder(tensors, DType::F32, &Device::Cpu))?;
+        let network = SpaNet::new(&config, builder(tensors, DType::F32, &Device::Cpu))?;
         let output = network.forward(&picture)?;
         let mut loss = output.clean.sqr()?.mean_all()?;
         if let Some(map) = output.attention {
@@ -273,7 +273,7 @@ fn one_pixel_one_row_and_one_column_work() -> Result<()> {
 #[test]
 fn channel_order_is_the_networks_affair() -> Result<()> {
     let rgb = variants()[0].1.clone();
-    let bgr = SpanetConfig { channel_order: ChannelOrder::Bgr, ..rgb.clone() };
+    let bgr = SpaNetConfig { channel_order: ChannelOrder::Bgr, ..rgb.clone() };
     let mut tensors: HashMap<_, _> = rgb.initial_weights(4)?.into_iter().collect();
     let of = |config, tensors: &HashMap<_, _>| {
         let file = WeightFile::parse(&weight_file(config, tensors)?)?;

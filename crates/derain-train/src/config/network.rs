@@ -1,22 +1,22 @@
 use derain_models::spanet::Attention;
-use derain_models::{RranetConfig, SpanetConfig};
+use derain_models::{RraNetConfig, SpaNetConfig};
 use serde::{Deserialize, Serialize};
 
 /// Which network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum NetworkConfig {
     /// SPANet, any variant.
-    Spanet(SpanetConfig),
+    SpaNet(SpaNetConfig),
     /// RRANet, of any widths and stages.
-    Rranet(RranetConfig),
+    RraNet(RraNetConfig),
 }
 
 impl Default for NetworkConfig {
     /// SPANet as the paper prints it.
     fn default() -> Self {
-        Self::Spanet(SpanetConfig::default())
+        Self::SpaNet(SpaNetConfig::default())
     }
 }
 
@@ -24,8 +24,8 @@ impl NetworkConfig {
     /// Whether the network gives a map that the attention loss compares with the rain mask.
     pub(crate) fn has_trained_attention(&self) -> bool {
         match self {
-            Self::Spanet(config) => config.attention != Attention::None,
-            Self::Rranet(_) => false,
+            Self::SpaNet(config) => config.attention != Attention::None,
+            Self::RraNet(_) => false,
         }
     }
 }

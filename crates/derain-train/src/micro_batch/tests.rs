@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use derain_models::{RranetConfig, SpanetConfig};
+use derain_models::{RraNetConfig, SpaNetConfig};
 
 use super::{MicroBatch, combine};
 use crate::model::Trainable;
@@ -33,7 +33,7 @@ fn differences(a: &MicroBatch, b: &MicroBatch) -> Result<f64> {
 
 #[test]
 fn parts_of_a_batch_have_the_gradient_of_the_whole() -> Result<()> {
-    let network = NetworkConfig::Spanet(SpanetConfig { channels: 8, ..SpanetConfig::paper() });
+    let network = NetworkConfig::SpaNet(SpaNetConfig { channels: 8, ..SpaNetConfig::paper() });
     let loss = LossConfig::default();
     let whole = in_parts(&network, &loss, &[4])?;
     for parts in [&[2, 2][..], &[1, 1, 1, 1], &[3, 1]] {
@@ -56,7 +56,7 @@ fn parts_of_a_batch_have_the_gradient_of_the_whole() -> Result<()> {
 
 #[test]
 fn statistics_of_parts_join() -> Result<()> {
-    let network = NetworkConfig::Rranet(RranetConfig { widths: [4, 4, 4, 4], stages: 2, ..RranetConfig::paper() });
+    let network = NetworkConfig::RraNet(RraNetConfig { widths: [4, 4, 4, 4], stages: 2, ..RraNetConfig::paper() });
     let loss = LossConfig { l1: 0.0, attention: 0.0, ..LossConfig::default() };
     let (whole, joined) = (in_parts(&network, &loss, &[4])?, in_parts(&network, &loss, &[2, 2])?);
     assert!(!whole.statistics.is_empty());

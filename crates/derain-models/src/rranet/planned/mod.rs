@@ -22,7 +22,7 @@ use derain_ops::{Activation, rlcn};
 use rayon::prelude::*;
 
 use super::padding::padded_extent;
-use super::{COLOURS, DECODERS, RlcnPooling, Rranet, RranetConfig, SCALES};
+use super::{COLOURS, DECODERS, RlcnPooling, RraNet, RraNetConfig, SCALES};
 use crate::Result;
 use crate::engine::{Progress, Work};
 use crate::model::{Map, ModelOutput};
@@ -36,7 +36,7 @@ use workspace::{Idle, Lengths, ScaleBuffers, Shared, Workspace};
 /// The network's weights in the order in which the kernels use them.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    config: RranetConfig,
+    config: RraNetConfig,
     conv_in: Convolution<f32>,
     encoder: Vec<PlannedEncoder>,
     decoder: Vec<PlannedDecoder>,
@@ -48,7 +48,7 @@ pub(crate) struct Planned {
 const SUM_ROWS: usize = 8;
 
 impl Planned {
-    pub(crate) fn new(network: &Rranet) -> Result<Self> {
+    pub(crate) fn new(network: &RraNet) -> Result<Self> {
         let conv_in = Kernel::of(&network.conv_in)?.over(&[COLOURS; 3])?;
         Ok(Self {
             config: network.config.clone(),

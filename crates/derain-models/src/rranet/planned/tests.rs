@@ -1,7 +1,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::super::tests::{Expected, colourful, derainer, largest_difference, picture, tiny};
-use super::super::{RlcnPooling, Rranet, RranetConfig, RranetOutput};
+use super::super::{RlcnPooling, RraNet, RraNetConfig, RraNetOutput};
 use super::Planned;
 use crate::Result;
 use crate::engine::Progress;
@@ -9,7 +9,7 @@ use crate::parameters::{Parameters, builder};
 use crate::testing::assert_progress_rises;
 
 /// The planned executor on what the other one takes.
-pub(crate) fn run(network: &Rranet, pictures: &Tensor) -> Result<RranetOutput> {
+pub(crate) fn run(network: &RraNet, pictures: &Tensor) -> Result<RraNetOutput> {
     let planned = Planned::new(network)?;
     let (batch, _, height, width) = pictures.dims4()?;
     let (mut clean, mut maps) = (Vec::new(), vec![Vec::new(); 3]);
@@ -23,11 +23,11 @@ pub(crate) fn run(network: &Rranet, pictures: &Tensor) -> Result<RranetOutput> {
         }
     }
     let attention = maps.iter().map(|maps| Tensor::stack(maps, 0)).collect::<candle_core::Result<_>>()?;
-    Ok(RranetOutput { clean: Tensor::stack(&clean, 0)?, attention })
+    Ok(RraNetOutput { clean: Tensor::stack(&clean, 0)?, attention })
 }
 
 /// A network whose features keep some size through all stages: initial weights with convolutions drawn wider.
-fn network(config: &RranetConfig) -> Result<Rranet> {
+fn network(config: &RraNetConfig) -> Result<RraNet> {
     let mut parameters = Parameters::new();
     for (index, (name, value)) in config.initial_weights(7)?.into_iter().enumerate() {
         let value = match name.rsplit('.').next() {
@@ -44,18 +44,18 @@ fn network(config: &RranetConfig) -> Result<Rranet> {
         };
         parameters.insert(name, value);
     }
-    Rranet::new(config, builder(parameters, DType::F32, &Device::Cpu))
+    RraNet::new(config, builder(parameters, DType::F32, &Device::Cpu))
 }
 
 #[test]
 fn both_executors_compute_the_same() -> Result<()> {
-    let wide = RranetConfig { widths: [20, 32, 48, 40], attention_widths: Some([24, 16, 7]), stages: 2, ..tiny() };
-    let equal = RranetConfig { widths: [16; 4], rlcn_pooling: RlcnPooling::Average, ..tiny() };
+    let wide = RraNetConfig { widths: [20, 32, 48, 40], attention_widths: Some([24, 16, 7]), stages: 2, ..tiny() };
+    let equal = RraNetConfig { widths: [16; 4], rlcn_pooling: RlcnPooling::Average, ..tiny() };
     for (what, network) in [
         ("fixture", Expected::tiny()?.network(&tiny())?),
         ("odd widths", network(&wide)?),
         ("equal widths", network(&equal)?),
-        ("small", network(&RranetConfig::small())?),
+        ("small", network(&RraNetConfig::small())?),
     ] {
         for size in [(1, 1), (1, 50), (9, 1), (8, 8), (13, 21), (40, 50), (71, 110)] {
             let picture = picture((1, size.0, size.1))?;
@@ -74,8 +74,8 @@ fn both_executors_compute_the_same() -> Result<()> {
 
 #[test]
 fn threads_and_bands_change_no_bit() -> Result<()> {
-    let network = network(&RranetConfig::small())?;
-    let bits = |output: RranetOutput| -> Result<Vec<u32>> {
+    let network = network(&RraNetConfig::small())?;
+    let bits = |output: RraNetOutput| -> Result<Vec<u32>> {
         let all = output.attention.iter().chain([&output.clean]).map(|tensor| tensor.flatten_all()?.to_vec1::<f32>());
         Ok(all.collect::<candle_core::Result<Vec<_>>>()?.concat().into_iter().map(f32::to_bits).collect())
     };
@@ -112,7 +112,7 @@ fn progress_rises_to_one() -> Result<()> {
 /// Bits would depend on bands if these did not lie on every form's grid.
 #[test]
 fn bands_and_rectangles_lie_on_the_grids() -> Result<()> {
-    for convolution in Planned::new(&network(&RranetConfig::small())?)?.convolutions() {
+    for convolution in Planned::new(&network(&RraNetConfig::small())?)?.convolutions() {
         for size in [super::pass::BAND_ROWS, super::pass::FEWEST_BAND_ROWS, super::pass::COLUMNS] {
             assert_eq!(size % convolution.grid(), 0);
         }
@@ -124,9 +124,9 @@ fn bands_and_rectangles_lie_on_the_grids() -> Result<()> {
 fn memory_is_counted_beforehand() -> Result<()> {
     let derainer = derainer()?;
     assert_eq!(derainer.memory_needed(u32::MAX, u32::MAX), u64::MAX);
-    let default = Planned::new(&Rranet::new(
-        &RranetConfig::default(),
-        builder(RranetConfig::default().initial_weights(1)?, DType::F32, &Device::Cpu),
+    let default = Planned::new(&RraNet::new(
+        &RraNetConfig::default(),
+        builder(RraNetConfig::default().initial_weights(1)?, DType::F32, &Device::Cpu),
     )?)?;
     let needed = rayon::ThreadPoolBuilder::new()
         .num_threads(2)

@@ -1,7 +1,7 @@
 use candle_core::{DType, Device, Tensor};
 use image::{DynamicImage, Rgb, RgbImage};
 
-use super::super::{RranetConfig, RranetOutput, initial_weight_file, weight_file};
+use super::super::{RraNetConfig, RraNetOutput, initial_weight_file, weight_file};
 use super::{Expected, tiny};
 use crate::weights::WeightFile;
 use crate::{Derainer, Error, Network, Result};
@@ -10,7 +10,7 @@ use crate::{Derainer, Error, Network, Result};
 pub(in super::super) fn derainer() -> Result<Derainer> {
     let tensors = Expected::tiny()?.parameters()?.into_iter().collect();
     let file = WeightFile::parse(&weight_file(&tiny(), &tensors)?)?;
-    Derainer::from_weight_file(Network::Rranet, &file, &Device::Cpu)
+    Derainer::from_weight_file(Network::RraNet, &file, &Device::Cpu)
 }
 
 pub(in super::super) fn colourful(width: u32, height: u32) -> RgbImage {
@@ -20,11 +20,11 @@ pub(in super::super) fn colourful(width: u32, height: u32) -> RgbImage {
 #[test]
 fn a_derainer_gives_what_the_network_gives() -> Result<()> {
     let derainer = derainer()?;
-    assert_eq!(derainer.network(), Network::Rranet);
+    assert_eq!(derainer.network(), Network::RraNet);
     let rainy = colourful(21, 13);
     let values = rainy.as_raw().iter().map(|&value| f32::from(value) / 255.0).collect();
     let tensor = Tensor::from_vec(values, (1, 13, 21, 3), &Device::Cpu)?.permute((0, 3, 1, 2))?.contiguous()?;
-    let RranetOutput { clean, attention } = Expected::tiny()?.network(&tiny())?.forward(&tensor)?;
+    let RraNetOutput { clean, attention } = Expected::tiny()?.network(&tiny())?.forward(&tensor)?;
     let bytes = |tensor: &Tensor| -> Result<Vec<u8>> {
         let bytes = tensor.clamp(0f32, 1f32)?.affine(255.0, 0.0)?.round()?.to_dtype(DType::U8)?;
         Ok(bytes.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()?)
@@ -66,12 +66,12 @@ fn too_little_memory_is_refused_by_the_bytes_needed() -> Result<()> {
 
 #[test]
 fn a_file_that_does_not_say_how_many_stages_is_run_as_told() -> Result<()> {
-    let config = RranetConfig { stages: 1, ..tiny() };
+    let config = RraNetConfig { stages: 1, ..tiny() };
     let file = WeightFile::parse(&initial_weight_file(&config, 5)?)?;
     let bare = WeightFile { metadata: Default::default(), ..file.clone() };
     let rainy = colourful(16, 16);
     let told = Derainer::from_rranet_file(&config, &bare, &Device::Cpu)?.derain(&rainy)?;
-    assert_eq!(told.image, Derainer::from_weight_file(Network::Rranet, &file, &Device::Cpu)?.derain(&rainy)?.image);
+    assert_eq!(told.image, Derainer::from_weight_file(Network::RraNet, &file, &Device::Cpu)?.derain(&rainy)?.image);
     let other = Derainer::from_weight_file(Network::SpaNet, &file, &Device::Cpu);
     assert!(matches!(other, Err(Error::Weights { network: "spanet", .. })));
     Ok(())

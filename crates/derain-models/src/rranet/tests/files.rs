@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::super::{RlcnPooling, Rranet, RranetConfig, initial_weight_file, recognize, weight_file};
+use super::super::{RlcnPooling, RraNet, RraNetConfig, initial_weight_file, recognize, weight_file};
 use super::tiny;
-use crate::spanet::SpanetConfig;
+use crate::spanet::SpaNetConfig;
 use crate::weights::WeightFile;
 use crate::{Error, Result, spanet};
 
@@ -12,7 +12,7 @@ use crate::{Error, Result, spanet};
 fn initial_weights_follow_their_seed_and_distribution() -> Result<()> {
     assert_eq!(initial_weight_file(&tiny(), 1)?, initial_weight_file(&tiny(), 1)?);
     assert_ne!(initial_weight_file(&tiny(), 1)?, initial_weight_file(&tiny(), 2)?);
-    let config = RranetConfig { widths: [16, 16, 16, 64], ..tiny() };
+    let config = RraNetConfig { widths: [16, 16, 16, 64], ..tiny() };
     let weights = config.initial_weights(3)?;
     let moments = |names: &dyn Fn(&str) -> bool| -> Result<(f64, f64, f64)> {
         let mut all = Vec::new();
@@ -36,18 +36,18 @@ fn initial_weights_follow_their_seed_and_distribution() -> Result<()> {
 
 #[test]
 fn files_remember_their_configuration() -> Result<()> {
-    let config = RranetConfig { stages: 2, rlcn_pooling: RlcnPooling::Average, norm_epsilon: 1e-3, ..tiny() };
+    let config = RraNetConfig { stages: 2, rlcn_pooling: RlcnPooling::Average, norm_epsilon: 1e-3, ..tiny() };
     let file = WeightFile::parse(&initial_weight_file(&config, 3)?)?;
     assert_eq!(recognize(&file)?, config);
-    assert_eq!(Rranet::from_file(&file, &Device::Cpu)?.config(), &config);
+    assert_eq!(RraNet::from_file(&file, &Device::Cpu)?.config(), &config);
     // Without the note: widths are still right.
     let bare = WeightFile { metadata: BTreeMap::new(), ..file };
-    assert_eq!(recognize(&bare)?, RranetConfig { stages: 6, ..tiny() });
-    Rranet::from_file(&bare, &Device::Cpu)?;
-    Rranet::with_config(&config, &bare, &Device::Cpu)?;
+    assert_eq!(recognize(&bare)?, RraNetConfig { stages: 6, ..tiny() });
+    RraNet::from_file(&bare, &Device::Cpu)?;
+    RraNet::with_config(&config, &bare, &Device::Cpu)?;
     let refused = |metadata: &str| {
         let metadata = BTreeMap::from([("derain.rranet".to_owned(), metadata.to_owned())]);
-        Rranet::from_file(&WeightFile { metadata, ..bare.clone() }, &Device::Cpu)
+        RraNet::from_file(&WeightFile { metadata, ..bare.clone() }, &Device::Cpu)
     };
     assert!(matches!(refused(r#"{"depth": 3}"#), Err(Error::Weights { network: "rranet", .. })));
     assert!(matches!(refused(r#"{"stages": 100000}"#), Err(Error::Config { option: "stages", .. })));
@@ -75,7 +75,7 @@ fn foreign_weights_are_refused_by_name() -> Result<()> {
     assert_eq!(reshaped, "of another shape: decoder.0.gam.w_a.0.weight [4, 4] instead of [1, 5, 1, 1]");
 
     let other =
-        WeightFile::parse(&spanet::initial_weight_file(&SpanetConfig { channels: 4, ..SpanetConfig::paper() }, 1)?)?;
+        WeightFile::parse(&spanet::initial_weight_file(&SpaNetConfig { channels: 4, ..SpaNetConfig::paper() }, 1)?)?;
     let result = recognize(&other);
     assert!(matches!(&result, Err(Error::Weights { network: "rranet", .. })), "{result:?}");
     let own = WeightFile::parse(&weight_file(&tiny(), &tensors)?)?;

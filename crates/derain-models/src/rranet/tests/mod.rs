@@ -11,14 +11,14 @@ use candle_core::{DType, Device, Tensor};
 use derain_ops::{RlcnOptions, rlcn};
 
 use super::padding::{padded_extent, reflected};
-use super::{RlcnPooling, Rranet, RranetConfig, RranetOutput, planned};
+use super::{RlcnPooling, RraNet, RraNetConfig, RraNetOutput, planned};
 use crate::parameters::{Parameters, builder};
 use crate::weights::WeightFile;
 use crate::{Error, Result};
 
 /// The network of `tests/fixtures/rranet_tiny.py`.
-pub(super) fn tiny() -> RranetConfig {
-    RranetConfig { widths: [4, 6, 8, 10], stages: 3, attention_widths: Some([5, 3, 6]), ..RranetConfig::paper() }
+pub(super) fn tiny() -> RraNetConfig {
+    RraNetConfig { widths: [4, 6, 8, 10], stages: 3, attention_widths: Some([5, 3, 6]), ..RraNetConfig::paper() }
 }
 
 /// What a file of expected values holds.
@@ -39,12 +39,12 @@ impl Expected {
         names.map(|name| Ok((name.to_owned(), self.tensor(&format!("param.{name}"))?))).collect()
     }
 
-    pub(super) fn network(&self, config: &RranetConfig) -> Result<Rranet> {
-        Rranet::new(config, builder(self.parameters()?, DType::F32, &Device::Cpu))
+    pub(super) fn network(&self, config: &RraNetConfig) -> Result<RraNet> {
+        RraNet::new(config, builder(self.parameters()?, DType::F32, &Device::Cpu))
     }
 
     /// Asserts that a result is the expected one; `prefix` stands before its names.
-    fn compare(&self, output: &RranetOutput, prefix: &str, tolerance: f32) -> Result<()> {
+    fn compare(&self, output: &RraNetOutput, prefix: &str, tolerance: f32) -> Result<()> {
         let maps = output.attention.iter().enumerate().map(|(k, map)| (format!("attention.{k}"), map));
         let all: Vec<_> = maps.chain([("output".to_owned(), &output.clean)]).collect();
         assert_eq!(all.len(), 4);
@@ -75,7 +75,7 @@ fn equals_an_independent_implementation() -> Result<()> {
     let error = largest_difference(&rlcn(&input, &RlcnOptions::default())?, &expected.tensor("rlcn")?)?;
     assert!(error <= 1e-5, "RLCN differs by {error}");
     for (way, rlcn_pooling) in [("max.", RlcnPooling::Max), ("average.", RlcnPooling::Average)] {
-        let network = expected.network(&RranetConfig { rlcn_pooling, ..tiny() })?;
+        let network = expected.network(&RraNetConfig { rlcn_pooling, ..tiny() })?;
         expected.compare(&network.forward(&input)?, way, 1e-5)?;
         expected.compare(&planned::tests::run(&network, &input)?, way, 1e-5)?;
     }
@@ -90,7 +90,7 @@ fn equals_the_reference_data() -> Result<()> {
         return Ok(());
     };
     let expected = Expected(WeightFile::open(data.join("expected/rranet_tiny.safetensors"))?);
-    let config = RranetConfig { widths: [4, 8, 16, 32], stages: 3, ..RranetConfig::paper() };
+    let config = RraNetConfig { widths: [4, 8, 16, 32], stages: 3, ..RraNetConfig::paper() };
     let input = expected.tensor("input")?;
     let error = largest_difference(&rlcn(&input, &RlcnOptions::default())?, &expected.tensor("rlcn")?)?;
     assert!(error <= 1e-5, "RLCN differs by {error}");
@@ -101,19 +101,19 @@ fn equals_the_reference_data() -> Result<()> {
 
 #[test]
 fn the_default_has_as_many_parameters_as_the_paper_says() -> Result<()> {
-    let shapes = crate::parameters::shapes(|vb| Rranet::new(&RranetConfig::default(), vb))?;
+    let shapes = crate::parameters::shapes(|vb| RraNet::new(&RraNetConfig::default(), vb))?;
     let trained = shapes.iter().filter(|(name, _)| !name.contains(".running_"));
     assert_eq!(trained.map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>(), 8_539_052);
     assert_eq!(shapes["decoder.0.gam.w_l.0.weight"], [64, 3, 3, 3]);
     assert_eq!(shapes["encoder.3.lstm.o.weight"], [256, 512, 3, 3]);
     assert!(!shapes.contains_key("encoder.0.shortcut.0.weight"));
-    assert_eq!(RranetConfig::small().attention_channels(), [32, 16, 16]);
+    assert_eq!(RraNetConfig::small().attention_channels(), [32, 16, 16]);
     Ok(())
 }
 
 #[test]
 fn every_small_size_runs() -> Result<()> {
-    let network = Expected::tiny()?.network(&RranetConfig { stages: 1, ..tiny() })?;
+    let network = Expected::tiny()?.network(&RraNetConfig { stages: 1, ..tiny() })?;
     for height in 1..=20 {
         for width in 1..=20 {
             let output = network.forward(&picture((1, height, width))?)?;
@@ -168,29 +168,29 @@ fn batches_that_are_none_are_refused() -> Result<()> {
 
 #[test]
 fn configurations_that_are_none_are_refused() {
-    let option = |config: RranetConfig| match config.initial_weights(0) {
+    let option = |config: RraNetConfig| match config.initial_weights(0) {
         Err(Error::Config { option, .. }) => option,
         other => panic!("{:?}", other.map(|weights| weights.len())),
     };
-    let rlcn = |change: fn(&mut super::RranetRlcn)| {
+    let rlcn = |change: fn(&mut super::RraNetRlcn)| {
         let mut config = tiny();
         change(&mut config.rlcn);
         config
     };
-    assert_eq!(option(RranetConfig { widths: [0, 1, 1, 1], ..tiny() }), "widths");
-    assert_eq!(option(RranetConfig { widths: [1, 1, 1, usize::MAX], ..tiny() }), "widths");
-    assert_eq!(option(RranetConfig { attention_widths: Some([1, 0, 1]), ..tiny() }), "attention_widths");
-    assert_eq!(option(RranetConfig { stages: 0, ..tiny() }), "stages");
-    assert_eq!(option(RranetConfig { stages: usize::MAX, ..tiny() }), "stages");
-    assert_eq!(option(RranetConfig { norm_epsilon: f64::NAN, ..tiny() }), "norm_epsilon");
+    assert_eq!(option(RraNetConfig { widths: [0, 1, 1, 1], ..tiny() }), "widths");
+    assert_eq!(option(RraNetConfig { widths: [1, 1, 1, usize::MAX], ..tiny() }), "widths");
+    assert_eq!(option(RraNetConfig { attention_widths: Some([1, 0, 1]), ..tiny() }), "attention_widths");
+    assert_eq!(option(RraNetConfig { stages: 0, ..tiny() }), "stages");
+    assert_eq!(option(RraNetConfig { stages: usize::MAX, ..tiny() }), "stages");
+    assert_eq!(option(RraNetConfig { norm_epsilon: f64::NAN, ..tiny() }), "norm_epsilon");
     assert_eq!(option(rlcn(|rlcn| rlcn.window = 8)), "rlcn.window");
     assert_eq!(option(rlcn(|rlcn| rlcn.window = usize::MAX)), "rlcn.window");
     assert_eq!(option(rlcn(|rlcn| rlcn.epsilon = 0.0)), "rlcn.epsilon");
     assert_eq!(option(rlcn(|rlcn| rlcn.variance_epsilon = f64::INFINITY)), "rlcn.variance_epsilon");
-    let unknown = serde_json::from_str::<RranetConfig>(r#"{"stage": 3}"#);
+    let unknown = serde_json::from_str::<RraNetConfig>(r#"{"stage": 3}"#);
     assert!(unknown.is_err(), "{unknown:?}");
-    let some = serde_json::from_str::<RranetConfig>(r#"{"widths": [16, 32, 64, 128], "stages": 3}"#);
-    assert_eq!(some.expect("a configuration"), RranetConfig::small());
+    let some = serde_json::from_str::<RraNetConfig>(r#"{"widths": [16, 32, 64, 128], "stages": 3}"#);
+    assert_eq!(some.expect("a configuration"), RraNetConfig::small());
 }
 
 /// By parameter name: what a state dict holds.

@@ -1,21 +1,21 @@
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::super::{BatchStatistics, Rranet, RranetConfig, RranetOutput};
+use super::super::{BatchStatistics, RraNet, RraNetConfig, RraNetOutput};
 use super::{Expected, Named, picture, tiny};
 use crate::Result;
 use crate::parameters::{Parameters, builder};
 
 /// The fixture's network in `dtype`, its parameters as variables.
-fn network(dtype: DType) -> Result<(Rranet, Named<Var>)> {
+fn network(dtype: DType) -> Result<(RraNet, Named<Var>)> {
     let parameters = Expected::tiny()?.parameters()?.into_iter();
     let vars = parameters.map(|(name, value)| Ok((name, Var::from_tensor(&value.to_dtype(dtype)?)?)));
     let vars = vars.collect::<Result<Named<_>>>()?;
     let tensors = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
-    Ok((Rranet::new(&tiny(), builder(tensors, dtype, &Device::Cpu))?, vars))
+    Ok((RraNet::new(&tiny(), builder(tensors, dtype, &Device::Cpu))?, vars))
 }
 
 /// A scalar of which every pixel of every result has a share of its own.
-fn loss(output: &RranetOutput) -> Result<Tensor> {
+fn loss(output: &RraNetOutput) -> Result<Tensor> {
     let mut sum = Tensor::zeros((), output.clean.dtype(), output.clean.device())?;
     for tensor in output.attention.iter().chain([&output.clean]) {
         let weights = (0..tensor.elem_count()).map(|i| ((i * 31) % 17) as f32 / 17.0 - 0.4).collect::<Vec<_>>();
@@ -95,8 +95,8 @@ fn every_norm_is_noted_once_a_stage_in_order_of_use() -> Result<()> {
 /// With the batch's statistics as running ones (biased, as batch norm uses them), a network of one stage computes the same in both modes.
 #[test]
 fn running_statistics_take_the_batchs_place() -> Result<()> {
-    let config = RranetConfig { stages: 1, ..tiny() };
-    let build = |parameters: &Parameters| Rranet::new(&config, builder(parameters.clone(), DType::F64, &Device::Cpu));
+    let config = RraNetConfig { stages: 1, ..tiny() };
+    let build = |parameters: &Parameters| RraNet::new(&config, builder(parameters.clone(), DType::F64, &Device::Cpu));
     let mut parameters = Parameters::new();
     for (name, value) in Expected::tiny()?.parameters()? {
         parameters.insert(name, value.to_dtype(DType::F64)?);

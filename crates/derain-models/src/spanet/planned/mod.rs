@@ -18,7 +18,7 @@ use derain_ops::conv2d::cpu::{Convolution, Epilogue};
 use derain_ops::rect::{Patch, RectMut, padded};
 use derain_ops::{Activation, Isa};
 
-use super::{Layer, Spanet};
+use super::{Layer, SpaNet};
 use crate::Result;
 use crate::conv::Conv;
 use crate::engine::{self, Band, Frame, Input, Progress, Storage, Store, Work};
@@ -62,7 +62,7 @@ struct Scratch {
 }
 
 impl Planned {
-    pub(crate) fn new(network: &Spanet) -> Result<Self> {
+    pub(crate) fn new(network: &SpaNet) -> Result<Self> {
         Ok(Self {
             layers: network.layers(),
             channels: padded(network.config.channels),

@@ -3,7 +3,7 @@ use image::{DynamicImage, RgbImage};
 use rayon::prelude::*;
 
 use super::super::tests::{largest_difference, variants};
-use super::super::{Spanet, SpanetConfig, SpanetOutput, initial_weight_file};
+use super::super::{SpaNet, SpaNetConfig, SpaNetOutput, initial_weight_file};
 use super::Planned;
 use crate::engine::{Progress, Storage};
 use crate::parameters::builder;
@@ -17,12 +17,12 @@ fn picture(height: usize, width: usize) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, (1, 3, height, width), &Device::Cpu)?)
 }
 
-fn network(config: &SpanetConfig, seed: u64) -> Result<Spanet> {
-    Spanet::new(config, builder(config.initial_weights(seed)?, DType::F32, &Device::Cpu))
+fn network(config: &SpaNetConfig, seed: u64) -> Result<SpaNet> {
+    SpaNet::new(config, builder(config.initial_weights(seed)?, DType::F32, &Device::Cpu))
 }
 
 /// The planned executor on what the other one takes.
-pub(crate) fn run(network: &Spanet, pictures: &Tensor, storage: Storage<'_>) -> Result<SpanetOutput> {
+pub(crate) fn run(network: &SpaNet, pictures: &Tensor, storage: Storage<'_>) -> Result<SpaNetOutput> {
     let (batch, _, height, width) = pictures.dims4()?;
     let planned = Planned::new(network)?;
     let (mut clean, mut maps) = (Vec::new(), Vec::new());
@@ -35,7 +35,7 @@ pub(crate) fn run(network: &Spanet, pictures: &Tensor, storage: Storage<'_>) -> 
         }
     }
     let attention = if maps.is_empty() { None } else { Some(Tensor::stack(&maps, 0)?) };
-    Ok(SpanetOutput { clean: Tensor::stack(&clean, 0)?, attention })
+    Ok(SpaNetOutput { clean: Tensor::stack(&clean, 0)?, attention })
 }
 
 /// Pictures below and above the sizes of bands and rectangles.
@@ -44,9 +44,9 @@ const SIZES: [(usize, usize); 11] =
 
 #[test]
 fn both_executors_compute_the_same() -> Result<()> {
-    let wide = |channels| SpanetConfig { channels, ..SpanetConfig::paper() };
+    let wide = |channels| SpaNetConfig { channels, ..SpaNetConfig::paper() };
     // 40 channels: two groups of input channels, the second with padding.
-    let larger = [("32 channels", wide(32)), ("release", SpanetConfig::release()), ("40 channels", wide(40))];
+    let larger = [("32 channels", wide(32)), ("release", SpaNetConfig::release()), ("40 channels", wide(40))];
     for (variant, config) in variants().into_iter().chain(larger) {
         let network = network(&config, 6)?;
         for (height, width) in SIZES {
@@ -65,7 +65,7 @@ fn both_executors_compute_the_same() -> Result<()> {
     Ok(())
 }
 
-fn bits(output: &SpanetOutput) -> Result<Vec<u32>> {
+fn bits(output: &SpaNetOutput) -> Result<Vec<u32>> {
     let mut bits = Vec::new();
     for tensor in [Some(&output.clean), output.attention.as_ref()].into_iter().flatten() {
         bits.extend(tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f32::to_bits));
@@ -76,7 +76,7 @@ fn bits(output: &SpanetOutput) -> Result<Vec<u32>> {
 #[test]
 fn threads_bands_and_files_change_no_bit() -> Result<()> {
     let folder = tempfile::tempdir().expect("a folder");
-    let network = network(&SpanetConfig::paper(), 7)?;
+    let network = network(&SpaNetConfig::paper(), 7)?;
     // 65 rows: a last band of one row.
     for (height, width) in [(40, 30), (65, 20), (131, 120)] {
         let picture = picture(height, width)?;
@@ -96,7 +96,7 @@ fn threads_bands_and_files_change_no_bit() -> Result<()> {
 }
 
 fn derainer() -> Result<Derainer> {
-    let file = WeightFile::parse(&initial_weight_file(&SpanetConfig::paper(), 8)?)?;
+    let file = WeightFile::parse(&initial_weight_file(&SpaNetConfig::paper(), 8)?)?;
     Derainer::from_weight_file(Network::SpaNet, &file, &Device::Cpu)
 }
 
@@ -130,7 +130,7 @@ fn progress_rises_to_one() -> Result<()> {
 /// Bits would depend on bands if these did not lie on every form's grid.
 #[test]
 fn bands_and_rectangles_lie_on_the_grids() -> Result<()> {
-    for (_, config) in variants().into_iter().chain([("", SpanetConfig::paper())]) {
+    for (_, config) in variants().into_iter().chain([("", SpaNetConfig::paper())]) {
         for convolution in Planned::new(&network(&config, 1)?)?.convolutions() {
             for size in [super::BAND_ROWS, super::FEWEST_BAND_ROWS, super::COLUMNS, super::scans::COLUMNS] {
                 assert_eq!(size % convolution.grid(), 0);

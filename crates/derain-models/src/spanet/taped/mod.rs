@@ -25,7 +25,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use derain_ops::pixels::Pool;
 
-use super::{Spanet, SpanetOutput};
+use super::{SpaNet, SpaNetOutput};
 use crate::Result;
 
 /// Memory of earlier passes, for both element types.
@@ -36,11 +36,11 @@ pub(super) struct Pools {
 }
 
 /// Runs the network on pictures `[B, 3, H, W]`, f32 or f64, on the CPU.
-pub(super) fn forward(network: &Spanet, pictures: &Tensor, pools: &Arc<Pools>) -> Result<SpanetOutput> {
+pub(super) fn forward(network: &SpaNet, pictures: &Tensor, pools: &Arc<Pools>) -> Result<SpaNetOutput> {
     let (network, parameters) = parameters::collect(network)?;
     let maps = usize::from(network.has_attention());
-    let op = op::SpanetOp::new(network, Arc::clone(pools), pictures.track_op() || parameters.track_op());
+    let op = op::SpaNetOp::new(network, Arc::clone(pools), pictures.track_op() || parameters.track_op());
     let both = pictures.contiguous()?.apply_op2(&parameters, op)?;
     let attention = if maps == 0 { None } else { Some(both.narrow(1, 3, 1)?) };
-    Ok(SpanetOutput { clean: both.narrow(1, 0, 3)?, attention })
+    Ok(SpaNetOutput { clean: both.narrow(1, 0, 3)?, attention })
 }

@@ -21,7 +21,7 @@ const COLOURS: usize = 3;
 
 /// Inputs pictures `[B, 3, H, W]` and all parameters as one list; the result is the clean picture and, where there is attention, the first
 /// map behind it, `[B, 4, H, W]`.
-pub(super) struct SpanetOp {
+pub(super) struct SpaNetOp {
     network: NetworkAt,
     pools: Arc<Pools>,
     keeps: bool,
@@ -29,14 +29,14 @@ pub(super) struct SpanetOp {
     tape: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-impl SpanetOp {
+impl SpaNetOp {
     /// `keeps` says that a gradient will be asked for.
     pub(super) fn new(network: NetworkAt, pools: Arc<Pools>, keeps: bool) -> Self {
         Self { network, pools, keeps, tape: Mutex::new(None) }
     }
 }
 
-impl CustomOp2 for SpanetOp {
+impl CustomOp2 for SpaNetOp {
     fn name(&self) -> &'static str {
         "spanet"
     }
@@ -95,7 +95,7 @@ fn map<E: Element>(before: &[Taped<E>], attentive: bool) -> Option<&Pixels<E>> {
 
 type Input<'a> = (&'a CpuStorage, &'a Layout);
 
-impl SpanetOp {
+impl SpaNetOp {
     fn outputs(&self) -> usize {
         COLOURS + usize::from(self.network.has_attention())
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::super::layers::{Bottleneck, Scans, SpatialAttention};
-use super::super::{Layer, Spanet};
+use super::super::{Layer, SpaNet};
 use crate::Result;
 use crate::conv::Conv;
 
@@ -54,7 +54,7 @@ impl NetworkAt {
 }
 
 /// The network's arrangement, and its parameters as one tensor through which gradients reach each of them.
-pub(super) fn collect(network: &Spanet) -> Result<(NetworkAt, Tensor)> {
+pub(super) fn collect(network: &SpaNet) -> Result<(NetworkAt, Tensor)> {
     let mut list = List::default();
     let at = NetworkAt {
         layers: network.layers(),

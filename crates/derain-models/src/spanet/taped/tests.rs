@@ -3,17 +3,17 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::super::tests::variants;
-use super::super::{Attention, Spanet, SpanetConfig, SpanetOutput};
+use super::super::{Attention, SpaNet, SpaNetConfig, SpaNetOutput};
 use crate::parameters::builder;
 use crate::{Error, Result};
 
 /// A network whose parameters are variables.
-fn network(config: &SpanetConfig, dtype: DType) -> Result<(Spanet, BTreeMap<String, Var>)> {
+fn network(config: &SpaNetConfig, dtype: DType) -> Result<(SpaNet, BTreeMap<String, Var>)> {
     let vars = config.initial_weights(5)?.into_iter();
     let vars = vars.map(|(name, value)| Ok((name, Var::from_tensor(&value.to_dtype(dtype)?)?)));
     let vars = vars.collect::<Result<BTreeMap<_, _>>>()?;
     let tensors = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
-    Ok((Spanet::new(config, builder(tensors, dtype, &Device::Cpu))?, vars))
+    Ok((SpaNet::new(config, builder(tensors, dtype, &Device::Cpu))?, vars))
 }
 
 fn picture((batch, height, width): (usize, usize, usize), dtype: DType) -> Result<Var> {
@@ -23,7 +23,7 @@ fn picture((batch, height, width): (usize, usize, usize), dtype: DType) -> Resul
 }
 
 /// A scalar of which every pixel of both results has a share of its own.
-fn loss(output: &SpanetOutput) -> Result<Tensor> {
+fn loss(output: &SpaNetOutput) -> Result<Tensor> {
     let weighted = |tensor: &Tensor| -> Result<Tensor> {
         let weights = (0..tensor.elem_count()).map(|i| ((i * 31) % 17) as f32 / 17.0 - 0.4).collect::<Vec<_>>();
         let weights = Tensor::from_vec(weights, tensor.shape(), &Device::Cpu)?.to_dtype(tensor.dtype())?;
@@ -52,7 +52,7 @@ fn assert_close(got: &Tensor, expected: &Tensor, tolerance: f64, what: &str) -> 
 fn equals_layer_by_layer_with_gradients() -> Result<()> {
     for (variant, config) in variants() {
         for channels in [4, 20] {
-            let config = SpanetConfig { channels, ..config.clone() };
+            let config = SpaNetConfig { channels, ..config.clone() };
             for (dtype, tolerance, of_gradients) in [(DType::F64, 1e-10, 1e-10), (DType::F32, 1e-5, 1e-4)] {
                 let (network, vars) = network(&config, dtype)?;
                 for size in [(1, 1, 1), (2, 9, 13), (1, 21, 6)] {
@@ -113,7 +113,7 @@ fn gradients_equal_finite_differences() -> Result<()> {
 
 #[test]
 fn thread_counts_and_used_buffers_give_the_same_bits() -> Result<()> {
-    let config = SpanetConfig { channels: 16, ..SpanetConfig::paper() };
+    let config = SpaNetConfig { channels: 16, ..SpaNetConfig::paper() };
     let (network, vars) = network(&config, DType::F32)?;
     let picture = picture((3, 40, 33), DType::F32)?;
     let bits = |threads: usize| -> Result<Vec<u32>> {
