@@ -24,7 +24,7 @@ use candle_nn::VarBuilder;
 use derain::models::weights::WeightFile;
 use derain::models::{RraNet, SpaNet};
 use derain::ops::{
-    Activation, Conv2dOptions, Planes, RlcnOptions, conv2d, irnn, irnn_directional, max_pool2d, rlcn, upsample2x,
+    self, Activation, Conv2dOptions, Planes, RlcnOptions, conv2d, irnn, irnn_directional, max_pool2d, rlcn, upsample2x,
 };
 use derain::{Network, Placement, Precision};
 use restart::Restart;
@@ -33,9 +33,10 @@ use support::{Contender, Work, pattern, side_by_side};
 
 const ROUNDS: usize = 21;
 
-/// Pictures of SPANet's features: what training crops, a large photograph's and a film's frames give.
-const SIZES: [Planes; 3] = [
+/// Pictures of SPANet's features: what training crops and larger ones, a large photograph's and a film's frames give.
+const SIZES: [Planes; 4] = [
     Planes { batch: 16, channels: 32, height: 64, width: 64 },
+    Planes { batch: 16, channels: 32, height: 256, width: 256 },
     Planes { batch: 1, channels: 32, height: 512, width: 512 },
     Planes { batch: 1, channels: 32, height: 1080, width: 1920 },
 ];
@@ -51,10 +52,6 @@ impl Bench {
             drop(black_box(f().expect("runs")));
             self.device.synchronize().expect("no launch failed");
         })
-    }
-
-    fn gradients<'a>(&'a self, loss: &'a Tensor) -> Box<dyn FnMut() + 'a> {
-        self.run(|| loss.backward())
     }
 
     /// A network's result, its squared error and all gradients of that.
@@ -103,15 +100,16 @@ fn scans(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     }
     side_by_side(&format!("IRNN forward {batch}x{channels}x{height}x{width}"), forward, ROUNDS, contenders);
 
-    // Gradients read h and the incoming gradient in four directions and write one plane.
+    // Gradients read h and the incoming gradient in four directions and write one plane: the operation's own kernels, as candle's backward pass of
+    // a sum would first make that gradient. With maps h is computed once more, and it and the gradient are read once more for those of the maps.
     let backward = work(planes, 9.0, 24.0);
-    let var = Var::from_tensor(&x)?;
-    let loss = irnn(&var, &weights, &biases)?.sum_all()?;
-    let loss_directional = irnn_directional(&var, &weights, &biases, &maps)?.sum_all()?;
+    let h = irnn(&x, &weights, &biases)?;
+    let grad = bench.tensor(h.dims(), -0.5);
+    let coefficients = Tensor::stack(&[&weights, &biases], 0)?;
     let contenders: Vec<Contender<'_>> = vec![
         ("copy of as many bytes", bench.copy(backward.bytes)),
-        ("irnn, with the gradient of its sum", bench.gradients(&loss)),
-        ("irnn_directional, the same", bench.gradients(&loss_directional)),
+        ("irnn", bench.run(|| ops::irnn::gradients(&x, &weights, &biases, &h, &grad))),
+        ("irnn_directional", bench.run(|| ops::irnn::gradients_directional(&x, &coefficients, &maps, &grad))),
     ];
     side_by_side(&format!("IRNN backward {batch}x{channels}x{height}x{width}"), backward, ROUNDS, contenders);
     Ok(())
@@ -126,14 +124,22 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     let weight = bench.tensor(&[channels, channels, 3, 3], -0.5);
     let options = Conv2dOptions { dilation: 2, activation: Activation::Relu };
     let convolution = moved(2.0, 18.0 * channels as f64);
-    let (var, var_weight) = (Var::from_tensor(&x)?, Var::from_tensor(&weight)?);
-    let loss = conv2d(&var, &var_weight, None, &options)?.sum_all()?;
     let contenders: Vec<Contender<'_>> = vec![
         ("copy of as many bytes", bench.copy(convolution.bytes)),
         ("conv2d 3x3", bench.run(|| conv2d(&x, &weight, None, &options))),
-        ("its gradients", bench.gradients(&loss)),
     ];
     side_by_side(&name("Convolution"), convolution, ROUNDS, contenders);
+
+    // They read x, the results and their gradient and write that for x; products are twice as many.
+    let backward = moved(4.0, 36.0 * channels as f64);
+    let (var, var_weight) = (Var::from_tensor(&x)?, Var::from_tensor(&weight)?);
+    let y = conv2d(&x, &weight, None, &options)?;
+    let grad = bench.tensor(y.dims(), -0.5);
+    let contenders: Vec<Contender<'_>> = vec![
+        ("copy of as many bytes", bench.copy(backward.bytes)),
+        ("conv2d 3x3", bench.run(|| ops::conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
+    ];
+    side_by_side(&name("Convolution's gradients"), backward, ROUNDS, contenders);
 
     let pooling = moved(1.25, 0.75);
     let contenders: Vec<Contender<'_>> =
@@ -167,7 +173,8 @@ fn networks(bench: &Bench) -> Result<(), Box<dyn std::error::Error>> {
         let spanets = each_precision(|precision| SpaNet::from_file(&spanet, placed(precision)))?;
         let forward = spanets.iter().map(|(label, network)| (*label, bench.run(|| network.forward(&pictures))));
         side_by_side(&format!("SPANet forward 1x3x{side}x{side}"), Work::default(), 11, forward.collect());
-        let rranets = each_precision(|precision| RraNet::from_file(&rranet, placed(precision)))?;
+        // As `Derainer` does it: norms become part of the convolutions once.
+        let rranets = each_precision(|precision| RraNet::from_file(&rranet, placed(precision))?.without_norms())?;
         let forward = rranets.iter().map(|(label, network)| (*label, bench.run(|| network.forward(&pictures))));
         side_by_side(&format!("RRANet forward 1x3x{side}x{side}"), Work::default(), 11, forward.collect());
     }

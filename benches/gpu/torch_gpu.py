@@ -44,7 +44,7 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     print(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name()}, f32 without TF32, median of {ROUNDS} in ms")
-    for shape in [(16, 32, 64, 64), (1, 32, 512, 512), (1, 32, 1080, 1920)]:
+    for shape in [(16, 32, 64, 64), (16, 32, 256, 256), (1, 32, 512, 512), (1, 32, 1080, 1920)]:
         x = torch.rand(shape, device="cuda") - 0.5
         a, b = (torch.full((shape[1], 1), v, device="cuda") for v in (0.2, 0.1))
         weight = (torch.rand(shape[1], shape[1], 3, 3, device="cuda") - 0.5).requires_grad_()

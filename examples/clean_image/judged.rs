@@ -30,7 +30,7 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
         None => {
             let estimate = estimate_density(&mut *open_frames(&arguments.input, &frame_options(arguments))?)?;
             tracing::info!(
-                "{:.0} % of the first {} frames is rain, taken for {:?}: --density overrides that",
+                "{:.0} % of the first {} frames is rain, taken for {}: --density overrides that",
                 100.0 * estimate.covered,
                 estimate.frames,
                 estimate.density
@@ -63,7 +63,7 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
         JudgeName::None => bail!("nobody judges"),
     };
     match judged.verdict {
-        Verdict::Accept => Ok(Accepted { clean: judged.clean, density, unseen: source.unseen(), decoding }),
+        Verdict::Accept => Ok(Accepted { clean: judged.clean, density, unseen: judged.unseen, decoding }),
         Verdict::Reject { reason } => bail!("not accepted: {reason}"),
         Verdict::MoreFrames => bail!("not accepted: more frames were wanted"),
     }

@@ -9,7 +9,7 @@ use derain::data::judge::Density;
 use derain::data::{
     self, CleanImage, CleanOptions, CleanResult, FrameOptions, Insets, Picture, clean, open_frames, steady,
 };
-use image::{DynamicImage, RgbImage, imageops};
+use image::{DynamicImage, RgbImage};
 
 use crate::arguments::{Arguments, JudgeName};
 use crate::judged::{self, Accepted};
@@ -65,7 +65,7 @@ fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
         files.push((path, encode(path, clean::plot(&result))?));
     }
     if let (Some(path), Some(image)) = (&arguments.mode_image, mode_image) {
-        files.push((path, encode(path, seen(image, unseen))?));
+        files.push((path, encode(path, unseen.crop(&image))?));
     }
     if let Some(path) = &arguments.json {
         let report = Report {
@@ -83,7 +83,7 @@ fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
         files.push((path, to_json(&report)?));
     }
     let (frames, percentile) = (result.frames, result.percentile);
-    files.push((&arguments.output, encode(&arguments.output, seen(result.image, unseen))?));
+    files.push((&arguments.output, encode(&arguments.output, unseen.crop(&result.image))?));
     remove_orphans(files.iter().map(|&(path, _)| path));
     for (path, bytes) in files {
         write(path, &bytes)?;
@@ -140,12 +140,6 @@ fn unjudged(arguments: &Arguments, mut options: CleanOptions) -> Result<Made> {
     computing += begun.elapsed();
     let mode_image = arguments.mode_image.as_ref().map(|_| clean.mode_image()).transpose()?;
     Ok(Made { clean: result, mode_image, density: arguments.density, unseen: source.unseen(), decoding, computing })
-}
-
-/// The part that all frames show.
-fn seen(image: RgbImage, unseen: Insets) -> RgbImage {
-    let (left, top, width, height) = unseen.within(image.dimensions());
-    imageops::crop_imm(&image, left, top, width, height).to_image()
 }
 
 fn encode(path: &PathBuf, image: RgbImage) -> Result<Vec<u8>> {

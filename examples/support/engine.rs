@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use derain::{Derainer, Network, Placement, Precision};
 use sysinfo::System;
@@ -45,8 +45,7 @@ impl EngineArguments {
         let device = self.device.open()?;
         let place = Placement::new(&device, self.precision);
         let derainer = match &self.weights {
-            Some(weights) => Derainer::from_weights(self.model, weights, place)
-                .with_context(|| format!("cannot use the weights {}", weights.display()))?,
+            Some(weights) => Derainer::from_weights(self.model, weights, place)?,
             None => shipped(self.model, place)?,
         };
         let mut derainer =

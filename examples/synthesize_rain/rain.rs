@@ -55,7 +55,7 @@ impl Kind {
             *option = argument.unwrap_or(*option);
         }
         options.jpeg = arguments.jpeg.or(options.jpeg);
-        options.validate()?;
+        options.check()?;
         Ok(options)
     }
 }

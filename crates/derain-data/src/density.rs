@@ -1,5 +1,6 @@
 //! How much rain is in the air.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,13 @@ impl Density {
     }
 }
 
+impl fmt::Display for Density {
+    /// [`Density::name`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 impl FromStr for Density {
     type Err = Error;
 
@@ -51,6 +59,7 @@ mod tests {
     fn names_are_the_same_everywhere() {
         for density in Density::ALL {
             assert_eq!(density.name().parse::<Density>().unwrap(), density);
+            assert_eq!(density.to_string(), density.name());
             assert_eq!(serde_json::to_string(&density).unwrap(), format!("\"{}\"", density.name()));
         }
         let error = "heavy".parse::<Density>().unwrap_err().to_string();

@@ -3,6 +3,7 @@
 //! | function | does |
 //! | --- | --- |
 //! | [`load_picture`] | reads BMP, JPEG, PNG, PNM, TIFF or WebP, upright, within a memory limit ([what becomes of what](load)) |
+//! | [`load_picture_from`] | the same from bytes in memory |
 //! | [`save_picture`] | writes the format that the file name asks for, or says why it cannot ([what each holds](encode)) |
 //! | [`write_durably`] | replaces a file so that a kill leaves the old or the new one, never a part |
 //! | [`remove_orphans`] | removes what a killed [`write_durably`] left behind |
@@ -72,7 +73,7 @@ pub use find::{find_files, find_pictures, is_picture_name};
 #[cfg(feature = "video")]
 pub use frames::transcode;
 pub use frames::{FrameOptions, FrameSource, Y4mWriter, open_frames};
-pub use load::{LoadOptions, Picture, load_picture, load_picture_with};
+pub use load::{LoadOptions, Picture, load_picture, load_picture_from, load_picture_with};
 pub use orphans::remove_orphans;
 pub use register::{
     Camera, Insets, Motion, MotionModel, MotionOptions, Registered, Registration, Resampling, STILL_LIMIT,

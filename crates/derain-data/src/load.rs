@@ -37,10 +37,13 @@ pub struct Picture {
     /// The EXIF block (date, place, camera, settings) of a JPEG, PNG or WebP, from its TIFF header on.
     /// It says that the pixels are upright and links to no thumbnail; other tags are as the camera wrote them.
     pub exif: Option<Vec<u8>>,
+    /// The format that the picture was read from, so that an answer can have the same
+    /// ([`check_format`](crate::check_format) tells whether it can hold the pixels); `None` where it was not read.
+    pub format: Option<ImageFormat>,
 }
 
 impl Picture {
-    /// The same picture with other pixels, keeping profile and EXIF.
+    /// The same picture with other pixels, keeping profile, EXIF and format.
     #[must_use]
     pub fn with_image(self, image: DynamicImage) -> Self {
         Self { image, ..self }
@@ -49,7 +52,7 @@ impl Picture {
 
 impl From<DynamicImage> for Picture {
     fn from(image: DynamicImage) -> Self {
-        Self { image, icc_profile: None, exif: None }
+        Self { image, icc_profile: None, exif: None, format: None }
     }
 }
 
@@ -81,45 +84,64 @@ pub fn load_picture(path: impl AsRef<Path>) -> Result<Picture, Error> {
 /// As [`load_picture`].
 pub fn load_picture_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Picture, Error> {
     let path = path.as_ref();
-    let bytes = read_file(path, options.max_bytes)?;
-    let format = ImageReader::new(Cursor::new(&bytes))
+    load_picture_from(&read_file(path, options.max_bytes)?, path, options)
+}
+
+/// Reads a picture from the content of a file that is in memory already. `name` is what errors call it, as they call a file by its path.
+///
+/// ```
+/// use derain_data::{LoadOptions, Picture, encode_picture, load_picture_from};
+/// use image::{DynamicImage, ImageFormat, RgbImage};
+///
+/// let white = DynamicImage::from(RgbImage::from_pixel(3, 2, image::Rgb([255; 3])));
+/// let bytes = encode_picture(&Picture::from(white.clone()), ImageFormat::Png)?;
+/// let picture = load_picture_from(&bytes, "an upload", &LoadOptions::default())?;
+/// assert_eq!((picture.image, picture.format), (white, Some(ImageFormat::Png)));
+/// # Ok::<(), derain_data::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`load_picture`], but for those of reading a file.
+pub fn load_picture_from(bytes: &[u8], name: impl AsRef<Path>, options: &LoadOptions) -> Result<Picture, Error> {
+    let (path, limit) = (name.as_ref(), options.max_bytes);
+    if bytes.len() as u64 > limit {
+        return Err(Error::TooLarge { path: path.to_owned(), bytes: bytes.len() as u64, limit });
+    }
+    let format = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(Error::io("read", path))?
         .format()
         .filter(ImageFormat::reading_enabled)
         .ok_or_else(|| Error::UnknownContent { path: path.to_owned() })?;
-    let load = Load { path, bytes: &bytes, max_bytes: options.max_bytes };
-    match format {
+    let load = Load { path, bytes, max_bytes: limit };
+    let picture = match format {
         ImageFormat::Bmp => load.decode(BmpDecoder::new(load.reader())),
         ImageFormat::Jpeg => load.jpeg(),
         ImageFormat::Png => load.png(),
         ImageFormat::Pnm => load.decode(PnmDecoder::new(load.reader())),
-        ImageFormat::Tiff if tiff_preview::comes_first(&bytes) => Err(load.unsupported(
+        ImageFormat::Tiff if tiff_preview::comes_first(bytes) => Err(load.unsupported(
             "a raw photograph, or a TIFF that begins with a preview (develop it to a TIFF or JPEG first)",
         )),
         ImageFormat::Tiff => load.decode(TiffDecoder::new(load.reader())),
         ImageFormat::WebP => load.webp(),
         _ => Err(Error::UnknownContent { path: path.to_owned() }),
-    }
+    }?;
+    Ok(Picture { format: Some(format), ..picture })
 }
 
-/// The whole content of a regular file; pipes and devices could go on for ever.
+/// The whole content of a regular file, or more than `limit` bytes of it; pipes and devices could go on for ever.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let metadata = path.metadata().map_err(Error::io("read", path))?;
     if !metadata.is_file() {
         return Err(Error::NotAFile { path: path.to_owned() });
     }
-    let too_large = |bytes| Error::TooLarge { path: path.to_owned(), bytes, limit };
     if metadata.len() > limit {
-        return Err(too_large(metadata.len()));
+        return Err(Error::TooLarge { path: path.to_owned(), bytes: metadata.len(), limit });
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(Error::io("open", path))?;
-    // The file may grow meanwhile.
+    // The file may grow meanwhile: a byte too many tells.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    if bytes.len() as u64 > limit {
-        return Err(too_large(bytes.len() as u64));
-    }
     Ok(bytes)
 }
 
@@ -188,7 +210,7 @@ impl<'a> Load<'a> {
         let mut image = DynamicImage::from_decoder(decoder).map_err(|e| self.failed(e))?;
         image.apply_orientation(orientation);
         let icc_profile = profile.filter(|profile| profile_fits(profile, &image));
-        Ok(Picture { image, icc_profile, exif })
+        Ok(Picture { icc_profile, exif, ..Picture::from(image) })
     }
 
     /// Decoders count the pixels and at most a second copy of them against this.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use derain_data::{Error, LoadOptions, Picture, encode_picture, load_picture, load_picture_with};
+use derain_data::{Error, LoadOptions, Picture, encode_picture, load_picture, load_picture_from, load_picture_with};
 use image::{ColorType, DynamicImage, GenericImageView, ImageFormat};
 
 const WIDTH: u32 = 5;
@@ -285,6 +285,41 @@ fn damaged_jpegs_and_raw_photographs_are_refused() {
     assert!(error.to_string().contains("raw photograph"), "{error}");
     tiff[tag + 8] = 0;
     assert!(load_bytes(&tiff).is_ok(), "the picture itself");
+}
+
+#[test]
+fn bytes_in_memory_are_read_as_files_are() {
+    let options = LoadOptions::default();
+    for entry in fs::read_dir(fixture("")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        match (load_picture(&path), load_picture_from(&bytes, &path, &options)) {
+            (Ok(file), Ok(memory)) => {
+                assert_eq!((&file.image, file.format), (&memory.image, memory.format), "{path:?}");
+                assert_eq!((&file.icc_profile, &file.exif), (&memory.icc_profile, &memory.exif), "{path:?}");
+            }
+            (Err(file), Err(memory)) => assert_eq!(file.to_string(), memory.to_string()),
+            other => panic!("{path:?}: {other:?}"),
+        }
+    }
+    let error = load_picture_from(b"rain", "an upload", &options).unwrap_err().to_string();
+    assert!(error.starts_with("an upload is not a"), "{error}");
+    let bytes = fs::read(fixture("rgb.jpg")).unwrap();
+    let limited = |max_bytes| load_picture_from(&bytes, "an upload", &LoadOptions { max_bytes });
+    assert!(matches!(limited(1151), Err(Error::TooLarge { bytes: 1152, limit: 1151, .. })));
+    assert!(
+        matches!(limited(100), Err(Error::TooLarge { limit: 100, bytes: found, .. }) if found == bytes.len() as u64)
+    );
+}
+
+#[test]
+fn the_format_is_known_and_kept() {
+    for (name, format) in [("rgb8.png", ImageFormat::Png), ("rgb.jpg", ImageFormat::Jpeg)] {
+        let picture = load(name);
+        assert_eq!(picture.format, Some(format));
+        assert_eq!(picture.with_image(DynamicImage::new_luma8(1, 1)).format, Some(format));
+    }
+    assert_eq!(Picture::from(DynamicImage::new_luma8(1, 1)).format, None);
 }
 
 #[test]

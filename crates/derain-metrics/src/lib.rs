@@ -39,6 +39,10 @@ pub mod ssim;
 
 pub use check::Sample;
 pub use error::{Error, Result, Side};
+#[cfg(feature = "image")]
+pub use image;
+// With `image`, the crate whose types stand in the interface: taken from here, its version fits.
+pub use ndarray;
 pub use picture::{Float, Picture};
 pub use protocol::{Protocol, Scores};
 pub use psnr::psnr;

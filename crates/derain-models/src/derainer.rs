@@ -65,7 +65,9 @@ impl Derainer {
     /// # Errors
     /// When the file cannot be read, is damaged or hostile, or does not hold the weights of `network`.
     pub fn from_weights(network: Network, path: impl AsRef<Path>, place: impl Into<Placement>) -> Result<Self> {
-        Self::from_weight_file(network, &WeightFile::open(path)?, place)
+        let path = path.as_ref();
+        let load = || Self::from_weight_file(network, &WeightFile::open(path)?, place);
+        load().map_err(|source| Error::WeightsAt { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// The same with a weight file that is in memory.

@@ -1,8 +1,10 @@
+use std::path::PathBuf;
+
 use derain_ops::device::is_out_of_memory;
 
 use crate::weights::WeightError;
 
-/// What can go wrong between a weight file, a picture and its result.
+/// What can go wrong between a weight file, a picture and its result. Causes are in `source()`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -36,6 +38,14 @@ pub enum Error {
         network: &'static str,
         /// What is missing, unexpected or of another shape, with names.
         problems: String,
+    },
+    /// A file is not the weights that were asked for.
+    #[error("cannot use the weights {}", path.display())]
+    WeightsAt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<Error>,
     },
     /// A weight file with a value that is NaN or infinite.
     #[error("the weights are damaged: tensor `{name}` holds a value that is not a number or infinite")]
@@ -118,7 +128,9 @@ pub enum Error {
         height: u32,
     },
     /// The temporary file that holds what memory does not could not be made, read or written.
-    #[error("the temporary file for the picture's features: {0}; name a folder with room, or allow more memory")]
+    #[error(
+        "the temporary file for the picture's features cannot be used; name a folder with room, or allow more memory"
+    )]
     Spool(#[source] std::io::Error),
     /// An operation refused its input.
     #[error(transparent)]

@@ -38,10 +38,13 @@ mod testing;
 mod weight_file;
 pub mod weights;
 
-pub use candle_core::Device;
+// With `image`, crates whose types stand in the interface: taken from here, their versions fit.
+pub use candle_core::{self, Device};
+pub use candle_nn;
 pub use derainer::{Derained, DerainedPicture, Derainer};
 pub use error::{Error, Result};
 pub use heat_map::heat_map;
+pub use image;
 pub use network::Network;
 pub use precision::{Placement, Precision};
 pub use rranet::{RraNet, RraNetConfig, RraNetOutput};

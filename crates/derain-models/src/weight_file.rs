@@ -1,13 +1,13 @@
 //! Weight files of this project: safetensors that carry their network's configuration.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use candle_core::Tensor;
+use candle_core::Device;
 use candle_nn::VarBuilder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::parameters;
+use crate::parameters::{self, Parameters};
 use crate::weights::{WeightError, WeightFile, printable};
 use crate::{Error, Placement, Result};
 
@@ -35,12 +35,13 @@ impl Kind {
         config.map(Some)
     }
 
-    /// Tensors and their configuration as a file.
-    pub(crate) fn write<C: Serialize>(self, config: &C, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
-        let sorted: BTreeMap<&String, &Tensor> = tensors.iter().collect();
+    /// Tensors, wherever they are, and their configuration as a file.
+    pub(crate) fn write<C: Serialize>(self, config: &C, tensors: &Parameters) -> Result<Vec<u8>> {
+        let on_cpu = tensors.iter().map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)));
+        let tensors = on_cpu.collect::<candle_core::Result<Vec<_>>>()?;
         let json = serde_json::to_string(config).map_err(candle_core::Error::wrap)?;
         let metadata = HashMap::from([(self.key.to_owned(), json)]);
-        Ok(safetensors::serialize(sorted, Some(metadata)).map_err(WeightError::from)?)
+        Ok(safetensors::serialize(tensors, Some(metadata)).map_err(WeightError::from)?)
     }
 
     /// The network that `build` makes from a file's tensors.

@@ -25,6 +25,8 @@ use crate::{Error, Result};
 /// All work on it is put on one stream, so tensors may go from thread to thread. (With candle's `Device::new_cuda` each thread has a
 /// stream of its own, and what one has not finished another may read.)
 ///
+/// Memory that tensors give back stays with the process, for the next ones, as with PyTorch: `nvidia-smi` shows the most that was ever in use at once.
+///
 /// # Errors
 /// [`Error::NoCuda`] in builds without the feature `cuda`, [`Error::NoDevice`] where there is no such GPU or no driver.
 #[cfg(feature = "cuda")]
@@ -35,10 +37,33 @@ pub fn cuda(ordinal: usize) -> Result<Device> {
     if let Some(device) = opened.get(&ordinal) {
         return Ok(device.clone());
     }
+    // That makes an event for each use of a tensor, which one stream would not need. They stay on: candle lets tensors of another `CudaDevice` of
+    // this GPU meet these, and copies from GPU to GPU on the target's stream. Without events neither would wait for what this stream has yet to write.
     let device = Device::new_cuda_with_stream(ordinal)
         .map_err(|error| Error::NoDevice { ordinal, reason: first_line(&error) })?;
+    keep_freed_memory(&device);
     opened.insert(ordinal, device.clone());
     Ok(device)
+}
+
+/// Lets the pool that tensors come from hold what they give back. By default it unmaps that whenever the device is waited for, and mapping it anew
+/// takes longer than many a kernel. A driver without pools, or one that refuses, changes nothing but speed.
+#[cfg(feature = "cuda")]
+fn keep_freed_memory(device: &Device) {
+    use candle_core::cuda_backend::cudarc::driver::result::{device::get_default_mem_pool, mem_pool::set_attribute};
+    use candle_core::cuda_backend::cudarc::driver::sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    let Device::Cuda(device) = device else { return };
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    if !context.has_async_alloc() {
+        return;
+    }
+    let mut bytes = u64::MAX;
+    // SAFETY: the device is that of a live context. The pool is the device's own, which is never destroyed, and the attribute a 64-bit number.
+    let _ = unsafe {
+        get_default_mem_pool(context.cu_device())
+            .and_then(|pool| set_attribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, (&raw mut bytes).cast()))
+    };
 }
 
 /// The GPU of this number, counted from 0 as `nvidia-smi` does.
@@ -68,8 +93,12 @@ pub(crate) fn named<R>(op: &'static str, inputs: &[&Tensor], f: impl FnOnce() ->
 
 /// Whether a device had no memory left, whatever the error is wrapped in.
 pub fn is_out_of_memory(error: &(dyn StdError + 'static)) -> bool {
-    if matches!(error.downcast_ref(), Some(Error::OutOfDeviceMemory { .. })) {
-        return true;
+    match error.downcast_ref::<Error>() {
+        Some(Error::OutOfDeviceMemory { .. }) => return true,
+        // Neither gives candle's error as its source: the first is transparent, the second's is a box.
+        Some(Error::Candle(error)) => return of_candle(error),
+        Some(Error::Cuda { source, .. }) => return of_candle(source),
+        _ => {}
     }
     if let Some(error) = error.downcast_ref::<candle_core::Error>() {
         return of_candle(error);
@@ -80,7 +109,9 @@ pub fn is_out_of_memory(error: &(dyn StdError + 'static)) -> bool {
         use candle_core::cuda_backend::cudarc::cublas::sys::cublasStatus_t;
         use candle_core::cuda_backend::cudarc::driver::sys::CUresult;
         match error.downcast_ref::<CudaError>() {
-            Some(CudaError::Cuda(driver)) => return driver.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY,
+            Some(CudaError::Cuda(driver) | CudaError::Load { cuda: driver, .. }) => {
+                return driver.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY;
+            }
             Some(CudaError::Cublas(blas)) => return blas.0 == cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED,
             _ => {}
         }
@@ -111,3 +142,6 @@ fn of_candle(error: &candle_core::Error) -> bool {
 fn first_line(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

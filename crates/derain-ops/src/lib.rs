@@ -56,6 +56,8 @@ mod testing;
 pub mod upsample2x;
 
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, instance_norm};
+// Its tensors stand in the interface: taken from here, its version fits.
+pub use candle_core;
 pub use conv2d::{Activation, Conv2dOptions, conv2d, conv2d_residual};
 pub use element::Element;
 pub use error::{Error, Result};

@@ -17,6 +17,16 @@ pub enum Error {
         /// The second tensor's shape.
         right: Shape,
     },
+    /// There are not as many tensors as parameters.
+    #[error("{op}: {got} tensors for {expected} parameters")]
+    Count {
+        /// The function.
+        op: &'static str,
+        /// The parameters that there are.
+        expected: usize,
+        /// The tensors that came.
+        got: usize,
+    },
     /// A schedule's steps do not rise.
     #[error("the steps of a schedule must rise, got {steps:?}")]
     Steps {
@@ -58,6 +68,19 @@ pub enum Error {
         value: String,
         /// What it may be.
         expected: &'static str,
+    },
+    /// All photographs are held out.
+    #[error(
+        "{} holds {found} photographs, of which {held_out} are to be held out, so none is left to train on: lower `held_out` or bring more",
+        folder.display()
+    )]
+    AllHeldOut {
+        /// The folder of photographs.
+        folder: PathBuf,
+        /// Photographs that there are.
+        found: usize,
+        /// Photographs that the validation is to have.
+        held_out: usize,
     },
     /// A new training would overwrite another.
     #[error("a training was begun in {}: resume it, or choose another output folder", folder.display())]

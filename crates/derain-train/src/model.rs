@@ -166,7 +166,7 @@ impl NetworkConfig {
     }
 
     /// A weight file that `Derainer` reads.
-    pub(crate) fn weight_file(&self, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
+    pub(crate) fn weight_file(&self, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>> {
         Ok(match self {
             Self::SpaNet(config) => spanet::weight_file(config, tensors)?,
             Self::RraNet(config) => rranet::weight_file(config, tensors)?,

@@ -178,7 +178,9 @@ pub struct Written<'a> {
 }
 
 /// What a file is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum WrittenKind {
     /// All that a resume needs.
     Checkpoint,

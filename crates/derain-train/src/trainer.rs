@@ -1,8 +1,8 @@
 //! The loop: batches in, steps of the optimizer, checkpoints out.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::{Device, Var};
@@ -15,14 +15,16 @@ use crate::micro_batch::MicroBatch;
 use crate::model::{AnyNetwork, Trainable};
 use crate::observer::{Observed, Observer, Started, StepRecord, Written, WrittenKind};
 use crate::optimizer::{Adam, MovingAverage, global_norm};
-use crate::planes::to_tensor;
+use crate::planes::{reordered, to_tensor};
 use crate::ranks::{Alone, Ranks, Voted, agree, combine_in_chain, vote};
 use crate::{Error, Moment, Result, TrainConfig};
 
 mod among;
 mod state;
+mod stop;
 mod validate;
 
+pub use stop::{Outcome, StopHandle};
 use validate::DueValidation;
 
 /// A loss of pictures in 0..1 stays below 4 with weights of 1; one so far above has exploded, though it is a number still. Larger weights raise the
@@ -54,38 +56,6 @@ pub struct Trainer {
     /// The step of the checkpoint on disk.
     saved: Option<u64>,
     stop: StopHandle,
-}
-
-/// How a training ended that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All steps are done.
-    Finished,
-    /// A [`StopHandle`] asked for the end. A checkpoint is on disk.
-    Stopped {
-        /// Steps done.
-        step: u64,
-    },
-}
-
-/// Asks a training to end after the step that it is at, from any thread.
-#[derive(Clone, Debug, Default)]
-pub struct StopHandle(Arc<AtomicBool>);
-
-impl StopHandle {
-    /// The training writes a checkpoint and ends.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// A training that has ended may go on.
-    fn clear(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl Trainer {
@@ -155,7 +125,7 @@ impl Trainer {
         self.leads() && self.folder.checkpoint().exists()
     }
 
-    /// Ends the training early, from a signal handler say.
+    /// What ends the training early: [`StopHandle::stop`] on it, from another thread, an observer or a signal handler.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }
@@ -349,8 +319,8 @@ impl Trainer {
         let bgr = self.config.network.is_bgr();
         own.map(move |part| {
             let place = (self.first_pair(part) - first) * pair..(self.first_pair(part + 1) - first) * pair;
-            let [rainy, clean] =
-                [&batch.rainy, &batch.clean].map(|all| to_tensor(&all[place.clone()], size, bgr, &self.device));
+            let [rainy, clean] = [&batch.rainy, &batch.clean]
+                .map(|all| reordered(to_tensor(&all[place.clone()], size, &self.device)?, bgr));
             MicroBatch::compute(&self.model, &self.config.loss, &rainy?, &clean?)
         })
     }
@@ -361,5 +331,15 @@ impl Trainer {
 
     fn tell(&self, observed: Observed) -> Result<()> {
         observed.map_err(Error::Observer)
+    }
+}
+
+impl fmt::Debug for Trainer {
+    /// Where the training stands, without weights and pictures.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Trainer");
+        shown.field("config", &self.config).field("device", &self.device.location());
+        shown.field("rank", &self.ranks.rank()).field("ranks", &self.ranks.size());
+        shown.field("step", &self.progress.step).field("steps", &self.steps).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use derain_metrics::{Protocol, Scores};
 
 use crate::model::AnyNetwork;
 use crate::observer::SamplePictures;
-use crate::planes::{to_grey, to_picture, to_rgb, to_tensor};
+use crate::planes::{reordered, to_grey, to_picture, to_rgb, to_tensor};
 use crate::{Result, losses};
 
 /// What a pair is looked at with.
@@ -32,14 +32,14 @@ impl Examiner<'_> {
     /// Runs the network over one pair; `index` is its number, `shown` whether its pictures are wanted.
     pub(crate) fn examine(&self, index: usize, sample: &Sample, shown: bool) -> Result<Examined> {
         let size = [sample.height, sample.width];
-        let rainy = to_tensor(&sample.rainy, size, self.bgr, self.device)?;
+        let tensor = |planes: &[f32]| reordered(to_tensor(planes, size, self.device)?, self.bgr);
+        let rainy = tensor(&sample.rainy)?;
         let result = self.network.forward(&rainy)?;
-        let planes = result.clean.flatten_all()?.to_vec1::<f32>()?;
-        let output = to_picture(&planes, size, self.bgr);
-        let [input, truth] = [&sample.rainy, &sample.clean].map(|planes| to_picture(planes, size, false));
+        let planes = reordered(result.clean, self.bgr)?.flatten_all()?.to_vec1::<f32>()?;
+        let output = to_picture(&planes, size);
+        let [input, truth] = [&sample.rainy, &sample.clean].map(|planes| to_picture(planes, size));
         let pictures = if shown {
-            let clean = to_tensor(&sample.clean, size, self.bgr, self.device)?;
-            let mask = losses::rain_mask(&rainy, &clean, self.mask_threshold)?;
+            let mask = losses::rain_mask(&rainy, &tensor(&sample.clean)?, self.mask_threshold)?;
             let grey = |map: &candle_core::Tensor| Ok::<_, crate::Error>(map.flatten_all()?.to_vec1::<f32>()?);
             Some(SamplePictures {
                 pair: index,

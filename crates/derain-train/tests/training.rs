@@ -68,6 +68,15 @@ fn both_networks_learn_and_derainer_runs_what_they_learned() {
 }
 
 #[test]
+fn a_trainer_is_shown_without_its_weights() {
+    let bench = Bench::new();
+    let trainer = Trainer::new(bench.config("run", 3, NETWORKS[0])).unwrap();
+    let shown = format!("{trainer:?}");
+    assert!(shown.starts_with("Trainer { config: TrainConfig {"), "{shown}");
+    assert!(shown.ends_with(", device: Cpu, rank: 0, ranks: 1, step: 0, steps: 3, .. }"), "{shown}");
+}
+
+#[test]
 fn pairs_lie_in_folders_of_any_name_and_side_by_side() {
     let bench = Bench::new();
     for (folder, width) in [("wet", 24), ("dry", 24), ("both", 48)] {

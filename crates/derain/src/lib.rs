@@ -31,14 +31,16 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`candle_core`], [`image`] and [`ndarray`], whose types stand in the interface, can be taken from here, so that their versions fit.
+//! [`candle_core`], [`candle_nn`], [`image`] and [`ndarray`], whose types stand in the interface, can be taken from here, so that their versions
+//! fit. Every member has an error type of its own ([`models::Error`], [`data::Error`] and so on); causes are in their `source()`.
 
 pub use candle_core;
 pub use candle_core::Device;
+pub use candle_nn;
 pub use derain_data as data;
 pub use derain_metrics as metrics;
 pub use derain_models as models;
-pub use derain_models::{Derained, DerainedPicture, Derainer, Error, Network, Placement, Precision, heat_map};
+pub use derain_models::{Derained, DerainedPicture, Derainer, Network, Placement, Precision, heat_map};
 pub use derain_ops as ops;
 pub use derain_ops::device::cuda;
 pub use derain_train as train;

@@ -189,9 +189,7 @@ impl CleanImage {
     fn check(&self, frame: &RgbImage) -> Result<usize, Error> {
         let (width, height) = frame.dimensions();
         let index = self.frames();
-        if let Some(percentile) = self.options.percentile.filter(|&percentile| percentile > 100) {
-            return Err(Error::option("percentile", percentile, "from 0 to 100"));
-        }
+        self.options.check()?;
         if width == 0 || height == 0 {
             return Err(Error::EmptyFrame { index, width, height });
         }

@@ -223,7 +223,9 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
     assert_eq!(clean.frames(), 1);
     assert_eq!(clean.finish().unwrap().image, frame);
 
-    let mut clean = CleanImage::new(CleanOptions { percentile: Some(101), ..Default::default() });
+    let options = |percentile| CleanOptions { percentile: Some(percentile), ..Default::default() };
+    assert!(options(100).check().is_ok() && options(101).check().is_err());
+    let mut clean = CleanImage::new(options(101));
     assert!(matches!(clean.push(&frame), Err(Error::InvalidOption { option: "percentile", .. })));
 }
 

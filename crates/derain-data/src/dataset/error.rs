@@ -86,6 +86,14 @@ pub enum DatasetError {
         /// Its height and width.
         other: [usize; 2],
     },
+    /// A sample was asked for that a source does not have.
+    #[error("there is no sample {index}: the source has {samples}, counted from 0")]
+    NoSample {
+        /// The sample asked for.
+        index: usize,
+        /// Samples of the source.
+        samples: usize,
+    },
     /// Too few samples for a single batch.
     #[error("{samples} samples make no batch of {batch_size}: choose smaller batches or keep the remainder")]
     NoBatch {

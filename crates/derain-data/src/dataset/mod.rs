@@ -30,7 +30,7 @@ mod sample;
 
 pub use augment::{AugmentOptions, Crop};
 pub use build::{
-    BuildEvent, BuildOptions, BuildReport, CleanChoices, DatasetVideo, Format, Manifest, MovingScenes, PatchPlacement,
+    BuildEvent, BuildOptions, BuildReport, DatasetVideo, Format, Manifest, MovingScenes, PatchPlacement,
     RecordedVerdict, Resume, Split, build_dataset,
 };
 pub use error::DatasetError;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use image::RgbImage;
 
 use super::augment::AugmentOptions;
-use super::pairs::PairList;
+use super::pairs::{Pair, PairList};
 use super::sample::{Sample, SampleSource};
 use crate::dataset::DatasetError;
 use crate::{Error, LoadOptions};
@@ -57,13 +57,18 @@ impl PairSource {
         &self.list
     }
 
+    fn pair(&self, index: usize) -> Result<&Pair, Error> {
+        let pairs = self.list.pairs();
+        pairs.get(index).ok_or_else(|| DatasetError::NoSample { index, samples: pairs.len() }.into())
+    }
+
     fn pictures(&self, index: usize) -> Result<Pictures, Error> {
         // A thread that panicked elsewhere cannot have left the map half changed.
         let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pictures) = cache().pictures.get(&index) {
             return Ok(Arc::clone(pictures));
         }
-        let pictures = Arc::new(self.list.pairs()[index].load(&self.options.load)?);
+        let pictures = Arc::new(self.pair(index)?.load(&self.options.load)?);
         let bytes = pictures.0.as_raw().len() + pictures.1.as_raw().len();
         let mut cache = cache();
         if self.options.cache_bytes.saturating_sub(cache.bytes) >= bytes
@@ -81,11 +86,11 @@ impl SampleSource for PairSource {
     }
 
     fn sample(&self, epoch: u64, index: usize) -> Result<Sample, Error> {
-        let pictures = self.pictures(index)?;
+        let (pair, pictures) = (self.pair(index)?, self.pictures(index)?);
         let key = [self.options.seed, epoch, index as u64];
         self.options.augment.apply(&pictures.0, &pictures.1, key).map_err(|error| match error {
             Error::Dataset(DatasetError::SmallerThanCrop { size, crop, .. }) => {
-                DatasetError::SmallerThanCrop { picture: self.list.pairs()[index].name(), size, crop }.into()
+                DatasetError::SmallerThanCrop { picture: pair.name(), size, crop }.into()
             }
             error => error,
         })
@@ -95,7 +100,7 @@ impl SampleSource for PairSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Crop, Pair};
+    use crate::dataset::Crop;
     use std::fs;
     use std::path::Path;
 
@@ -125,6 +130,13 @@ mod tests {
         assert_eq!(source.sample(0, 1).unwrap(), samples[1]);
         let error = source.sample(0, 2).unwrap_err().to_string();
         assert!(error.contains("r2.png"), "{error}");
+    }
+
+    #[test]
+    fn a_sample_beyond_the_last_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = source(folder.path(), 0, Crop::Whole {}).sample(0, 3).unwrap_err();
+        assert!(matches!(error, Error::Dataset(DatasetError::NoSample { index: 3, samples: 3 })), "{error}");
     }
 
     #[test]

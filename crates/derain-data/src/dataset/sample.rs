@@ -1,5 +1,7 @@
 //! Pairs of pictures as a network takes them.
 
+use std::sync::Arc;
+
 use image::RgbImage;
 
 use crate::Error;
@@ -108,9 +110,30 @@ pub trait SampleSource: Send + Sync {
     /// asked for by several threads, in any order, and again after a restart.
     ///
     /// # Errors
-    /// When the sample cannot be read or made; the error names the file.
+    /// When there is no such sample ([`DatasetError::NoSample`]), or it cannot be read or made; the error names the file.
     fn sample(&self, epoch: u64, index: usize) -> Result<Sample, Error>;
 }
+
+/// Implements [`SampleSource`] for what points to a source: that source's samples.
+macro_rules! samples_of_what_is_pointed_to {
+    ($($pointer:ty),+) => {$(
+        impl<S: SampleSource + ?Sized> SampleSource for $pointer {
+            fn len(&self) -> usize {
+                (**self).len()
+            }
+
+            fn is_empty(&self) -> bool {
+                (**self).is_empty()
+            }
+
+            fn sample(&self, epoch: u64, index: usize) -> Result<Sample, Error> {
+                (**self).sample(epoch, index)
+            }
+        }
+    )+};
+}
+
+samples_of_what_is_pointed_to!(Box<S>, Arc<S>);
 
 #[cfg(test)]
 mod tests {

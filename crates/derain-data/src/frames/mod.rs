@@ -88,6 +88,31 @@ pub trait FrameSource {
     }
 }
 
+/// Implements [`FrameSource`] for what points to a source: that source's frames.
+macro_rules! frames_of_what_is_pointed_to {
+    ($($pointer:ty),+) => {$(
+        impl<S: FrameSource + ?Sized> FrameSource for $pointer {
+            fn next_frame(&mut self) -> Result<Option<RgbImage>, Error> {
+                (**self).next_frame()
+            }
+
+            fn size(&self) -> (u32, u32) {
+                (**self).size()
+            }
+
+            fn expected(&self) -> Option<usize> {
+                (**self).expected()
+            }
+
+            fn unseen(&self) -> Insets {
+                (**self).unseen()
+            }
+        }
+    )+};
+}
+
+frames_of_what_is_pointed_to!(&mut S, Box<S>);
+
 /// Opens a folder of pictures, a YUV4MPEG2 file or, with the cargo feature `video`, any video that
 /// FFmpeg decodes.
 ///

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba};
 
-use super::{FrameOptions, Y4mWriter, open_frames};
+use super::{FrameOptions, FrameSource, Y4mWriter, open_frames};
 use crate::{Error, Picture, save_picture};
 
 fn flat(level: u8) -> RgbImage {
@@ -104,6 +104,27 @@ fn pictures_become_8_bit_rgb_only_where_that_is_exact() {
 }
 
 #[test]
+fn what_points_to_a_source_is_one() {
+    fn count(mut source: impl FrameSource) -> (usize, (u32, u32), Option<usize>) {
+        let mut frames = 0;
+        while source.next_frame().expect("frame").is_some() {
+            frames += 1;
+        }
+        (frames, source.size(), source.expected())
+    }
+    let folder = tempfile::tempdir().expect("folder");
+    for number in 0..3 {
+        save(&folder.path().join(format!("{number}.png")), flat(number));
+    }
+    let open = || open_frames(folder.path(), &all()).expect("open");
+    assert_eq!(count(open()), (3, (3, 2), Some(3)));
+    let mut source = open();
+    assert_eq!(count(&mut source), (3, (3, 2), Some(3)));
+    let pointer: &mut dyn FrameSource = &mut source;
+    assert_eq!(count(pointer), (0, (3, 2), Some(3)), "they have been read");
+}
+
+#[test]
 fn a_y4m_file_comes_back() {
     let folder = tempfile::tempdir().expect("folder");
     for (size, rate) in [((0, 5), [25, 1]), ((7, 0), [25, 1]), ((7, 5), [0, 1]), ((7, 5), [25, 0])] {
@@ -121,6 +142,7 @@ fn a_y4m_file_comes_back() {
         writer.write(frame).expect("frame");
     }
     assert!(writer.write(&flat(0)).is_err());
+    assert_eq!(format!("{writer:?}"), "Y4mWriter { size: (7, 5), .. }");
     let path = y4m(folder.path(), &writer.into_inner());
     let mut source = open_frames(&path, &some(1, 2, None)).expect("open");
     assert_eq!((source.size(), source.expected()), ((7, 5), Some(3)));

@@ -1,5 +1,6 @@
 //! Writing YUV4MPEG2, for tests and for programs that read nothing else.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Write};
 
 use image::RgbImage;
@@ -15,6 +16,13 @@ pub struct Y4mWriter<W: Write> {
     inner: W,
     size: (u32, u32),
     planes: Vec<u8>,
+}
+
+impl<W: Write> fmt::Debug for Y4mWriter<W> {
+    /// Without the last frame's samples.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Y4mWriter").field("size", &self.size).finish_non_exhaustive()
+    }
 }
 
 impl<W: Write> Y4mWriter<W> {

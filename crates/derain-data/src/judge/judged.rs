@@ -1,8 +1,8 @@
 //! The loop of candidates and verdicts.
 
-use crate::Error;
 use crate::clean::{CleanImage, CleanOptions, CleanResult};
 use crate::frames::FrameSource;
+use crate::{Error, Insets};
 
 use super::{Candidate, Judge, Schedule, Verdict};
 
@@ -13,14 +13,19 @@ pub struct Judged {
     pub clean: CleanResult,
     /// [`Verdict::Accept`] or [`Verdict::Reject`].
     pub verdict: Verdict,
+    /// Borders of the clean image that some of its frames did not show ([`FrameSource::unseen`]); [`Insets::crop`] cuts them off.
+    pub unseen: Insets,
 }
 
 /// Makes clean images from the frames of `source`, with more frames each time that the judge wants them, until one is accepted or
 /// rejected. Frames are read once, as they are needed. A wish for more frames than the video or the schedule has is a rejection.
 ///
+/// Of registered frames ([`Camera::Handheld`](crate::Camera::Handheld)) the image, and what the judge sees, is whole; at its borders some
+/// frames had nothing but their repeated edge: [`Judged::unseen`].
+///
 /// # Errors
-/// [`Error::TooFewFrames`] if the video has fewer than [`Schedule::fewest`], [`Error::InvalidOption`] if the schedule makes no sense,
-/// and those of the source, the clean image and the judge.
+/// [`Error::TooFewFrames`] if the video has fewer than [`Schedule::fewest`], [`Error::InvalidOption`] if schedule or options make no
+/// sense, and those of the source, the clean image and the judge.
 pub fn judged_clean_image(
     source: &mut dyn FrameSource,
     video: &str,
@@ -29,6 +34,7 @@ pub fn judged_clean_image(
     schedule: &Schedule,
 ) -> Result<Judged, Error> {
     schedule.check()?;
+    options.check()?;
     let mut clean = CleanImage::new(options.clone());
     let too_few = |frames| Error::TooFewFrames { video: video.to_owned(), frames, fewest: schedule.fewest };
     let input = source.next_frame()?.ok_or_else(|| too_few(0))?;
@@ -46,7 +52,7 @@ pub fn judged_clean_image(
             return Err(too_few(clean.frames()));
         }
         if asked > 0 && clean.frames() == before {
-            return exhausted(clean, "the video");
+            return exhausted(clean, source.unseen(), "the video");
         }
         let at_end = clean.frames() < wanted;
         let next = if at_end { None } else { schedule.next(clean.frames(), asked) };
@@ -63,18 +69,20 @@ pub fn judged_clean_image(
         };
         match (judge.judge(&candidate)?, next) {
             (Verdict::MoreFrames, Some(next)) => wanted = next,
-            (Verdict::MoreFrames, None) => return exhausted(clean, if at_end { "the video" } else { "the schedule" }),
-            (verdict, _) => return Ok(Judged { clean: result, verdict }),
+            (Verdict::MoreFrames, None) => {
+                return exhausted(clean, source.unseen(), if at_end { "the video" } else { "the schedule" });
+            }
+            (verdict, _) => return Ok(Judged { clean: result, verdict, unseen: source.unseen() }),
         }
     }
     // Wishes for more end before the count does.
-    exhausted(clean, "the schedule")
+    exhausted(clean, source.unseen(), "the schedule")
 }
 
-fn exhausted(clean: CleanImage, who: &str) -> Result<Judged, Error> {
+fn exhausted(clean: CleanImage, unseen: Insets, who: &str) -> Result<Judged, Error> {
     let clean = clean.result()?;
     let reason = format!("more frames were wanted than the {} that {who} has", clean.frames);
-    Ok(Judged { clean, verdict: Verdict::Reject { reason } })
+    Ok(Judged { clean, verdict: Verdict::Reject { reason }, unseen })
 }
 
 #[cfg(test)]
@@ -99,6 +107,9 @@ mod tests {
         }
         fn expected(&self) -> Option<usize> {
             None
+        }
+        fn unseen(&self) -> Insets {
+            Insets { left: self.0 as u32, ..Insets::default() }
         }
     }
 
@@ -130,9 +141,10 @@ mod tests {
         let (judged, seen, read) = judge(900, vec![more(), more(), Verdict::Accept], Density::Sparse);
         assert_eq!(seen, [(20, Some(30)), (30, Some(50)), (50, Some(100))]);
         assert_eq!((judged.verdict, judged.clean.frames, read), (Verdict::Accept, 50, 50));
+        assert_eq!(judged.unseen.left, 50, "after the last frame");
         let (judged, seen, read) = judge(900, vec![more()], Density::Dense);
         assert_eq!(seen, [(200, Some(210)), (210, Some(230)), (230, Some(280)), (280, Some(300)), (300, None)]);
-        assert_eq!(read, 300);
+        assert_eq!((read, judged.unseen.left), (300, 300));
         let reason = "more frames were wanted than the 300 that the schedule has".to_owned();
         assert_eq!(judged.verdict, Verdict::Reject { reason });
     }
@@ -155,6 +167,14 @@ mod tests {
                 judged_clean_image(source, "v", &CleanOptions::default(), &mut AcceptAll, &schedule).unwrap_err();
             assert_eq!(error.to_string(), format!("v has {frames} frames: a clean image needs at least 3"));
         }
+    }
+
+    #[test]
+    fn options_are_checked_before_a_frame_is_read() {
+        let options = CleanOptions { percentile: Some(101), ..CleanOptions::default() };
+        let mut source = Counted(0, 5);
+        let judged = judged_clean_image(&mut source, "v", &options, &mut AcceptAll, &Schedule::fixed(5));
+        assert!(matches!(judged, Err(Error::InvalidOption { option: "percentile", .. })) && source.0 == 0);
     }
 
     #[test]

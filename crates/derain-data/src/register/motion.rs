@@ -1,5 +1,6 @@
 //! How a frame lies against the first.
 
+use image::{RgbImage, imageops};
 use serde::Serialize;
 
 /// Where the first frame's pixels lie in another frame: (x, y) at
@@ -96,6 +97,13 @@ impl Insets {
         (self.left, self.top, seen(width, self.left, self.right), seen(height, self.top, self.bottom))
     }
 
+    /// What is within of a picture, without the borders. Nothing, 0 pixels wide or high, if they meet.
+    #[must_use]
+    pub fn crop(self, picture: &RgbImage) -> RgbImage {
+        let (left, top, width, height) = self.within(picture.dimensions());
+        imageops::crop_imm(picture, left, top, width, height).to_image()
+    }
+
     /// The larger of both on each side: what is missing in either of two frames.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
@@ -110,6 +118,8 @@ impl Insets {
 
 #[cfg(test)]
 mod tests {
+    use image::{Rgb, RgbImage};
+
     use super::{Insets, Motion};
 
     #[test]
@@ -131,5 +141,16 @@ mod tests {
         );
         assert_eq!(insets.within((10, 20)), (2, 0, 8, 18));
         assert_eq!(Insets::of(&Motion::shift(-100.0, 0.0), (10, 10)).left, 10);
+    }
+
+    #[test]
+    fn crops_leave_the_borders_out() {
+        let picture = RgbImage::from_fn(5, 4, |x, y| Rgb([x as u8, y as u8, 0]));
+        let cropped = Insets { left: 2, top: 1, right: 1, bottom: 0 }.crop(&picture);
+        assert_eq!(cropped, RgbImage::from_fn(2, 3, |x, y| Rgb([x as u8 + 2, y as u8 + 1, 0])));
+        assert_eq!(Insets::default().crop(&picture), picture);
+        assert_eq!(Insets { left: 3, right: 2, ..Insets::default() }.crop(&picture).dimensions(), (0, 4));
+        let beyond = Insets { left: u32::MAX, top: 9, right: 1, bottom: u32::MAX };
+        assert_eq!(beyond.crop(&picture).dimensions(), (0, 0));
     }
 }

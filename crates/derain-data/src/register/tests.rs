@@ -198,7 +198,7 @@ fn a_pan_is_refused_with_its_motion() {
     let mut check = StillnessCheck::new();
     check.check(&pan(0)).expect("first");
     let error = check.check(&pan(1)).expect_err("moves").to_string();
-    assert!(error.contains("-1.2") && error.contains("registration"), "{error}");
+    assert!(error.contains("-1.2") && error.contains("Camera::Handheld"), "{error}");
 }
 
 #[test]

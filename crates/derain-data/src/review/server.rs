@@ -1,7 +1,9 @@
 //! The server's thread.
 
+use std::error::Error as _;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,7 +121,7 @@ impl ReviewServer {
                 };
                 self.shared.queue().note(&video.name, stage);
             }
-            BuildEvent::Failed { video, error } => self.failed(video, &error.to_string()),
+            BuildEvent::Failed { video, error } => self.failed(video, &with_causes(error)),
             _ => {}
         }
     }
@@ -146,6 +148,19 @@ impl fmt::Debug for ReviewServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReviewServer").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// An error with its causes. Decoders say theirs themselves, so what is said already is left out.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    for cause in causes.map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 fn token() -> io::Result<String> {

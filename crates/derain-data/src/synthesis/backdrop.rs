@@ -41,7 +41,7 @@ impl Backdrop {
     /// # Errors
     /// [`Error::InvalidOption`], and [`Error::NoPixels`] if a side is 0.
     pub fn new(picture: &RgbImage, options: &RainOptions) -> Result<Self, Error> {
-        options.validate()?;
+        options.check()?;
         let (width, height) = picture.dimensions();
         if width == 0 || height == 0 {
             return Err(Error::NoPixels { width, height });

@@ -116,6 +116,8 @@ const MASK_THRESHOLD: u8 = 2;
 
 impl RainOptions {
     pub(super) const DENSEST: f32 = 200_000.0;
+    /// The slowest and the fastest nearest drops, pixels per second.
+    pub(super) const SPEEDS: [f32; 2] = [1.0, 1e6];
 
     /// Rain at 25 frames a second over a picture of about 480 rows, without veil, noise or compression
     /// below [`Density::Dense`].
@@ -177,7 +179,7 @@ impl RainOptions {
     }
 
     /// The same rain seen by a camera with `factor` times as many rows: lengths and speeds times the factor, drops per
-    /// megapixel divided by its square. Whether all values still lie in their ranges, [`RainOptions::validate`] tells.
+    /// megapixel divided by its square. Whether all values still lie in their ranges, [`RainOptions::check`] tells.
     #[must_use]
     pub fn scaled(&self, factor: f32) -> Self {
         let area = factor * factor;
@@ -216,13 +218,14 @@ impl RainOptions {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] names the first that does not.
-    pub fn validate(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         let bokeh = &self.bokeh;
+        let [slowest, fastest] = Self::SPEEDS;
         let ranges = [
             ("density", self.density, 0.0, Self::DENSEST),
             ("angle", self.angle, -60.0, 60.0),
             ("angle_spread", self.angle_spread, 0.0, 15.0),
-            ("speed", self.speed, 1.0, 1e6),
+            ("speed", self.speed, slowest, fastest),
             ("exposure", self.exposure, 1e-5, 1.0),
             ("frame_time", self.frame_time, 1e-5, 60.0),
             ("thickness", self.thickness, 0.1, 60.0),
@@ -267,7 +270,7 @@ mod tests {
     fn presets_grow_and_are_valid() {
         let [sparse, normal, dense] = [Density::Sparse, Density::Normal, Density::Dense].map(RainOptions::preset);
         for options in [&sparse, &normal, &dense] {
-            options.validate().unwrap();
+            options.check().unwrap();
             let json = serde_json::to_string(options).unwrap();
             assert_eq!(&serde_json::from_str::<RainOptions>(&json).unwrap(), options);
         }
@@ -293,7 +296,7 @@ mod tests {
             ("speed * exposure", RainOptions { speed: 1e6, exposure: 1.0, ..RainOptions::default() }),
         ];
         for (expected, options) in faulty {
-            assert!(matches!(options.validate(), Err(Error::InvalidOption { option, .. }) if option == expected));
+            assert!(matches!(options.check(), Err(Error::InvalidOption { option, .. }) if option == expected));
         }
     }
 }

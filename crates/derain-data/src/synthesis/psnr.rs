@@ -49,7 +49,7 @@ impl RainOptions {
     /// [`Error::PsnrOutOfReach`] if veil, dimming, noise or compression alone do more, or no rain does enough.
     /// [`Error::InvalidOption`], [`Error::NoPixels`], [`Error::TooMuchRain`].
     pub fn with_psnr(&self, picture: &RgbImage, seed: u64, frames: &[u64], decibels: f64) -> Result<Self, Error> {
-        self.validate()?;
+        self.check()?;
         let frames = if frames.is_empty() { &[0] } else { frames };
         let measure = |options: &Self| -> Result<f64, Error> {
             let backdrop = Backdrop::new(picture, options)?;

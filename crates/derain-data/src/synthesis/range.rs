@@ -136,9 +136,9 @@ impl RainRange {
     /// Draws one kind of rain. Equal generators give equal options.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if a range is the wrong way round or reaches beyond an option's limits, a chance is outside 0 to 1.
+    /// As [`RainRange::check`].
     pub fn sample(&self, rng: &mut impl Rng) -> Result<RainOptions, Error> {
-        self.validate()?;
+        self.check()?;
         let exposure = log_uniform(rng, self.exposure);
         let length = log_uniform(rng, self.length);
         let coverage = log_uniform(rng, self.coverage);
@@ -187,11 +187,16 @@ impl RainRange {
         };
         let coverage = coverage.min(self.heaviest / options.opacity);
         options.density = (coverage * 1e6 / options.mean_touched_pixels()).min(RainOptions::DENSEST);
-        options.validate()?;
+        options.check()?;
         Ok(options)
     }
 
-    fn validate(&self) -> Result<(), Error> {
+    /// Whether every range lies in the limits, so that rain can be drawn.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] names the first range that is the wrong way round or reaches beyond the limits of [`RainOptions`], or the
+    /// first chance outside 0 to 1.
+    pub fn check(&self) -> Result<(), Error> {
         let jpeg = self.jpeg.map(f32::from);
         let ranges = [
             ("coverage", self.coverage, 1e-3),
@@ -222,7 +227,7 @@ impl RainRange {
             ("jpeg", jpeg, 1.0),
         ];
         for (name, [low, high], min) in ranges {
-            // Beyond its upper limit an option is refused when drawn. Not a number is in no range.
+            // The upper limits are those of the options, below. Not a number is in no range.
             if !(min..=high).contains(&low) || !high.is_finite() {
                 return Err(Error::range(name, low, [min, high]));
             }
@@ -244,7 +249,48 @@ impl RainRange {
                 return Err(Error::range(name, value, [0.0, 1.0]));
             }
         }
-        Ok(())
+        // Both ends within the limits, so everything between them is. Speed alone is drawn from two ranges.
+        let [slowest, fastest] = RainOptions::SPEEDS;
+        for speed in [self.length[0] / self.exposure[1], self.length[1] / self.exposure[0]] {
+            if !(slowest..=fastest).contains(&speed) {
+                return Err(Error::range("length / exposure", speed, RainOptions::SPEEDS));
+            }
+        }
+        (0..2).try_for_each(|end| self.at(end).check())
+    }
+
+    /// The lower (0) or upper (1) end of every range.
+    fn at(&self, end: usize) -> RainOptions {
+        RainOptions {
+            angle: self.angle[end],
+            angle_spread: self.angle_spread[end],
+            speed: self.length[end] / self.exposure[end],
+            exposure: self.exposure[end],
+            thickness: self.thickness[end],
+            size_spread: self.size_spread[end],
+            depth: self.depth[end],
+            opacity: self.opacity[end],
+            opacity_spread: self.opacity_spread[end],
+            fade: self.fade[end],
+            focus: self.focus[end],
+            defocus: self.defocus[end],
+            taper: self.taper[end],
+            soft_ends: self.soft_ends[end],
+            beading: self.beading[end],
+            unevenness: self.unevenness[end],
+            bokeh: Bokeh {
+                density: self.bokeh_density[end],
+                diameter: self.bokeh_diameter[end],
+                opacity: self.bokeh_opacity[end],
+            },
+            light: self.light[end],
+            veil: self.veil[end],
+            veil_gradient: self.veil_gradient[end],
+            dimming: self.dimming[end],
+            noise: self.noise[end],
+            jpeg: Some(self.jpeg[end]),
+            ..RainOptions::preset(Density::Normal)
+        }
     }
 }
 
@@ -307,13 +353,22 @@ mod tests {
 
     #[test]
     fn ranges_the_wrong_way_round_or_too_wide_are_refused() {
-        let name = |range: RainRange| match draw(&range, 1) {
-            Err(Error::InvalidOption { option, .. }) => option,
+        RainRange::default().check().unwrap();
+        let name = |range: RainRange| match (range.check(), draw(&range, 1)) {
+            (Err(Error::InvalidOption { option, .. }), Err(_)) => option,
             other => panic!("{other:?}"),
         };
         assert_eq!(name(RainRange { veil: [0.3, 0.2], ..RainRange::default() }), "veil");
         assert_eq!(name(RainRange { length: [0.0, 0.2], ..RainRange::default() }), "length");
         assert_eq!(name(RainRange { angle: [70.0, 80.0], ..RainRange::default() }), "angle");
+        // Most samples would pass.
+        assert_eq!(name(RainRange { angle: [-35.0, 60.5], ..RainRange::default() }), "angle");
+        assert_eq!(name(RainRange { bokeh_density: [3.0, 2500.0], ..RainRange::default() }), "bokeh.density");
+        assert_eq!(name(RainRange { jpeg: [60, 101], ..RainRange::default() }), "jpeg");
+        assert_eq!(name(RainRange { length: [8.0, 20_000.0], ..RainRange::default() }), "length / exposure");
+        let (length, exposure) = ([8.0, 20_000.0], [0.1, 0.2]);
+        assert_eq!(name(RainRange { length, exposure, ..RainRange::default() }), "speed * exposure");
+        assert_eq!(name(RainRange { exposure: [1.0 / 500.0, 9.0], ..RainRange::default() }), "length / exposure");
         assert_eq!(name(RainRange { heaviest: 0.0, ..RainRange::default() }), "heaviest");
         assert_eq!(name(RainRange { jpeg_chance: f32::NAN, ..RainRange::default() }), "jpeg_chance");
         assert!(serde_json::from_str::<RainRange>(r#"{"rain": 1}"#).is_err());

@@ -65,7 +65,7 @@ impl RainScene {
     /// # Errors
     /// [`Error::InvalidOption`], and [`Error::NoPixels`] if a side is 0.
     pub fn new(options: &RainOptions, width: u32, height: u32, seed: u64) -> Result<Self, Error> {
-        options.validate()?;
+        options.check()?;
         if width == 0 || height == 0 {
             return Err(Error::NoPixels { width, height });
         }

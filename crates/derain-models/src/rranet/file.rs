@@ -1,8 +1,6 @@
 //! RRANet's weight files: which network a file holds, and files that say so themselves.
 
-use std::collections::HashMap;
-
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
 use super::{DECODERS, RraNet, RraNetConfig, SCALES};
 use crate::parameters::{self, Parameters};
@@ -40,8 +38,8 @@ pub fn recognize(file: &WeightFile) -> Result<RraNetConfig> {
 /// Weights and running statistics as a safetensors file that carries its configuration, for [`recognize`] and `Derainer::from_weights`.
 ///
 /// # Errors
-/// When the tensors are not those of the configuration, or not on the CPU.
-pub fn weight_file(config: &RraNetConfig, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
+/// When the tensors are not those of the configuration.
+pub fn weight_file(config: &RraNetConfig, tensors: &Parameters) -> Result<Vec<u8>> {
     let bytes = KIND.write(config, tensors)?;
     RraNet::from_file(&WeightFile::parse(&bytes)?, &Device::Cpu)?;
     Ok(bytes)
@@ -52,7 +50,7 @@ pub fn weight_file(config: &RraNetConfig, tensors: &HashMap<String, Tensor>) -> 
 /// # Errors
 /// When the configuration describes no network.
 pub fn initial_weight_file(config: &RraNetConfig, seed: u64) -> Result<Vec<u8>> {
-    weight_file(config, &config.initial_weights(seed)?.into_iter().collect())
+    weight_file(config, &config.initial_weights(seed)?)
 }
 
 impl RraNetConfig {

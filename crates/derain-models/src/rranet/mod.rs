@@ -159,7 +159,10 @@ impl RraNet {
     }
 
     /// The network for inference alone: batch norms, by their running statistics, are part of the convolutions before them.
-    pub(crate) fn without_norms(&self) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When a device has no room.
+    pub fn without_norms(&self) -> Result<Self> {
         Ok(Self {
             config: self.config.clone(),
             conv_in: self.conv_in.clone(),

@@ -1,8 +1,6 @@
 //! SPANet's weight files: which network a file holds, and files that say so themselves.
 
-use std::collections::HashMap;
-
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
 use super::{Attention, DirectionWeights, SpaNet, SpaNetConfig};
 use crate::parameters::{self, Parameters};
@@ -44,8 +42,8 @@ pub fn recognize(file: &WeightFile) -> Result<SpaNetConfig> {
 /// Weights as a safetensors file that carries its configuration, for [`recognize`] and `Derainer::from_weights`.
 ///
 /// # Errors
-/// When the tensors are not those of the configuration, or not on the CPU.
-pub fn weight_file(config: &SpaNetConfig, tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>> {
+/// When the tensors are not those of the configuration.
+pub fn weight_file(config: &SpaNetConfig, tensors: &Parameters) -> Result<Vec<u8>> {
     let bytes = KIND.write(config, tensors)?;
     SpaNet::from_file(&WeightFile::parse(&bytes)?, &Device::Cpu)?;
     Ok(bytes)
@@ -56,7 +54,7 @@ pub fn weight_file(config: &SpaNetConfig, tensors: &HashMap<String, Tensor>) -> 
 /// # Errors
 /// When the configuration describes no network.
 pub fn initial_weight_file(config: &SpaNetConfig, seed: u64) -> Result<Vec<u8>> {
-    weight_file(config, &config.initial_weights(seed)?.into_iter().collect())
+    weight_file(config, &config.initial_weights(seed)?)
 }
 
 impl SpaNetConfig {
@@ -71,7 +69,7 @@ impl SpaNetConfig {
 }
 
 impl SpaNet {
-    /// The network that a weight file holds; `place` is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
+    /// The network that a weight file holds, which takes BGR if it is the authors' (`config().channel_order`); `place` is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// # Errors
     /// When the file does not hold a SPANet, or a tensor is missing, unknown or of another shape.

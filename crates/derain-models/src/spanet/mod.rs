@@ -107,7 +107,8 @@ impl SpaNet {
         self.blocks[0].conv1.weight.dtype()
     }
 
-    /// Runs the network on pictures `[B, 3, H, W]` in 0..1; gradients flow to the weights where those are variables.
+    /// Runs the network on pictures `[B, 3, H, W]` in 0..1, their channels in the order of `config().channel_order` (BGR for the files of
+    /// SPANet's authors, which [`Derainer`](crate::Derainer) sees to, and this does not); gradients flow to the weights where those are variables.
     ///
     /// On the CPU this is one operation whose buffers serve the next call again; they are freed with the network.
     ///

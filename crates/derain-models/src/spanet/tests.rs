@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, Var};
 use image::{DynamicImage, GrayAlphaImage, GrayImage, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
@@ -137,8 +137,8 @@ fn files_remember_their_configuration() -> Result<()> {
 #[test]
 fn foreign_weights_are_refused_by_name() -> Result<()> {
     let config = &variants()[0].1;
-    let tensors: HashMap<_, _> = config.initial_weights(1)?.into_iter().collect();
-    let refused = |change: &dyn Fn(&mut HashMap<String, Tensor>)| {
+    let tensors = config.initial_weights(1)?;
+    let refused = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
         let mut tensors = tensors.clone();
         change(&mut tensors);
         match weight_file(config, &tensors) {
@@ -170,7 +170,7 @@ fn foreign_weights_are_refused_by_name() -> Result<()> {
 fn weights_that_are_not_finite_are_refused() -> Result<()> {
     let config = &variants()[0].1;
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let mut tensors: HashMap<_, _> = config.initial_weights(1)?.into_iter().collect();
+        let mut tensors = config.initial_weights(1)?;
         let mut values = tensors["conv_out.0.weight"].flatten_all()?.to_vec1::<f32>()?;
         values[7] = bad;
         tensors.insert("conv_out.0.weight".into(), Tensor::from_vec(values, (3, 4, 3, 3), &Device::Cpu)?);
@@ -274,8 +274,8 @@ fn one_pixel_one_row_and_one_column_work() -> Result<()> {
 fn channel_order_is_the_networks_affair() -> Result<()> {
     let rgb = variants()[0].1.clone();
     let bgr = SpaNetConfig { channel_order: ChannelOrder::Bgr, ..rgb.clone() };
-    let mut tensors: HashMap<_, _> = rgb.initial_weights(4)?.into_iter().collect();
-    let of = |config, tensors: &HashMap<_, _>| {
+    let mut tensors = rgb.initial_weights(4)?;
+    let of = |config, tensors: &BTreeMap<_, _>| {
         let file = WeightFile::parse(&weight_file(config, tensors)?)?;
         Derainer::from_weight_file(Network::SpaNet, &file, &Device::Cpu)
     };

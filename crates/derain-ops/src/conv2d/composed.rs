@@ -157,13 +157,10 @@ impl CustomOp3 for Composed {
         _: &CudaStorage,
         _: &Layout,
     ) -> candle_core::Result<(CudaStorage, Shape)> {
-        use candle_core::backend::BackendStorage;
+        // A convolution's own, in memory that nothing else has.
         let y = self.take()?.contiguous()?;
-        let (storage, layout) = y.storage_and_layout();
-        match &*storage {
-            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, y.shape().clone())),
-            _ => candle_core::bail!("conv2d: expected a tensor on the GPU"),
-        }
+        let shape = y.shape().clone();
+        Ok((gpu::into_storage(y)?, shape))
     }
 
     fn bwd(
@@ -177,6 +174,14 @@ impl CustomOp3 for Composed {
         let tensors = [x, parameters, extras];
         Ok(device::named("conv2d", &tensors, || self.backward(tensors, y, grad))?)
     }
+}
+
+/// The gradients for x and weights without bias, each if it is a variable or comes from one, from results y and their gradient.
+#[cfg(feature = "cuda")]
+pub(super) fn gradients(op: Conv2d, [x, weight, y, grad]: [&Tensor; 4]) -> Result<[Option<Tensor>; 2]> {
+    let composed = Composed { op, result: Mutex::new(None) };
+    let (of_x, of_weight, _) = composed.bwd(x, weight, &x.detach(), y, grad)?;
+    Ok([of_x, of_weight])
 }
 
 /// The convolution of contiguous tensors without gradient, in bands of rows whose columns take at most

@@ -72,8 +72,8 @@ pub(crate) unsafe fn forward<L: Launcher>(
     let mut arguments = vec![sums.again(), epilogue.bias.again(), epilogue.scale.again(), epilogue.residual.again()];
     arguments.extend(epilogue.sizes()?);
     arguments.push(Arg::Int(epilogue.has_relu().into()));
-    let grid = Grid::of_planes(epilogue.planes(), epilogue.planes.pixels());
-    // SAFETY: these are the kernel's parameters; a thread for each element of the result reads and writes that alone.
+    let grid = Grid::of_pieces(epilogue.planes(), epilogue.planes.pixels());
+    // SAFETY: these are the kernel's parameters; each element of the result belongs to one thread of one piece, which reads and writes it.
     unsafe { launcher.launch(&SOURCE, epilogue.dtype, "conv2d_epilogue", grid, &arguments) }
 }
 

@@ -2,19 +2,29 @@
 // with its bias, y = activation(s·scale + residual), g the gradient behind the activation. All are [B, O, H, W], but the bias [O] and the
 // scale [B, 1, H, W]; `pixels` are H·W. What is null is not there.
 
+// From a plane's place in [B, O, H, W] to its picture's in [B, 1, H, W]. There are no more planes than blocks, so 32 bits hold their number.
+__device__ __forceinline__ long long to_scale(unsigned plane, int outputs, int pixels) {
+  return ((long long)(plane / outputs) - plane) * pixels;
+}
+
 // In place: y holds the sums without bias, and then the results.
-extern "C" __global__ void conv2d_epilogue(Stored* y, const Stored* bias, const Stored* scale, const Stored* residual, int outputs,
-                                           int pixels, int relu) {
-  const Place place = place_of(pixels);
-  if (!place.inside) return;
-  const long long at = place.plane * pixels + place.element;
-  Real value = load(y + at);
-  if (bias) value += load(bias + place.plane % outputs);
-  if (scale) value *= load(scale + place.plane / outputs * pixels + place.element);
-  if (residual) value += load(residual + at);
-  // A comparison, which leaves NaN as it is.
-  if (relu && value < 0) value = 0;
-  store(y + at, value);
+extern "C" __global__ void __launch_bounds__(THREADS)
+    conv2d_epilogue(Stored* y, const Stored* bias, const Stored* scale, const Stored* residual, int outputs, int pixels, int relu) {
+  const Piece piece = piece_of(pixels);
+  const unsigned plane = piece.plane;
+  const Real offset = bias ? load(bias + plane % outputs) : Real(0);
+  const Stored* scales = scale ? scale + to_scale(plane, outputs, pixels) : 0;
+  Real values[RUN];
+  for_elements(piece, pixels, [&](int k, long long at) {
+    Real value = load(y + at);
+    if (bias) value += offset;
+    if (scales) value *= load(scales + at);
+    if (residual) value += load(residual + at);
+    // A comparison, which leaves NaN as it is.
+    values[k] = relu && value < 0 ? Real(0) : value;
+  });
+  // Stores come last: to a compiler they may change what is loaded next, so among the loads they would hold those up.
+  for_elements(piece, pixels, [&](int k, long long at) { store(y + at, values[k]); });
 }
 
 // g, which is the residual's gradient, and ds = g · scale, each unless it is null; `sums` gets each piece's sum of ds, which make the bias's.
@@ -23,13 +33,12 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                              int outputs, int pixels, int relu) {
   __shared__ double warps[WARPS];
   const Piece piece = piece_of(pixels);
-  // From a place in [B, O, H, W] to one in [B, 1, H, W].
-  const long long to_scale = (piece.plane / outputs - piece.plane) * pixels;
+  const Stored* scales = scale ? scale + to_scale(piece.plane, outputs, pixels) : 0;
   Real sum = 0;
   for_elements(piece, pixels, [&](int, long long at) {
     Real value = relu && load(y + at) <= 0 ? Real(0) : load(grad + at);
     if (g) store(g + at, value);
-    if (scale) value *= load(scale + to_scale + at);
+    if (scales) value *= load(scales + at);
     if (ds) store(ds + at, value);
     sum += value;
   });

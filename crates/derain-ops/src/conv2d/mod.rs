@@ -45,7 +45,7 @@ mod tests;
 #[cfg(test)]
 mod tests_cuda;
 
-use candle_core::Tensor;
+use candle_core::{CustomOp2, Tensor};
 
 #[cfg(test)]
 pub(crate) use cuda::SOURCE as KERNELS;
@@ -115,6 +115,34 @@ pub fn conv2d_residual(
     }
     let op = op::Conv2d { residual: true, scale: scale.is_some(), ..op };
     run(op, &Inputs { x, weight, bias, scale, residual: Some(residual) })
+}
+
+/// The gradients for x and `weight`, each if it is a variable or comes from one, of a [`conv2d`] without bias, from its results y and their gradient:
+/// what training runs, without what candle's backward pass adds. For benches.
+///
+/// # Errors
+/// As [`conv2d`].
+#[doc(hidden)]
+pub fn gradients(
+    x: &Tensor,
+    weight: &Tensor,
+    y: &Tensor,
+    grad: &Tensor,
+    options: &Conv2dOptions,
+) -> Result<[Option<Tensor>; 2]> {
+    const OP: &str = "conv2d";
+    let op = check(OP, x, weight, None, options)?;
+    let (batch, _, height, width) = x.dims4()?;
+    for (argument, tensor) in [("y", y), ("grad", grad)] {
+        check_shape(OP, argument, tensor, &[batch, op.outputs, height, width], "[B, O, H, W]")?;
+        check_dtype(OP, argument, tensor, x.dtype())?;
+    }
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return composed::gradients(op, [x, weight, y, grad]);
+    }
+    let (of_x, of_weight) = CustomOp2::bwd(&op, x, weight, y, grad)?;
+    Ok([of_x, of_weight])
 }
 
 /// What a convolution is given, checked.

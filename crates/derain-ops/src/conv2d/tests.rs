@@ -2,7 +2,7 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use super::cpu::{self, Call, Convolution, Epilogue, Extras, Wanted, Weights};
 use super::reference::{self, Arguments};
-use super::{Activation, Conv2dOptions, Form, conv2d, conv2d_residual};
+use super::{Activation, Conv2dOptions, Form, conv2d, conv2d_residual, gradients};
 use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::finite_differences::assert_gradients;
@@ -322,6 +322,24 @@ fn gradients_reach_each_argument_that_is_a_variable() -> crate::Result<()> {
     let expected = [4f32, 6., 4., 6., 9., 6., 4., 6., 4.].repeat(2);
     assert_eq!(gradients.get(&weight).expect("a gradient").flatten_all()?.to_vec1::<f32>()?, expected);
     assert!(gradients.get(&x).is_none());
+    Ok(())
+}
+
+/// What benches call gives what a backward pass does, and refuses what does not fit.
+#[test]
+fn gradients_alone_are_those_of_a_backward_pass() -> crate::Result<()> {
+    let mut noise = Noise::new(41);
+    let mut var =
+        |shape: &[usize]| Var::from_vec(noise.uniform(shape.iter().product(), -1.0, 1.0), shape, &Device::Cpu);
+    let (x, weight, grad) = (var(&[2, 3, 5, 7])?, var(&[4, 3, 3, 3])?, var(&[2, 4, 5, 7])?);
+    let options = Conv2dOptions { dilation: 2, activation: Activation::Relu };
+    let values = |tensor: &Tensor| tensor.flatten_all().and_then(|list| list.to_vec1::<f64>()).expect("values");
+    let y = conv2d(&x, &weight, None, &options)?;
+    let all = sum_weighted(&y, &values(&grad))?.backward()?;
+    for (got, var) in gradients(&x, &weight, &y, &grad, &options)?.iter().zip([&x, &weight]) {
+        assert_eq!(values(got.as_ref().expect("a gradient")), values(all.get(var).expect("a gradient")));
+    }
+    assert!(gradients(&x, &weight, &x, &grad, &options).is_err());
     Ok(())
 }
 

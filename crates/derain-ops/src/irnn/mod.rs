@@ -53,7 +53,7 @@ mod tests;
 #[cfg(test)]
 mod tests_cuda;
 
-use candle_core::Tensor;
+use candle_core::{CustomOp3, Tensor};
 
 #[cfg(test)]
 pub(crate) use cuda::SOURCE as KERNELS;
@@ -150,6 +150,49 @@ pub fn irnn_directional(x: &Tensor, weights: &Tensor, biases: &Tensor, direction
     Ok(x.contiguous()?.apply_op3(&coefficients, &directions.contiguous()?, op::IrnnDirectional)?)
 }
 
+/// The gradients of [`irnn()`] for its arguments, from its results h and their gradient: what training runs, without what candle's backward pass adds.
+/// For benches.
+///
+/// # Errors
+/// As [`irnn()`].
+#[doc(hidden)]
+pub fn gradients(
+    x: &Tensor,
+    weights: &Tensor,
+    biases: &Tensor,
+    h: &Tensor,
+    grad: &Tensor,
+) -> Result<[Option<Tensor>; 3]> {
+    let planes = check("irnn", x, weights, biases)?;
+    check_results("irnn", planes, x, &[("h", h), ("grad", grad)])?;
+    let (of_x, of_weights, of_biases) = op::Irnn.bwd(x, weights, biases, h, grad)?;
+    Ok([of_x, of_weights, of_biases])
+}
+
+/// The same of [`irnn_directional`], for x, coefficients (weights stacked on biases, `[2, 4, C]`) and directions; the scans run once more.
+///
+/// # Errors
+/// As [`irnn()`].
+#[doc(hidden)]
+pub fn gradients_directional(
+    x: &Tensor,
+    coefficients: &Tensor,
+    directions: &Tensor,
+    grad: &Tensor,
+) -> Result<[Option<Tensor>; 3]> {
+    const OP: &str = "irnn_directional";
+    let planes = crate::plane::of_tensor(OP, x)?;
+    let maps = [planes.batch, 4, planes.height, planes.width];
+    check_shape(OP, "coefficients", coefficients, &[2, 4, planes.channels], "[2, 4, C]")?;
+    check_shape(OP, "directions", directions, &maps, "[B, 4, H, W]")?;
+    check_dtype(OP, "coefficients", coefficients, x.dtype())?;
+    check_dtype(OP, "directions", directions, x.dtype())?;
+    check_results(OP, planes, x, &[("grad", grad)])?;
+    // The results, in whose place `grad` stands, are not looked at.
+    let (of_x, of_coefficients, of_directions) = op::IrnnDirectional.bwd(x, coefficients, directions, grad, grad)?;
+    Ok([of_x, of_coefficients, of_directions])
+}
+
 /// The four scans over slices, written into a buffer of the caller's; no gradient, no allocation of the result.
 ///
 /// `x` holds `planes`, `weights` and `biases` `[4, C]`, `directions` (if any) `[B, 4, H, W]`, `out` `[B, 4·C, H, W]`.
@@ -183,6 +226,21 @@ pub fn irnn_into(
         }
     }
     cpu::forward(Isa::current(), planes, x, Coefficients { weights, biases }, directions, out);
+    Ok(())
+}
+
+/// Tensors like the scans of x.
+fn check_results(op: &'static str, planes: Planes, x: &Tensor, tensors: &[(&'static str, &Tensor)]) -> Result<()> {
+    for &(argument, tensor) in tensors {
+        check_shape(
+            op,
+            argument,
+            tensor,
+            &[planes.batch, 4 * planes.channels, planes.height, planes.width],
+            "[B, 4C, H, W]",
+        )?;
+        check_dtype(op, argument, tensor, x.dtype())?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::{Coefficients, cpu, irnn, irnn_directional, irnn_into, reference};
+use super::{Coefficients, cpu, gradients, gradients_directional, irnn, irnn_directional, irnn_into, reference};
 use crate::element::Element;
 use crate::testing::{Noise, assert_close, sum_weighted, to_f64, within_pool};
 use crate::{Error, Isa, Planes};
@@ -220,6 +220,36 @@ fn strided_tensors_equal_contiguous_ones() -> crate::Result<()> {
     let direct = (irnn(&var, &weights, &biases)? * factor.transpose(2, 3)?.contiguous()?)?.sum_all()?.backward()?;
     let direct = direct.get(&var).expect("a gradient").clone();
     assert_eq!(through_view.flatten_all()?.to_vec1::<f32>()?, direct.flatten_all()?.to_vec1::<f32>()?);
+    Ok(())
+}
+
+/// What benches call gives what a backward pass does, and refuses what does not fit.
+#[test]
+fn gradients_alone_are_those_of_a_backward_pass() -> crate::Result<()> {
+    let mut noise = Noise::new(40);
+    let mut var =
+        |shape: &[usize]| Var::from_vec(noise.uniform(shape.iter().product(), -0.9, 0.9), shape, &Device::Cpu);
+    let (x, weights, biases, maps) = (var(&[2, 3, 5, 7])?, var(&[4, 3])?, var(&[4, 3])?, var(&[2, 4, 5, 7])?);
+    let grad = var(&[2, 12, 5, 7])?;
+    let values = |tensor: &Tensor| tensor.flatten_all().and_then(|list| list.to_vec1::<f64>()).expect("values");
+    let (dy, h) = (values(&grad), irnn(&x, &weights, &biases)?);
+    let same = |got: [Option<Tensor>; 3], expected: [&Tensor; 3]| {
+        for (got, expected) in got.iter().zip(expected) {
+            assert_eq!(values(got.as_ref().expect("a gradient")), values(expected));
+        }
+    };
+
+    let all = sum_weighted(&h, &dy)?.backward()?;
+    let of = |var: &Var| all.get(var).expect("a gradient");
+    same(gradients(&x, &weights, &biases, &h, &grad)?, [of(&x), of(&weights), of(&biases)]);
+    assert!(gradients(&x, &weights, &biases, &x, &grad).is_err());
+
+    let coefficients = Tensor::stack(&[weights.as_tensor(), biases.as_tensor()], 0)?;
+    let all = sum_weighted(&irnn_directional(&x, &weights, &biases, &maps)?, &dy)?.backward()?;
+    let of = |var: &Var| all.get(var).expect("a gradient");
+    let of_coefficients = Tensor::stack(&[of(&weights), of(&biases)], 0)?;
+    same(gradients_directional(&x, &coefficients, &maps, &grad)?, [of(&x), &of_coefficients, of(&maps)]);
+    assert!(gradients_directional(&x, &weights, &maps, &grad).is_err());
     Ok(())
 }
 

@@ -148,7 +148,9 @@ fn mutants_fail() {
         ("k == border ? Real(0) : b", 0, "b"),
         ("if (k != border)", 0, "if (true)"),
         ("carry = state;", 0, "carry = 0;"),
-        ("if (a < 0) state", 0, "if (false) state"),
+        ("if (!DAMPED && a < 0) state", 0, "if (false) state"),
+        ("recurrence.a >= 0 && ", 0, ""),
+        ("slopes.edge[next][lane]", 0, "slopes.edge[segment][lane]"),
         ("column >= width", 0, "column > width"),
         ("first_row + row < height && ", 0, ""),
     ];

@@ -97,16 +97,8 @@ impl DataConfig {
             Self::Pairs(data) if data.paths.is_empty() => {
                 Err(Error::config("data.paths", "empty", "at least one list or folder of pairs"))
             }
-            Self::Synthesized(data) if data.clean.as_os_str().is_empty() => {
-                Err(Error::config("data.clean", "not set", "a folder of photographs"))
-            }
-            Self::Synthesized(data) if !(0.0..=1.0).contains(&data.rain_free) => {
-                Err(Error::config("data.rain_free", data.rain_free, "from 0 to 1"))
-            }
-            Self::Synthesized(data) if !(0.0..=1.0).contains(&data.turned) => {
-                Err(Error::config("data.turned", data.turned, "from 0 to 1"))
-            }
-            _ => Ok(()),
+            Self::Pairs(_) => Ok(()),
+            Self::Synthesized(data) => data.check(),
         }
     }
 
@@ -116,6 +108,22 @@ impl DataConfig {
             Self::Pairs(data) => *data = PairData::default(),
             Self::Synthesized(data) => (data.clean, data.cache_mb) = (PathBuf::new(), CACHE_MB),
         }
+    }
+}
+
+impl SynthesizedData {
+    /// # Errors
+    /// [`Error::Config`], or what [`RainRange::check`] says.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.clean.as_os_str().is_empty() {
+            return Err(Error::config("data.clean", "not set", "a folder of photographs"));
+        }
+        for (key, share) in [("data.rain_free", self.rain_free), ("data.turned", self.turned)] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(Error::config(key, share, "from 0 to 1"));
+            }
+        }
+        Ok(self.rain.check()?)
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn training_source(config: &TrainConfig) -> Result<(Source, String)> 
         }
         DataConfig::Synthesized(data) => {
             let source = SynthesizedRain::new(data, &config.augment, config.seed)?;
-            let hash = fingerprint(source.pictures().map(|picture| (picture, "")))?;
+            let hash = fingerprint(source.pictures().iter().map(|picture| (picture.as_path(), "")))?;
             Ok((Source::Synthesized(source), hash))
         }
     }

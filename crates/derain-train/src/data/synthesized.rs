@@ -1,7 +1,8 @@
 //! Rain that falls on clean photographs while a network trains.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use derain_data::dataset::{AugmentOptions, DatasetError, Sample, SampleSource};
@@ -14,11 +15,17 @@ use rand_pcg::Pcg64Mcg;
 use sha2::{Digest, Sha256};
 
 use super::MB;
+use super::validation::middle;
+use crate::Error;
 use crate::config::{SynthesizedData, Truth};
+
+/// How often rain is drawn for a picture until some is seen.
+const DRAWS: u64 = 100;
 
 /// A source of pairs: crops of clean photographs, and the same crops in rain that is drawn anew for every (seed, epoch, photograph).
 ///
 /// A crop is taken first and rained on then, so streaks have their natural sharpness and direction whatever was scaled, mirrored and turned.
+/// [`validation_pairs`](Self::validation_pairs) are made of photographs that are held out.
 #[derive(Debug)]
 pub struct SynthesizedRain {
     pictures: Vec<PathBuf>,
@@ -33,24 +40,36 @@ pub struct SynthesizedRain {
     cache_bytes: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Cache {
     pictures: HashMap<usize, Arc<RgbImage>>,
     bytes: usize,
+}
+
+impl fmt::Debug for Cache {
+    /// Without the pixels.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("pictures", &self.pictures.len()).field("bytes", &self.bytes).finish()
+    }
 }
 
 impl SynthesizedRain {
     /// Lists the photographs and reads none yet.
     ///
     /// # Errors
-    /// When the folder cannot be listed or holds no more pictures than are held out, or an option makes no sense.
-    pub fn new(data: &SynthesizedData, augment: &AugmentOptions, seed: u64) -> Result<Self, DataError> {
+    /// [`Error::Config`] or [`Error::Data`] when an option makes no sense, the folder cannot be listed or holds no pictures
+    /// ([`DatasetError::NoPairs`]); [`Error::AllHeldOut`] when it holds no more than are held out.
+    pub fn new(data: &SynthesizedData, augment: &AugmentOptions, seed: u64) -> crate::Result<Self> {
+        // Refuses what makes no sense before a thread meets it.
+        data.check()?;
         augment.check()?;
-        // Refuses ranges that make no sense before a thread meets them.
-        data.rain.sample(&mut generator("check", &[seed]))?;
         let found: Vec<PathBuf> = find_pictures(&data.clean)?.into_iter().map(|path| data.clean.join(path)).collect();
+        if found.is_empty() {
+            return Err(DataError::from(DatasetError::NoPairs { path: data.clean.clone() }).into());
+        }
         if found.len() <= data.held_out {
-            return Err(DatasetError::NoPairs { path: data.clean.clone() }.into());
+            let (folder, found, held_out) = (data.clean.clone(), found.len(), data.held_out);
+            return Err(Error::AllHeldOut { folder, found, held_out });
         }
         // Evenly over the list, as neighbours often look alike.
         let is_held_out = |index: usize| {
@@ -75,24 +94,46 @@ impl SynthesizedRain {
         })
     }
 
-    /// The photographs that training takes.
-    pub(super) fn pictures(&self) -> impl Iterator<Item = &Path> {
-        self.pictures.iter().map(PathBuf::as_path)
+    /// The photographs that training takes, by [`SampleSource::sample`]'s index.
+    pub fn pictures(&self) -> &[PathBuf] {
+        &self.pictures
     }
 
-    /// The photographs kept from training.
-    pub(super) fn held_out(&self) -> &[PathBuf] {
+    /// The photographs kept from training, evenly chosen from all.
+    pub fn held_out(&self) -> &[PathBuf] {
         &self.held_out
     }
 
-    /// A photograph in rain, and what the network is to give for it.
-    pub(super) fn rain_on(
+    /// The photographs that are held out, each in rain and with what the network is to give for it: the pairs that a
+    /// [`Trainer`](crate::Trainer) validates on. `size` is the side of the square from the middle that is taken, in pixels, 1 or more; none for
+    /// whole pictures. They are made as they are asked for.
+    ///
+    /// The rain depends on the seed alone, and there is rain in each, whatever [`rain_free`](SynthesizedData::rain_free) says, or the mean
+    /// PSNR would be infinite.
+    ///
+    /// # Errors
+    /// When a photograph cannot be read, or `size` is 0.
+    pub fn validation_pairs(&self, size: Option<u32>) -> impl Iterator<Item = Result<(RgbImage, RgbImage), DataError>> {
+        self.held_out.iter().enumerate().map(move |(index, path)| {
+            let picture = middle(&load_picture(path)?.image.into_rgb8(), size);
+            // Faint rain may leave a small picture as it is.
+            let mut draws = (0..DRAWS).map(|draw| {
+                self.rain_on(&picture, 0.0, &mut generator("validation", &[self.seed, index as u64, draw]))
+            });
+            let rained = draws.find(|drawn| !drawn.as_ref().is_ok_and(|(rainy, clean)| rainy == clean));
+            rained.unwrap_or_else(|| Ok((picture.clone(), picture)))
+        })
+    }
+
+    /// A photograph in rain, or dry in a share of draws, and what the network is to give for it.
+    fn rain_on(
         &self,
         clean: &RgbImage,
+        rain_free: f64,
         generator: &mut Pcg64Mcg,
     ) -> Result<(RgbImage, RgbImage), DataError> {
         // Drawn whether it is used or not, so that the share changes nothing else.
-        let dry = generator.random::<f64>() < self.rain_free;
+        let dry = generator.random::<f64>() < rain_free;
         let options = self.rain.sample(generator)?;
         let scene = generator.random();
         if dry {
@@ -112,7 +153,9 @@ impl SynthesizedRain {
         if let Some(picture) = cache().pictures.get(&index) {
             return Ok(Arc::clone(picture));
         }
-        let picture = Arc::new(load_picture(&self.pictures[index])?.image.into_rgb8());
+        let samples = self.pictures.len();
+        let path = self.pictures.get(index).ok_or(DatasetError::NoSample { index, samples })?;
+        let picture = Arc::new(load_picture(path)?.image.into_rgb8());
         let bytes = picture.as_raw().len();
         let mut cache = cache();
         if self.cache_bytes.saturating_sub(cache.bytes) >= bytes
@@ -143,7 +186,7 @@ impl SampleSource for SynthesizedRain {
         if crop.width() == crop.height() && generator("turn", &key).random::<f64>() < self.turned {
             crop = rotate90(&crop);
         }
-        let (rainy, clean) = self.rain_on(&crop, &mut generator("rain", &key))?;
+        let (rainy, clean) = self.rain_on(&crop, self.rain_free, &mut generator("rain", &key))?;
         Sample::from_pictures(&rainy, &clean)
     }
 }
@@ -161,7 +204,7 @@ fn picture_of(sample: &Sample) -> RgbImage {
 }
 
 /// The generator for one purpose and its key numbers, unrelated to that of any other.
-pub(super) fn generator(purpose: &str, keys: &[u64]) -> Pcg64Mcg {
+fn generator(purpose: &str, keys: &[u64]) -> Pcg64Mcg {
     let mut hash = Sha256::new();
     hash.update("training on synthesized rain: ");
     hash.update(purpose);
@@ -175,6 +218,8 @@ pub(super) fn generator(purpose: &str, keys: &[u64]) -> Pcg64Mcg {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use derain_data::dataset::Crop;
 
@@ -240,11 +285,27 @@ mod tests {
     fn held_out_photographs_are_not_trained_on() {
         let folder = tempfile::tempdir().unwrap();
         let source = source(folder.path(), 0.0, 1);
-        let names = |paths: Vec<&Path>| -> Vec<String> {
+        let names = |paths: &[PathBuf]| -> Vec<String> {
             paths.iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
         };
-        assert_eq!(names(source.held_out().iter().map(PathBuf::as_path).collect()), ["4", "9"]);
-        assert_eq!(names(source.pictures().collect()), ["0", "1", "2", "3", "5", "6", "7", "8"]);
+        assert_eq!(names(source.held_out()), ["4", "9"]);
+        assert_eq!(names(source.pictures()), ["0", "1", "2", "3", "5", "6", "7", "8"]);
+    }
+
+    #[test]
+    fn a_sample_beyond_the_last_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = source(folder.path(), 0.0, 1).sample(0, 8).unwrap_err();
+        assert!(matches!(error, DataError::Dataset(DatasetError::NoSample { index: 8, samples: 8 })), "{error}");
+    }
+
+    #[test]
+    fn pixels_are_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = source(folder.path(), 0.0, 1);
+        source.sample(0, 3).unwrap();
+        let shown = format!("{source:?}");
+        assert!(shown.contains("Cache { pictures: 1, bytes: 3600 }"), "{shown}");
     }
 
     #[test]
@@ -254,7 +315,18 @@ mod tests {
         let data = SynthesizedData { clean: folder.path().to_owned(), ..SynthesizedData::default() };
         let new = |data: &SynthesizedData| SynthesizedRain::new(data, &AugmentOptions::none(), 0);
         assert!(new(&data).is_ok());
-        assert!(new(&SynthesizedData { held_out: 10, ..data.clone() }).is_err());
+        assert!(new(&SynthesizedData { held_out: 9, ..data.clone() }).is_ok());
+        let error = new(&SynthesizedData { held_out: 10, ..data.clone() }).unwrap_err();
+        assert!(matches!(error, Error::AllHeldOut { found: 10, held_out: 10, .. }), "{error}");
+        let empty = tempfile::tempdir().unwrap();
+        let error = new(&SynthesizedData { clean: empty.path().to_owned(), held_out: 1, ..data.clone() }).unwrap_err();
+        assert!(matches!(error, Error::Data(DataError::Dataset(DatasetError::NoPairs { .. }))), "{error}");
+        let key = |data: &SynthesizedData| match new(data) {
+            Err(Error::Config { key, .. }) => key,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(key(&SynthesizedData { rain_free: -0.1, ..data.clone() }), "data.rain_free");
+        assert_eq!(key(&SynthesizedData { turned: f64::NAN, ..data.clone() }), "data.turned");
         let rain = RainRange { veil: [0.5, 0.1], ..RainRange::default() };
         assert!(new(&SynthesizedData { rain, ..data.clone() }).is_err());
         assert!(new(&SynthesizedData { clean: folder.path().join("no"), ..data }).is_err());

@@ -1,15 +1,11 @@
+use derain_data::LoadOptions;
 use derain_data::dataset::{AugmentOptions, Sample};
 use derain_data::hex::hex;
-use derain_data::{LoadOptions, load_picture};
 use image::{GenericImageView, RgbImage};
 use sha2::{Digest, Sha256};
 
-use super::synthesized::generator;
 use super::{SynthesizedRain, pair_list};
-use crate::{DataConfig, Result, SynthesizedData, TrainConfig};
-
-/// How often rain is drawn for a picture until some is seen.
-const DRAWS: u64 = 100;
+use crate::{DataConfig, Result, TrainConfig};
 
 /// The validation's pairs, in memory, six bytes a pixel: they are the same each time. None where the configuration names none.
 #[derive(Default)]
@@ -51,7 +47,6 @@ impl ValidationPairs {
     }
 }
 
-/// Rain on photographs that are held out depends on the seed alone. There is rain in each, or the mean PSNR would be infinite.
 fn load(config: &TrainConfig) -> Result<Vec<(RgbImage, RgbImage)>> {
     let size = config.validation.size;
     if !config.validation.pairs.is_empty() {
@@ -66,23 +61,44 @@ fn load(config: &TrainConfig) -> Result<Vec<(RgbImage, RgbImage)>> {
             .collect();
     }
     let DataConfig::Synthesized(data) = &config.data else { return Ok(Vec::new()) };
-    let data = &SynthesizedData { rain_free: 0.0, ..data.clone() };
     let source = SynthesizedRain::new(data, &AugmentOptions::none(), config.seed)?;
-    let mut pairs = Vec::new();
-    for (index, path) in source.held_out().iter().enumerate() {
-        let picture = middle(&load_picture(path)?.image.into_rgb8(), size);
-        // Faint rain may leave a small picture as it is.
-        let mut draws = (0..DRAWS)
-            .map(|draw| source.rain_on(&picture, &mut generator("validation", &[config.seed, index as u64, draw])));
-        let rained = draws.find(|drawn| !drawn.as_ref().is_ok_and(|(rainy, clean)| rainy == clean));
-        pairs.push(rained.unwrap_or_else(|| Ok((picture.clone(), picture)))?);
-    }
-    Ok(pairs)
+    Ok(source.validation_pairs(size).collect::<std::result::Result<_, _>>()?)
 }
 
 /// The square of this side from the middle, or as much of it as there is.
-fn middle(picture: &RgbImage, size: Option<u32>) -> RgbImage {
+pub(super) fn middle(picture: &RgbImage, size: Option<u32>) -> RgbImage {
     let (width, height) = picture.dimensions();
     let [w, h] = [width, height].map(|side| size.map_or(side, |size| size.min(side)));
     picture.view((width - w) / 2, (height - h) / 2, w, h).to_image()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SynthesizedData, ValidationConfig};
+
+    #[test]
+    fn a_source_gives_the_pairs_that_a_training_validates_on() {
+        let folder = tempfile::tempdir().unwrap();
+        for index in 0..6u8 {
+            let picture = RgbImage::from_fn(40, 30, |x, y| image::Rgb([20 * index, 4 * x as u8, 5 * y as u8]));
+            picture.save(folder.path().join(format!("{index}.png"))).unwrap();
+        }
+        // Rain falls on them though training has none.
+        let clean = folder.path().to_owned();
+        let data = SynthesizedData { clean, held_out: 3, rain_free: 1.0, ..SynthesizedData::default() };
+        let source = SynthesizedRain::new(&data, &AugmentOptions::none(), 5).unwrap();
+        let pairs: Vec<_> = source.validation_pairs(Some(24)).map(|pair| pair.unwrap()).collect();
+        assert_eq!(pairs.len(), 3);
+        for (rainy, clean) in &pairs {
+            assert_eq!((rainy.dimensions(), clean.dimensions()), ((24, 24), (24, 24)));
+            assert_ne!(rainy, clean);
+        }
+        assert_eq!(source.validation_pairs(None).next().unwrap().unwrap().0.dimensions(), (40, 30));
+        assert!(source.validation_pairs(Some(0)).all(|pair| pair.is_err()));
+        let validation = ValidationConfig { size: Some(24), ..ValidationConfig::default() };
+        let data = DataConfig::Synthesized(data);
+        let config = TrainConfig { seed: 5, data, validation, ..TrainConfig::default() };
+        assert_eq!(ValidationPairs::load(&config).unwrap().pairs, pairs);
+    }
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::lines_on_disk::Lines;
-use super::record::{Event, FileKind, Record};
+use super::record::{Event, Record};
 use crate::folder;
-use crate::observer::Started;
+use crate::observer::{Started, WrittenKind};
 use crate::{Error, Result};
 
 #[derive(Debug)]
@@ -55,14 +55,14 @@ impl JsonLines {
             let line = line?;
             let event = &line.record.event;
             let of_checkpoint =
-                matches!(event, Event::Written { kind: FileKind::Checkpoint | FileKind::LastWeights, .. });
+                matches!(event, Event::Written { kind: WrittenKind::Checkpoint | WrittenKind::LastWeights, .. });
             // Of a validation that is still due, a run that was killed after it has left its lines.
             let of_due_validation = started.validation_due
                 && matches!(
                     event,
                     Event::Validation { .. }
                         | Event::Samples { .. }
-                        | Event::Written { kind: FileKind::BestWeights, .. }
+                        | Event::Written { kind: WrittenKind::BestWeights, .. }
                 );
             if event.step() > step || (event.step() == step && (of_checkpoint || of_due_validation)) {
                 end = Some(line.start);
@@ -87,7 +87,9 @@ impl JsonLines {
             return Ok(());
         }
         if step.is_multiple_of(started.config.checkpoint_interval) || step == started.steps {
-            for (kind, file) in [(FileKind::Checkpoint, folder::CHECKPOINT), (FileKind::LastWeights, folder::LAST)] {
+            for (kind, file) in
+                [(WrittenKind::Checkpoint, folder::CHECKPOINT), (WrittenKind::LastWeights, folder::LAST)]
+            {
                 self.append(Event::Written { step, kind, file: file.into() })?;
             }
         }

@@ -33,7 +33,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use curves::plot_curves;
-pub use record::{Event, FileKind, Record, ScoreValues, read_log};
+pub use record::{Event, Record, ScoreValues, read_log};
 
 use crate::observer::{
     Observed, Observer, SamplePictures, Started, StepRecord, ValidationRecord, Written, WrittenKind,
@@ -133,7 +133,7 @@ impl Observer for RunLog {
     fn written(&mut self, written: &Written<'_>) -> Observed {
         let Some(open) = &mut self.open else { return Ok(()) };
         let file = relative(written.path, &open.folder);
-        open.lines.append(Event::Written { step: written.step, kind: written.kind.into(), file })?;
+        open.lines.append(Event::Written { step: written.step, kind: written.kind, file })?;
         // So that a power cut takes no more of the log than the lines of this step; a line that is missing later leaves a `gap`.
         if written.kind == WrittenKind::Checkpoint {
             open.lines.sync()?;

@@ -70,7 +70,7 @@ pub enum Event {
         /// Steps done before.
         step: u64,
         /// What the file is for.
-        kind: FileKind,
+        kind: WrittenKind,
         /// Its name, relative to the output folder.
         file: String,
     },
@@ -109,29 +109,6 @@ impl From<&ValidationRecord> for Event {
     fn from(validation: &ValidationRecord) -> Self {
         let ValidationRecord { step, input, output, pairs, is_best, seconds } = *validation;
         Self::Validation { step, input: input.into(), output: output.into(), pairs, best: is_best, seconds }
-    }
-}
-
-/// What a file is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FileKind {
-    /// All that a resume needs.
-    Checkpoint,
-    /// Weights of the checkpoint.
-    LastWeights,
-    /// Weights of the best validation.
-    BestWeights,
-}
-
-impl From<WrittenKind> for FileKind {
-    fn from(kind: WrittenKind) -> Self {
-        match kind {
-            WrittenKind::Checkpoint => Self::Checkpoint,
-            WrittenKind::LastWeights => Self::LastWeights,
-            WrittenKind::BestWeights => Self::BestWeights,
-        }
     }
 }
 

@@ -9,7 +9,7 @@
 use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use super::elementwise::{update, update2};
+use super::elementwise::{same_shapes, update, update2};
 use crate::{Error, Result};
 
 /// Adam's constants.
@@ -49,6 +49,10 @@ impl AdamConfig {
 }
 
 /// The optimizer with its moments, which a checkpoint saves: candle's own cannot be restored.
+///
+/// Moments belong to parameters by their place alone, so parameters, gradients and moments must have one order, after a restart the same as
+/// before. [`VarMap::all_vars`](candle_nn::VarMap::all_vars) has no fixed order: sort a map's variables by name, or restored moments get to
+/// the wrong parameters, without a word where their shapes are equal.
 #[derive(Debug)]
 pub struct Adam {
     config: AdamConfig,
@@ -72,17 +76,13 @@ impl Adam {
         [&self.first, &self.second]
     }
 
-    /// Goes on with moments that were saved.
+    /// Goes on with moments that were saved, in the order of the parameters.
     ///
     /// # Errors
-    /// [`Error::Shapes`] if they are not those of the parameters.
+    /// [`Error::Count`] or [`Error::Shapes`] if they are not as many as the parameters and of their shapes; nothing is changed then.
     pub fn restore(&mut self, first: Vec<Tensor>, second: Vec<Tensor>) -> Result<()> {
-        for (own, saved) in [(&self.first, &first), (&self.second, &second)] {
-            let same = own.len() == saved.len() && own.iter().zip(saved).all(|(a, b)| a.shape() == b.shape());
-            if !same {
-                let shapes = |tensors: &[Tensor]| tensors.first().map_or(().into(), |tensor| tensor.shape().clone());
-                return Err(Error::Shapes { op: "restore", left: shapes(own), right: shapes(saved) });
-            }
+        for saved in [&first, &second] {
+            same_shapes("restore", &self.first, saved)?;
         }
         (self.first, self.second) = (first, second);
         Ok(())
@@ -91,16 +91,14 @@ impl Adam {
     /// Step `t`, counted from 1, with a learning rate and gradients that are first multiplied by `scale`. Parameters change in place.
     ///
     /// # Errors
-    /// [`Error::Shapes`] when gradients are not of the parameters' shapes, or parameters not those of this optimizer; [`Error::Config`] for step 0.
+    /// [`Error::Count`] or [`Error::Shapes`] when parameters or gradients are not as many as the optimizer was made for, and of the same shapes in
+    /// the same order; [`Error::Config`] for step 0. Nothing is changed in these cases.
     pub fn step(&mut self, parameters: &[Var], gradients: &[Tensor], t: u64, rate: f64, scale: f64) -> Result<()> {
         if t == 0 {
             return Err(Error::config("step", t, "counted from 1"));
         }
-        for count in [parameters.len(), gradients.len()] {
-            if count != self.first.len() {
-                return Err(Error::Shapes { op: "step", left: self.first.len().into(), right: count.into() });
-            }
-        }
+        same_shapes("step", &self.first, parameters.iter().map(Var::as_tensor))?;
+        same_shapes("step", &self.first, gradients)?;
         let [beta1, beta2] = self.config.betas;
         let power = t.min(i32::MAX as u64) as i32;
         let step = (rate / (1.0 - beta1.powi(power))) as f32;
@@ -111,10 +109,6 @@ impl Adam {
         for (((parameter, gradient), first), second) in
             parameters.iter().zip(gradients).zip(&self.first).zip(&self.second)
         {
-            if parameter.shape() != gradient.shape() {
-                let (left, right) = (parameter.shape().clone(), gradient.shape().clone());
-                return Err(Error::Shapes { op: "step", left, right });
-            }
             if !parameter.device().is_cpu() {
                 // Elsewhere tensor by tensor: the update is a small share of a step.
                 let gradient = (gradient * f64::from(scale))?;

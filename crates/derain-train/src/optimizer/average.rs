@@ -1,7 +1,7 @@
 use candle_core::Tensor;
 
-use super::elementwise::update;
-use crate::{Error, Result};
+use super::elementwise::{same_shapes, update};
+use crate::Result;
 
 /// A moving average of weights: `a = d·a + (1 - d)·w` after each step.
 ///
@@ -30,17 +30,12 @@ impl MovingAverage {
     /// Takes the weights after step `t`, counted from 1, in.
     ///
     /// # Errors
-    /// [`Error::Shapes`] if they are other tensors.
+    /// [`Error::Count`](crate::Error::Count) or [`Error::Shapes`](crate::Error::Shapes) if they are not as many and of the same shapes; nothing
+    /// is changed then.
     pub fn update(&mut self, weights: &[Tensor], t: u64) -> Result<()> {
-        if self.tensors.len() != weights.len() {
-            return Err(Error::Shapes { op: "update", left: self.tensors.len().into(), right: weights.len().into() });
-        }
+        same_shapes("update", &self.tensors, weights)?;
         let share = 1.0 - self.decay.min((1.0 + t as f64) / (10.0 + t as f64));
         for (average, weight) in self.tensors.iter().zip(weights) {
-            if average.shape() != weight.shape() {
-                let (left, right) = (average.shape().clone(), weight.shape().clone());
-                return Err(Error::Shapes { op: "update", left, right });
-            }
             if average.device().is_cpu() {
                 let share = share as f32;
                 update(average, weight, "moving average", |average, weight| *average += share * (weight - *average))?;

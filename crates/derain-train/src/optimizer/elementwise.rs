@@ -1,11 +1,33 @@
-//! Changing a tensor in place, element by element, from another of the same shape.
+//! Changing a tensor in place, element by element, from others of the same shape, which callers check first ([`same_shapes`]): of unequal ones
+//! the shorter would end the change without a word.
 
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor};
 use derain_ops::storage::elements;
 use rayon::prelude::*;
 
+use crate::Error;
+
 /// Elements that one thread changes at a time.
 const PIECE: usize = 1 << 14;
+
+/// Whether tensors are as many as an optimizer's own, and each of the same shape.
+///
+/// # Errors
+/// [`Error::Count`], [`Error::Shapes`] of the first that differ.
+pub(super) fn same_shapes<'a>(
+    op: &'static str,
+    own: &[Tensor],
+    others: impl IntoIterator<Item = &'a Tensor, IntoIter: ExactSizeIterator>,
+) -> crate::Result<()> {
+    let others = others.into_iter();
+    if others.len() != own.len() {
+        return Err(Error::Count { op, expected: own.len(), got: others.len() });
+    }
+    match own.iter().zip(others).find(|(own, other)| own.shape() != other.shape()) {
+        Some((own, other)) => Err(Error::Shapes { op, left: own.shape().clone(), right: other.shape().clone() }),
+        None => Ok(()),
+    }
+}
 
 /// `to[i] = f(to[i], from[i])`, both f32, contiguous and on the CPU.
 pub(super) fn update(to: &Tensor, from: &Tensor, name: &'static str, f: impl Fn(&mut f32, f32) + Sync) -> Result<()> {

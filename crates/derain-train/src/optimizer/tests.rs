@@ -1,4 +1,6 @@
-use candle_core::{Device, Tensor, Var};
+use std::slice::from_ref;
+
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::{Adam, AdamConfig, MovingAverage, global_norm};
 use crate::{Error, Result};
@@ -66,9 +68,39 @@ fn tensors_of_other_shapes_are_refused() -> Result<()> {
     let mut adam = Adam::new(&AdamConfig::default(), &weights)?;
     assert!(matches!(adam.step(&weights, &[tensor(&[1.0])?], 1, 0.1, 1.0), Err(Error::Shapes { .. })));
     assert!(matches!(adam.restore(vec![tensor(&[1.0])?], vec![tensor(&[1.0])?]), Err(Error::Shapes { .. })));
-    assert!(matches!(adam.restore(Vec::new(), Vec::new()), Err(Error::Shapes { .. })));
+    // As many elements as the moments or more, which an update would take or cut without a word.
+    for other in [Tensor::zeros((2, 1), DType::F32, &Device::Cpu)?, tensor(&[1.0, 2.0, 3.0])?] {
+        let others = [Var::from_tensor(&other)?];
+        assert!(matches!(adam.step(&others, from_ref(&other), 1, 0.1, 1.0), Err(Error::Shapes { op: "step", .. })));
+        assert_eq!(others[0].flatten_all()?.to_vec1::<f32>()?, other.flatten_all()?.to_vec1::<f32>()?);
+    }
     let wrong = AdamConfig { betas: [0.9, 1.0], ..AdamConfig::default() };
     assert!(matches!(Adam::new(&wrong, &weights), Err(Error::Config { .. })));
+    Ok(())
+}
+
+#[test]
+fn a_wrong_number_of_tensors_is_told_and_changes_nothing() -> Result<()> {
+    let weights = [1f32, 2.0].map(|value| Var::new(&[value], &Device::Cpu));
+    let weights: Vec<Var> = weights.into_iter().collect::<candle_core::Result<_>>()?;
+    let (one, two) = (vec![tensor(&[1.0])?], vec![tensor(&[1.0])?, tensor(&[1.0])?]);
+    let mut adam = Adam::new(&AdamConfig::default(), &weights)?;
+    let results = [
+        adam.step(&weights[..1], &two, 1, 0.1, 1.0),
+        adam.step(&weights, &one, 1, 0.1, 1.0),
+        adam.restore(one.clone(), two.clone()),
+        adam.restore(two.clone(), one.clone()),
+        MovingAverage::new(0.5, &two)?.update(&one, 1),
+    ];
+    for result in results {
+        assert!(matches!(result, Err(Error::Count { expected: 2, got: 1, .. })), "{result:?}");
+    }
+    assert_eq!(adam.moments().map(|moments| moments.len()), [2, 2]);
+    assert_eq!(weights[0].to_vec1::<f32>()?, [1.0]);
+    // One wrong shape at the end leaves the tensors before it as they are too.
+    let mixed = [tensor(&[1.0])?, tensor(&[1.0, 1.0])?];
+    assert!(matches!(adam.step(&weights, &mixed, 1, 0.1, 1.0), Err(Error::Shapes { .. })));
+    assert_eq!(weights[0].to_vec1::<f32>()?, [1.0]);
     Ok(())
 }
 

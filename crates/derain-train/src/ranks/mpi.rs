@@ -1,5 +1,6 @@
 //! Ranks as processes that `mpirun` or a scheduler starts, through the MPI library that is installed.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mpi::Threading;
@@ -57,6 +58,13 @@ impl Mpi {
     fn place(&self, rank: usize) -> Result<i32> {
         let place = i32::try_from(rank).ok().filter(|_| rank < self.size);
         place.ok_or(Error::NoRank { rank, ranks: self.size })
+    }
+}
+
+impl fmt::Debug for Mpi {
+    /// Without calling MPI.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mpi").field("rank", &self.rank).field("size", &self.size).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a training stands at: made ready, taken from a checkpoint, written to one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
@@ -133,7 +133,7 @@ impl Trainer {
     pub(super) fn weight_file(&self) -> Result<Vec<u8>> {
         let tensors = self.model.names.iter().zip(self.judged_tensors());
         let tensors = tensors.map(|(name, tensor)| Ok((name.clone(), tensor.to_device(&Device::Cpu)?)));
-        let file = self.config.network.weight_file(&tensors.collect::<Result<HashMap<_, _>>>()?);
+        let file = self.config.network.weight_file(&tensors.collect::<Result<BTreeMap<_, _>>>()?);
         file.map_err(|error| match error {
             Error::Models(ModelError::NotFiniteWeights { .. }) => {
                 self.diverged(self.progress.step, "largest weight", f64::NAN)

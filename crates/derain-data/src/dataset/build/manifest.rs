@@ -10,49 +10,18 @@ use super::plan::Plan;
 use super::split::Split;
 use super::tree;
 use crate::Error;
-use crate::clean::CleanOptions;
 
 /// What a data set was made from and how. It holds no times, so equal builds have equal manifests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// Tells manifests from other files.
     pub format: Format,
-    /// How it was built.
+    /// How it was built, memory, folders and shares of the work apart: these read back as their defaults.
     pub options: BuildOptions,
-    /// How clean images were made.
-    pub clean: CleanChoices,
     /// The videos, in natural order of their names.
     pub videos: Vec<DatasetVideo>,
     /// Videos that could not be used; resuming tries them again.
     pub unfinished: Vec<String>,
-}
-
-/// What of [`CleanOptions`] shows in the pictures: memory and folders do not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CleanChoices {
-    /// Which values' modes vote, by the option's name.
-    pub mode_of: String,
-    /// The mode on ties.
-    pub mode_tie: String,
-    /// The percentile on ties.
-    pub percentile_tie: String,
-    /// The percentile between two ranks.
-    pub interpolation: String,
-    /// A percentile that was set, whatever the votes.
-    pub percentile: Option<u8>,
-}
-
-impl From<&CleanOptions> for CleanChoices {
-    fn from(options: &CleanOptions) -> Self {
-        let CleanOptions { mode_of, mode_tie, percentile_tie, interpolation, percentile, .. } = options;
-        Self {
-            mode_of: format!("{mode_of:?}"),
-            mode_tie: format!("{mode_tie:?}"),
-            percentile_tie: format!("{percentile_tie:?}"),
-            interpolation: format!("{interpolation:?}"),
-            percentile: *percentile,
-        }
-    }
 }
 
 /// The version of the layout.
@@ -102,7 +71,7 @@ pub enum RecordedVerdict {
 
 impl Manifest {
     pub(super) fn new(plan: &Plan, videos: Vec<DatasetVideo>, unfinished: Vec<String>) -> Self {
-        Self { format: Format::default(), options: plan.options.clone(), clean: plan.clean.clone(), videos, unfinished }
+        Self { format: Format::default(), options: plan.options.clone(), videos, unfinished }
     }
 
     /// Reads a `manifest.json`.

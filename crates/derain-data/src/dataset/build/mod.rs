@@ -38,7 +38,7 @@ use share::{BuiltShare, Collected};
 use tree::Tree;
 use video::VideoBuild;
 
-pub use manifest::{CleanChoices, DatasetVideo, Format, Manifest, RecordedVerdict};
+pub use manifest::{DatasetVideo, Format, Manifest, RecordedVerdict};
 pub use options::{BuildOptions, MovingScenes, PatchPlacement, Resume};
 pub use split::Split;
 

@@ -38,8 +38,7 @@ pub struct BuildOptions {
     pub moving: MovingScenes,
     /// Frames of the clean image.
     pub schedule: Schedule,
-    /// How the clean image is made.
-    #[serde(skip)]
+    /// How the clean image is made. A [`Manifest`](super::Manifest) keeps what of it shows in the pictures.
     pub clean: CleanOptions,
     /// The share of the videos that this call does; others do the others. Every share needs the same input and options.
     #[serde(skip)]
@@ -61,7 +60,8 @@ pub enum PatchPlacement {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MovingScenes {
-    /// Report it and go on with the others ([`StillnessCheck`](crate::StillnessCheck)).
+    /// Report it and go on with the others ([`StillnessCheck`](crate::StillnessCheck)). There is no registering instead: the patches are
+    /// those of the frames as they were taken.
     #[default]
     Refuse,
     /// Use it all the same: the judge must know.
@@ -120,7 +120,8 @@ impl BuildOptions {
         if !(0.0..=1.0).contains(&self.test_fraction) {
             return invalid("test_fraction", self.test_fraction.to_string(), "from 0 to 1");
         }
-        self.schedule.check()
+        self.schedule.check()?;
+        self.clean.check()
     }
 
     /// The frames that clean images and patches are made from.

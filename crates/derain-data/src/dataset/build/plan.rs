@@ -1,8 +1,8 @@
 //! What a build is of: written first, compared when it is resumed.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::manifest::CleanChoices;
 use super::options::BuildOptions;
 use super::split::{Split, assign};
 use super::videos::Video;
@@ -11,8 +11,6 @@ use super::videos::Video;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
     pub(super) options: BuildOptions,
-    /// How clean images are made.
-    pub(super) clean: CleanChoices,
     pub(super) videos: Vec<PlannedVideo>,
 }
 
@@ -33,23 +31,15 @@ impl Plan {
             .zip(splits)
             .map(|((video, sha256), split)| PlannedVideo { name: video.name.clone(), sha256: sha256.clone(), split })
             .collect();
-        Self { options: options.clone(), clean: CleanChoices::from(&options.clean), videos }
+        Self { options: options.clone(), videos }
     }
 
     /// The first thing in which this plan is not `begun`, for people.
     pub(super) fn difference(&self, begun: &Self) -> Option<String> {
         if let (Ok(now), Ok(then)) = (serde_json::to_value(&self.options), serde_json::to_value(&begun.options))
-            && let (Some(now), Some(then)) = (now.as_object(), then.as_object())
-            && let Some((name, value)) = now.iter().find(|(name, value)| then.get(*name) != Some(value))
+            && let Some(changed) = changed_option(&now, &then)
         {
-            let before = then.get(name).map_or("nothing".to_owned(), ToString::to_string);
-            return Some(format!("{name} was {before} and is {value} now"));
-        }
-        if self.clean != begun.clean {
-            return Some(format!(
-                "clean images were made with {:?} and would be with {:?} now",
-                begun.clean, self.clean
-            ));
+            return Some(changed);
         }
         let find = |plan: &Self, name: &str| plan.videos.iter().find(|video| video.name == name).cloned();
         for video in &begun.videos {
@@ -64,4 +54,11 @@ impl Plan {
         let new = self.videos.iter().find(|video| find(begun, &video.name).is_none());
         new.map(|video| format!("the video {} is new", video.name))
     }
+}
+
+/// The first option that has another value, by the name of the innermost.
+fn changed_option(now: &Value, then: &Value) -> Option<String> {
+    let (name, value) = now.as_object()?.iter().find(|(name, value)| then.get(name) != Some(value))?;
+    let before = then.get(name).unwrap_or(&Value::Null);
+    Some(changed_option(value, before).unwrap_or_else(|| format!("{name} was {before} and is {value} now")))
 }

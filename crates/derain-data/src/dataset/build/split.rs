@@ -1,6 +1,7 @@
 //! Which videos are for training and which for the test.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -26,6 +27,13 @@ impl Split {
             Self::Train => "train",
             Self::Test => "test",
         }
+    }
+}
+
+impl fmt::Display for Split {
+    /// [`Split::name`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -60,6 +68,14 @@ mod tests {
 
     fn tests(hashes: &[String], fraction: f64, seed: u64) -> usize {
         assign(hashes, fraction, seed).iter().filter(|&&split| split == Split::Test).count()
+    }
+
+    #[test]
+    fn names_are_the_same_everywhere() {
+        for split in Split::ALL {
+            assert_eq!(split.to_string(), split.name());
+            assert_eq!(serde_json::to_string(&split).unwrap(), format!("\"{split}\""));
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use image::{Rgb, RgbImage};
 
 use super::*;
+use crate::clean::{Interpolation, ModeOf, ModeTie, PercentileTie};
 use crate::dataset::PairList;
 use crate::judge::{AcceptAll, Candidate, Schedule, Verdict};
-use crate::{LoadOptions, load_picture};
+use crate::{CleanOptions, LoadOptions, load_picture};
 
 /// Videos of a scene with a drop that falls; each has a colour of its own.
 pub(super) struct Bench(tempfile::TempDir);
@@ -137,6 +138,41 @@ fn text_line(bench: &Bench) -> String {
 }
 
 #[test]
+fn a_manifest_keeps_how_clean_images_were_made_and_nothing_of_the_machine() {
+    let bench = Bench::new(1, 8);
+    let chosen = CleanOptions {
+        mode_of: ModeOf::Channels,
+        mode_tie: ModeTie::Largest,
+        percentile_tie: PercentileTie::Middle,
+        interpolation: Interpolation::Nearest,
+        percentile: Some(40),
+        ..CleanOptions::default()
+    };
+    let spool_folder = Some(bench.0.path().to_owned());
+    let clean = CleanOptions { max_memory: 1 << 20, spool_folder, expected_frames: Some(5), ..chosen.clone() };
+    bench.build("out", &BuildOptions { clean, ..options() }, Resume::Refuse).unwrap();
+    assert_eq!(Manifest::read(bench.path("out/manifest.json")).unwrap().options.clean, chosen);
+}
+
+#[test]
+fn a_video_that_moves_is_refused_with_advice_that_a_build_can_take() {
+    let bench = Bench::new(0, 0);
+    let folder = bench.path("in/shaken");
+    fs::create_dir_all(&folder).unwrap();
+    for frame in 0..5 {
+        let picture = RgbImage::from_fn(96, 60, |x, y| {
+            let x = x + 2 * frame;
+            Rgb([((x * x + 3 * y * y) / 40 % 256) as u8; 3])
+        });
+        picture.save(folder.join(format!("{frame}.png"))).unwrap();
+    }
+    let report =
+        bench.build("out", &BuildOptions { moving: MovingScenes::Refuse, ..options() }, Resume::Refuse).unwrap();
+    let error = report.failed[0].1.to_string();
+    assert!(error.contains("the scene moves") && error.ends_with("or take it with `MovingScenes::Keep`"), "{error}");
+}
+
+#[test]
 fn equal_builds_are_equal_and_the_seed_matters() {
     let bench = Bench::new(3, 8);
     bench.build("first", &options(), Resume::Refuse).unwrap();
@@ -209,6 +245,8 @@ fn a_build_begun_differently_is_not_mixed() {
     assert!(refused(&options(), Resume::Refuse).contains("resume it"));
     let other = BuildOptions { patch: 7, ..options() };
     assert!(refused(&other, Resume::Continue).contains("patch was 6 and is 7 now"));
+    let other = BuildOptions { clean: CleanOptions { percentile: Some(40), ..CleanOptions::default() }, ..options() };
+    assert!(refused(&other, Resume::Continue).contains("percentile was null and is 40 now"));
     bench.video("new", 9, 5);
     assert!(refused(&options(), Resume::Continue).contains("the video new is new"));
     fs::remove_dir_all(bench.path("in/new")).unwrap();
@@ -332,6 +370,10 @@ fn options_are_checked() {
         (BuildOptions { test_fraction: 1.5, ..options() }, "test_fraction"),
         (BuildOptions { test_fraction: f64::NAN, ..options() }, "test_fraction"),
         (BuildOptions { least_difference: Some(255), ..options() }, "least_difference"),
+        (
+            BuildOptions { clean: CleanOptions { percentile: Some(150), ..CleanOptions::default() }, ..options() },
+            "percentile",
+        ),
         (BuildOptions { schedule: Schedule { first: 0, ..Schedule::default() }, ..options() }, "first"),
     ] {
         let error = bench.build("out", &options, Resume::Refuse).unwrap_err().to_string();

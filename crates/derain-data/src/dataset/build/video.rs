@@ -119,10 +119,10 @@ impl VideoBuild<'_> {
         let mut source = steady(self.open()?, &camera).map_err(Failure::Video)?;
         let mut judge = Guarded { judge, refused: false };
         let judged = judged_clean_image(source.as_mut(), name, &self.options.clean, &mut judge, &self.options.schedule);
-        let Judged { clean, verdict } = match judged {
+        let Judged { clean, verdict, .. } = match judged {
             Ok(judged) => judged,
             Err(error) if judge.refused => return Err(Failure::Build(error)),
-            Err(error) => return Err(Failure::Video(error)),
+            Err(error) => return Err(Failure::Video(followable(error))),
         };
         let (verdict, reason) = match verdict {
             Verdict::Accept => (RecordedVerdict::Accepted, None),
@@ -221,6 +221,14 @@ impl VideoBuild<'_> {
             patches.map(|patch| encode_picture(&Picture::from(DynamicImage::from(patch)), ImageFormat::Png));
         Ok(Some([Staged::new(&rain_path, &rain?)?, Staged::new(&norain_path, &norain?)?]))
     }
+}
+
+/// A build registers no frames, so it must not advise to.
+fn followable(mut error: Error) -> Error {
+    if let Error::SceneMoves { advice, .. } | Error::PartsMove { advice, .. } = &mut error {
+        *advice = "leave the video out, or take it with `MovingScenes::Keep`";
+    }
+    error
 }
 
 fn differs_by_more(a: &RgbImage, b: &RgbImage, least: u8) -> bool {

@@ -29,6 +29,7 @@
 mod order;
 mod shared;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -147,6 +148,12 @@ impl<S: SampleSource + 'static> Loader<S> {
         self.batches
     }
 
+    /// Where the samples come from.
+    #[must_use]
+    pub fn source(&self) -> &S {
+        self.shared.source()
+    }
+
     /// Waits for the next batch. After an error the loader goes on with the batch that follows.
     ///
     /// # Errors
@@ -154,6 +161,15 @@ impl<S: SampleSource + 'static> Loader<S> {
     /// [`DatasetError::SamplePanicked`] if the source panicked.
     pub fn next_batch(&mut self) -> Result<Batch, Error> {
         self.shared.next()
+    }
+}
+
+impl<S: SampleSource + 'static> fmt::Debug for Loader<S> {
+    /// Without the samples that are ready, and without waiting for the threads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Loader");
+        shown.field("samples", &self.source().len()).field("batches_per_epoch", &self.batches);
+        shown.field("threads", &self.threads.len()).finish_non_exhaustive()
     }
 }
 

@@ -59,6 +59,10 @@ impl<S: SampleSource> Shared<S> {
         Self { source, state: Mutex::new(state), work: Condvar::new(), done: Condvar::new() }
     }
 
+    pub(super) fn source(&self) -> &S {
+        &self.source
+    }
+
     /// Nothing that can panic runs under the lock, so what it guards is whole even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -46,6 +46,19 @@ fn batches(count: usize, options: &LoaderOptions, start: Position) -> Vec<Batch>
 }
 
 #[test]
+fn sources_may_be_boxed_or_shared_and_are_seen_again() {
+    let expected = batches(7, &options(2), Position::default());
+    let boxed: Box<dyn SampleSource> = Box::new(Told::new(23));
+    let mut loader = Loader::start(boxed, &options(2), Position::default()).unwrap();
+    assert_eq!((0..7).map(|_| loader.next_batch().unwrap()).collect::<Vec<_>>(), expected);
+    let shared = Arc::new(Told::new(23));
+    let mut loader = Loader::start(Arc::clone(&shared), &options(2), Position::default()).unwrap();
+    assert_eq!((0..7).map(|_| loader.next_batch().unwrap()).collect::<Vec<_>>(), expected);
+    assert!(Arc::ptr_eq(loader.source(), &shared) && !loader.source().is_empty());
+    assert_eq!(format!("{loader:?}"), "Loader { samples: 23, batches_per_epoch: 5, threads: 2, .. }");
+}
+
+#[test]
 fn order_and_content_do_not_depend_on_threads_or_prefetch() {
     let expected = batches(17, &options(1), Position::default());
     for threads in [2, 5] {

@@ -89,6 +89,14 @@ pub struct VideoEncoder {
     pixel: Pixel,
 }
 
+impl fmt::Debug for VideoEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("VideoEncoder");
+        shown.field("name", &self.name).field("rate_factor", &self.rate_factor).field("pixel", &self.pixel);
+        shown.field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
 impl VideoEncoder {
     /// Chooses the encoder and tries it.
     ///
@@ -211,6 +219,15 @@ pub struct GroupEncoder {
     levels: Levels,
     times: Vec<super::FrameTime>,
     frames: Vec<EncodedFrame>,
+}
+
+impl fmt::Debug for GroupEncoder {
+    /// With the number of frames, not their content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("GroupEncoder");
+        shown.field("name", &self.name).field("size", &self.size);
+        shown.field("frames", &self.times.len()).finish_non_exhaustive()
+    }
 }
 
 impl GroupEncoder {

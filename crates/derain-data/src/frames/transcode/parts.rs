@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,15 @@ pub struct Parts {
     /// Frames of each finished group.
     groups: Vec<Vec<FrameTime>>,
     checked: Option<Checked>,
+}
+
+impl fmt::Debug for Parts {
+    /// With the number of groups, not the times of their frames.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Parts");
+        shown.field("folder", &self.folder).field("groups", &self.groups.len());
+        shown.field("checked", &self.checked).finish_non_exhaustive()
+    }
 }
 
 impl Parts {

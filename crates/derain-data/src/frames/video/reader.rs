@@ -1,5 +1,6 @@
 //! Frames with their times, and what a video that replaces theirs must take over.
 
+use std::fmt;
 use std::path::Path;
 
 use ffmpeg_next as ffmpeg;
@@ -100,6 +101,14 @@ pub struct VideoReader {
     /// Decoded to learn the format.
     first: Option<ffmpeg::frame::Video>,
     last_start: Option<i64>,
+}
+
+impl fmt::Debug for VideoReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let VideoFrames { path, taken, .. } = &self.source;
+        let mut shown = f.debug_struct("VideoReader");
+        shown.field("path", path).field("taken", taken).field("format", &self.format).finish_non_exhaustive()
+    }
 }
 
 impl VideoReader {

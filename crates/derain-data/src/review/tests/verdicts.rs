@@ -119,6 +119,20 @@ fn many_wait_at_once_in_order_of_arrival() {
 }
 
 #[test]
+fn a_video_that_failed_says_why_to_the_last_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let source = std::io::Error::other("the disk is gone");
+    let error = Error::Io { action: "read", path: "street.mp4".into(), source };
+    server.observe(&BuildEvent::Failed { video: "street", error: &error });
+    let video = &get(&server, "/state").json()["videos"][0];
+    assert_eq!(
+        (&video["stage"], &video["reason"]),
+        (&json!("failed"), &json!("cannot read street.mp4: the disk is gone"))
+    );
+}
+
+#[test]
 fn nobody_judges_twice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("verdicts.jsonl");

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -58,8 +58,8 @@ fn files_remember_their_configuration() -> Result<()> {
 
 #[test]
 fn foreign_weights_are_refused_by_name() -> Result<()> {
-    let tensors: HashMap<_, _> = tiny().initial_weights(1)?.into_iter().collect();
-    let refused = |change: &dyn Fn(&mut HashMap<String, Tensor>)| {
+    let tensors = tiny().initial_weights(1)?;
+    let refused = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
         let mut tensors = tensors.clone();
         change(&mut tensors);
         match weight_file(&tiny(), &tensors) {

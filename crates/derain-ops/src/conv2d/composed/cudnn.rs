@@ -1,12 +1,14 @@
 //! The sums of a convolution and both their gradients by cuDNN.
 //!
 //! Candle calls it for the sums alone, and leaves it free to round f32 to TF32, which keeps 10 bits of the mantissa. Here f32 stays f32; f16 and bf16
-//! are multiplied by tensor cores and summed in f32. cuDNN chooses the algorithm, among those that give equal bits for equal input.
+//! are multiplied by tensor cores and summed in f32. cuDNN chooses the algorithm, once for each convolution, among those that give equal bits for
+//! equal input.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::sync::Arc;
+use std::thread::LocalKey;
 
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::cudnn::sys::{
@@ -32,9 +34,57 @@ const FORMAT: cudnnTensorFormat_t = cudnnTensorFormat_t::CUDNN_TENSOR_NCHW;
 /// Memory that an algorithm may take beside its arguments; there is another that takes next to none.
 const MOST_WORKSPACE: usize = 1 << 30;
 
+/// Choices that a thread keeps: more than networks have convolutions for all sizes of a folder's pictures, in about a megabyte.
+const MOST_CHOICES: usize = 4096;
+
+/// Algorithms of one kind, and how many bytes of workspace each takes.
+type Choices<A> = RefCell<HashMap<Key, (A, usize)>>;
+
 thread_local! {
     /// Handles belong to threads; all of a device work on its stream.
     static HANDLES: RefCell<HashMap<DeviceId, Arc<Cudnn>>> = RefCell::default();
+    static FORWARD: Choices<ForwardAlgorithm> = RefCell::default();
+    static OF_DATA: Choices<DataAlgorithm> = RefCell::default();
+    static OF_FILTER: Choices<FilterAlgorithm> = RefCell::default();
+}
+
+/// What a choice of algorithm hangs on.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    device: DeviceId,
+    dtype: DType,
+    x: [c_int; 4],
+    weight: [c_int; 4],
+    padding: c_int,
+    dilation: c_int,
+}
+
+/// The algorithm for a convolution and the bytes of its workspace, asked of cuDNN once: the first of the `preferred` that serves it within
+/// [`MOST_WORKSPACE`], else the last resort.
+fn choose<A: Copy>(
+    choices: &'static LocalKey<Choices<A>>,
+    key: Key,
+    preferred: impl FnOnce() -> std::result::Result<Vec<A>, CudnnError>,
+    last_resort: A,
+    workspace: impl Fn(A) -> std::result::Result<usize, CudnnError>,
+) -> candle_core::Result<(A, usize)> {
+    if let Some(choice) = choices.with_borrow(|choices| choices.get(&key).copied()) {
+        return Ok(choice);
+    }
+    // What an algorithm does not serve, it has no workspace for, but an error.
+    let within =
+        |&algorithm: &A| Some((algorithm, workspace(algorithm).ok().filter(|&bytes| bytes <= MOST_WORKSPACE)?));
+    let choice = match preferred()?.iter().find_map(within) {
+        Some(choice) => choice,
+        None => (last_resort, workspace(last_resort)?),
+    };
+    choices.with_borrow_mut(|choices| {
+        if choices.len() >= MOST_CHOICES {
+            choices.clear();
+        }
+        choices.insert(key, choice);
+    });
+    Ok(choice)
 }
 
 /// An element, and how its products are made and summed.
@@ -110,13 +160,21 @@ fn forward_of<T: Value>(x: &Tensor, weight: &Tensor, padding: usize, dilation: u
     let y = Shape::from((batch, outputs, height - lost, width - lost));
     with_elements::<T, _>([x, weight], |device, [x_values, weight_values]| {
         let call = Call::<T>::new(device, x.shape(), weight.shape(), &y, padding, dilation)?;
-        let Call { convolution: conv, x, weight: w, y: described, .. } = &call;
-        let sums = ConvForward { conv, x, w, y: described };
-        let mut algorithm = sums.pick_algorithm()?;
-        if sums.get_workspace_size(algorithm)? > MOST_WORKSPACE {
-            algorithm = ForwardAlgorithm::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
-        }
-        filled(device, &y, sums.get_workspace_size(algorithm)?, |workspace, values| {
+        let Call { key, convolution: conv, x, weight: w, y: described } = call;
+        let sums = ConvForward { conv: &conv, x: &x, w: &w, y: &described };
+        // All of a forward pass give equal bits. Winograd's serves undilated 3x3 kernels, the last any, and slowly.
+        let preferred = || {
+            use ForwardAlgorithm as Algorithm;
+            Ok(vec![
+                sums.pick_algorithm()?,
+                Algorithm::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
+                Algorithm::CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD,
+            ])
+        };
+        let last_resort = ForwardAlgorithm::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
+        let (algorithm, workspace) =
+            choose(&FORWARD, key, preferred, last_resort, |algorithm| sums.get_workspace_size(algorithm))?;
+        filled(device, &y, workspace, |workspace, values| {
             // SAFETY: the descriptors were made from the tensors' shapes and the result's.
             unsafe { sums.launch(algorithm, Some(workspace), one_and_zero(), &x_values, &weight_values, values) }
         })
@@ -127,16 +185,19 @@ fn data_gradient_of<T: Value>(grad: &Tensor, weight: &Tensor, x: &Shape, dilatio
     let padding = weight.dim(2)? / 2 * dilation;
     with_elements::<T, _>([grad, weight], |device, [grad_values, weight_values]| {
         let call = Call::<T>::new(device, x, weight.shape(), grad.shape(), padding, dilation)?;
-        let Call { convolution: conv, x: dx, weight: w, y: dy, .. } = &call;
-        let gradient = ConvBackwardData { conv, dx, w, dy };
-        let mut algorithm = gradient.pick_algorithm()?;
-        // The first adds by atomics, in any order.
-        if algorithm == DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0
-            || gradient.get_workspace_size(algorithm)? > MOST_WORKSPACE
-        {
-            algorithm = DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
-        }
-        filled(device, x, gradient.get_workspace_size(algorithm)?, |workspace, values| {
+        let Call { key, convolution: conv, x: dx, weight: w, y: dy } = call;
+        let gradient = ConvBackwardData { conv: &conv, dx: &dx, w: &w, dy: &dy };
+        let preferred = || {
+            Ok(match gradient.pick_algorithm()? {
+                // It adds by atomics, in any order.
+                DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0 => vec![],
+                picked => vec![picked],
+            })
+        };
+        let last_resort = DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
+        let (algorithm, workspace) =
+            choose(&OF_DATA, key, preferred, last_resort, |algorithm| gradient.get_workspace_size(algorithm))?;
+        filled(device, x, workspace, |workspace, values| {
             // SAFETY: as in `forward_of`.
             unsafe { gradient.launch(algorithm, Some(workspace), one_and_zero(), values, &weight_values, &grad_values) }
         })
@@ -147,18 +208,22 @@ fn filter_gradient_of<T: Value>(x: &Tensor, grad: &Tensor, size: usize, dilation
     let weight = Shape::from((grad.dim(1)?, x.dim(1)?, size, size));
     with_elements::<T, _>([x, grad], |device, [x_values, grad_values]| {
         let call = Call::<T>::new(device, x.shape(), &weight, grad.shape(), size / 2 * dilation, dilation)?;
-        let Call { convolution: conv, x, weight: dw, y: dy, .. } = &call;
-        let gradient = ConvBackwardFilter { conv, x, dw, dy };
-        let mut algorithm = gradient.pick_algorithm()?;
-        // Two add by atomics, in any order.
-        let by_atomics = matches!(
-            algorithm,
-            FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0 | FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3
-        );
-        if by_atomics || gradient.get_workspace_size(algorithm)? > MOST_WORKSPACE {
-            algorithm = FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
-        }
-        filled(device, &weight, gradient.get_workspace_size(algorithm)?, |workspace, values| {
+        let Call { key, convolution: conv, x, weight: dw, y: dy } = call;
+        let gradient = ConvBackwardFilter { conv: &conv, x: &x, dw: &dw, dy: &dy };
+        let preferred = || {
+            use FilterAlgorithm as Algorithm;
+            Ok(match gradient.pick_algorithm()? {
+                // Two add by atomics, in any order.
+                Algorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0 | Algorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3 => {
+                    vec![]
+                }
+                picked => vec![picked],
+            })
+        };
+        let last_resort = FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
+        let (algorithm, workspace) =
+            choose(&OF_FILTER, key, preferred, last_resort, |algorithm| gradient.get_workspace_size(algorithm))?;
+        filled(device, &weight, workspace, |workspace, values| {
             // SAFETY: as in `forward_of`.
             unsafe { gradient.launch(algorithm, Some(workspace), one_and_zero(), &x_values, values, &grad_values) }
         })
@@ -167,6 +232,7 @@ fn filter_gradient_of<T: Value>(x: &Tensor, grad: &Tensor, size: usize, dilation
 
 /// A convolution as cuDNN sees it.
 struct Call<T: Value> {
+    key: Key,
     convolution: ConvDescriptor<T::Sum>,
     x: TensorDescriptor<T>,
     weight: FilterDescriptor<T>,
@@ -184,13 +250,15 @@ impl<T: Value> Call<T> {
     ) -> candle_core::Result<Self> {
         let cudnn = handle(device)?;
         let (padding, dilation) = (int(padding)?, int(dilation)?);
+        let (x, weight) = (ints(x)?, ints(weight)?);
         let mode = cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
         let mut convolution = cudnn.create_conv2d([padding; 2], [1; 2], [dilation; 2], mode)?;
         convolution.set_math_type(T::MATH)?;
         Ok(Self {
+            key: Key { device: device.id(), dtype: T::DTYPE, x, weight, padding, dilation },
             convolution,
-            x: cudnn.create_4d_tensor(FORMAT, ints(x)?)?,
-            weight: cudnn.create_4d_filter(FORMAT, ints(weight)?)?,
+            x: cudnn.create_4d_tensor(FORMAT, x)?,
+            weight: cudnn.create_4d_filter(FORMAT, weight)?,
             y: cudnn.create_4d_tensor(FORMAT, ints(y)?)?,
         })
     }

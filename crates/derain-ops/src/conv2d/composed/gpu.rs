@@ -1,5 +1,8 @@
 //! Glue between candle's tensors and the launches of `conv2d/cuda.rs`.
 
+use std::cell::RefCell;
+use std::mem;
+
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, InplaceOp1, Layout, Storage, Tensor};
 
@@ -47,6 +50,36 @@ impl InplaceOp1 for Epilogue {
             // SAFETY: the entry point has checked all shapes and types; the storage is borrowed mutably, so nothing else uses it.
             unsafe { cuda::forward(gpu, &epilogue, &sums.argument()) }
         })?;
+        Ok(())
+    }
+}
+
+/// The storage of a tensor whose memory nothing else has: taken, where candle alone would copy it.
+pub(super) fn into_storage(tensor: Tensor) -> candle_core::Result<CudaStorage> {
+    let taken = Take(RefCell::new(None));
+    tensor.inplace_op1(&taken)?;
+    taken.0.into_inner().ok_or_else(|| candle_core::Error::msg(format!("{OP}: expected a tensor on the GPU")))
+}
+
+struct Take(RefCell<Option<CudaStorage>>);
+
+impl InplaceOp1 for Take {
+    fn name(&self) -> &'static str {
+        OP
+    }
+
+    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> candle_core::Result<()> {
+        candle_core::bail!("{OP}: a storage is taken on GPUs alone")
+    }
+
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> candle_core::Result<()> {
+        if !layout.is_contiguous() || layout.start_offset() > 0 {
+            candle_core::bail!("{OP}: expected a whole tensor, got {layout:?}")
+        }
+        let device = storage.device().clone();
+        // SAFETY: nothing reads the byte: the tensor, which alone has this storage, ends with `into_storage`. There is no memory of 0 bytes.
+        let nothing = CudaStorage::wrap_cuda_slice(unsafe { device.alloc::<u8>(1)? }, device);
+        self.0.replace(Some(mem::replace(storage, nothing)));
         Ok(())
     }
 }

@@ -6,12 +6,14 @@
 // The gradients' steps g -> [h > 0] (dh + a g) are linear.
 struct Slopes {
   Real factor[SEGMENTS][LANES], offset[SEGMENTS][LANES];
+  // The h of a segment that the one after it in the walk asks for.
+  Real edge[SEGMENTS][LANES];
 };
 
-// The gradient of one chunk, walked against the scan; ASCENDING is the order of this walk. `beyond` is h at the position before
-// this thread's first in the scan's order, where there is one. `emit(k, g)` receives the gradients; d_a and d_b gather those of a and b.
+// The gradient of one chunk, walked against the scan; ASCENDING is the order of this walk. `outside` is h at the position that follows the chunk
+// in the walk, where there is one, in the threads of its last segment. `emit(k, g)` receives the gradients; d_a and d_b gather those of a and b.
 template <bool ASCENDING, class Emit>
-__device__ __forceinline__ void scan_gradient(const Real (&h)[RUN], const Real (&dh)[RUN], Real beyond, int chunk, int length,
+__device__ __forceinline__ void scan_gradient(const Real (&h)[RUN], const Real (&dh)[RUN], Real outside, int chunk, int length,
                                               Recurrence recurrence, Slopes& slopes, Real& carry, Real& d_a, Real& d_b,
                                               Emit emit) {
   const int lane = threadIdx.x, segment = threadIdx.y;
@@ -31,7 +33,10 @@ __device__ __forceinline__ void scan_gradient(const Real (&h)[RUN], const Real (
   }
   slopes.factor[segment][lane] = factor;
   slopes.offset[segment][lane] = offset;
+  slopes.edge[segment][lane] = h[ASCENDING ? 0 : RUN - 1];
   __syncthreads();
+  const int next = ASCENDING ? segment + 1 : segment - 1;
+  const Real beyond = next < 0 || next == SEGMENTS ? outside : slopes.edge[next][lane];
   Real state = carry, g = carry;
 #pragma unroll
   for (int i = 0; i < SEGMENTS; i++) {
@@ -49,9 +54,9 @@ __device__ __forceinline__ void scan_gradient(const Real (&h)[RUN], const Real (
     if (k < count) {
       g = h[k] > 0 ? a * g + dh[k] : Real(0);
       if (k != border) {
-        const int before = ASCENDING ? k + 1 : k - 1;
-        // Past either end of the registers lies `beyond`.
-        const Real h_before = before < 0 || before >= count ? beyond : h[before < 0 ? 0 : before >= RUN ? RUN - 1 : before];
+        // Past the registers lies `beyond`. Which position that is must not hang on `count`: from that nvcc 13.0 made code for the columns' second
+        // pass that took the last register instead. Where a line ends within the registers, its end is the border.
+        const Real h_before = i == RUN - 1 ? beyond : h[i == RUN - 1 ? k : ASCENDING ? k + 1 : k - 1];
         d_a += g * h_before;
         d_b += g;
       }
@@ -114,18 +119,20 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, COLUMN_BLOCKS_AT_
       load_columns(h_plane, 0, height, width, column, chunk, h_line);
       load_columns(grad_plane, map, height, width, column, chunk, dh_line);
       const int start = chunk * CHUNK + threadIdx.y * RUN;
-      const int before = pass == 0 ? start - 1 : start + RUN;
-      Real beyond = 0;
-      if (before >= 0 && before < height && column < width) beyond = load(h_plane + before * width + column);
+      const int after = pass == 0 ? start - 1 : start + RUN;
+      Real outside = 0;
+      if (threadIdx.y == (pass == 0 ? 0 : SEGMENTS - 1) && after >= 0 && after < height && column < width) {
+        outside = load(h_plane + after * width + column);
+      }
       const auto emit = [&](int k, Real g) {
         if (column >= width) return;
         const int at = (start + k) * width + column;
         d_x[at] = pass == 0 ? g : d_x[at] + g;
       };
       if (pass == 0) {
-        scan_gradient<false>(h_line, dh_line, beyond, chunk, height, recurrence, shared, carry, d_a, d_b, emit);
+        scan_gradient<false>(h_line, dh_line, outside, chunk, height, recurrence, shared, carry, d_a, d_b, emit);
       } else {
-        scan_gradient<true>(h_line, dh_line, beyond, chunk, height, recurrence, shared, carry, d_a, d_b, emit);
+        scan_gradient<true>(h_line, dh_line, outside, chunk, height, recurrence, shared, carry, d_a, d_b, emit);
       }
     }
     sum_block(d_a, d_b, partial, sums_of(sums, direction, strips, strip));
@@ -157,17 +164,21 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS)
     Real carry = 0, d_a = 0, d_b = 0;
     for (int step = 0; step < chunks; step++) {
       const int chunk = pass == 0 ? chunks - 1 - step : step;
-      load_rows(h_plane, 0, height, width, first_row, chunk, tile, h_line);
-      load_rows(grad_plane, map, height, width, first_row, chunk, tile, dh_line);
-      const int start = chunk * CHUNK + threadIdx.y * RUN;
-      const int before = pass == 0 ? start - 1 : start + RUN;
-      Real beyond = 0;
-      if (before >= 0 && before < width && row < height) beyond = load(h_plane + row * width + before);
+      // Both are under way before the first is turned.
+      fetch_rows(h_plane, 0, height, width, first_row, chunk, h_line);
+      fetch_rows(grad_plane, map, height, width, first_row, chunk, dh_line);
+      turn_rows(tile, h_line);
+      turn_rows(tile, dh_line);
+      const int after = pass == 0 ? chunk * CHUNK - 1 : (chunk + 1) * CHUNK;
+      Real outside = 0;
+      if (threadIdx.y == (pass == 0 ? 0 : SEGMENTS - 1) && after >= 0 && after < width && row < height) {
+        outside = load(h_plane + row * width + after);
+      }
       const auto emit = [&](int k, Real g) { tile[threadIdx.x][k] = g; };
       if (pass == 0) {
-        scan_gradient<false>(h_line, dh_line, beyond, chunk, width, recurrence, shared, carry, d_a, d_b, emit);
+        scan_gradient<false>(h_line, dh_line, outside, chunk, width, recurrence, shared, carry, d_a, d_b, emit);
       } else {
-        scan_gradient<true>(h_line, dh_line, beyond, chunk, width, recurrence, shared, carry, d_a, d_b, emit);
+        scan_gradient<true>(h_line, dh_line, outside, chunk, width, recurrence, shared, carry, d_a, d_b, emit);
       }
       for_rows(tile, height, width, first_row, chunk, [&](int at, Real g) {
         if (pass == 0) {

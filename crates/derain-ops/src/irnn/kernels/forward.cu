@@ -1,15 +1,16 @@
 // The scans: needs lines.cu.
 
 // Steps h -> max(a h + c, 0) are closed under composition in the form h -> min(max(factor h + offset, low), high). The upper bound
-// matters for a < 0 alone. Bounds keep a factor from becoming infinite, which times h = 0 would be NaN.
+// matters for a < 0 alone. Bounds keep a factor from becoming infinite, which times h = 0 would be NaN: not for a in 0..1 (DAMPED), where factors
+// shrink. That saves half of the instructions, which take longer than the memory does.
 struct Maps {
   Real factor[SEGMENTS][LANES], offset[SEGMENTS][LANES], low[SEGMENTS][LANES], high[SEGMENTS][LANES];
 };
 
 // Scans one chunk of every line of the strip. `carry` is the state before the chunk, and after it on return, in all segments' threads
 // of a line. `emit(k, h)` receives the state at each of this thread's positions.
-template <bool ASCENDING, class Emit>
-__device__ __forceinline__ void scan(const Real (&x)[RUN], int chunk, int length, Recurrence recurrence, Maps& maps, Real& carry,
+template <bool ASCENDING, bool DAMPED, class Emit>
+__device__ __forceinline__ void scan_as(const Real (&x)[RUN], int chunk, int length, Recurrence recurrence, Maps& maps, Real& carry,
                                      Emit emit) {
   const int lane = threadIdx.x, segment = threadIdx.y;
   const int start = chunk * CHUNK + segment * RUN, count = inside(start, length);
@@ -24,17 +25,17 @@ __device__ __forceinline__ void scan(const Real (&x)[RUN], int chunk, int length
     if (k < count) {
       // Nothing comes in at the border, so there a has nothing to multiply.
       const Real c = x[k] + (k == border ? Real(0) : b);
-      factor = bounded(a * factor);
-      offset = bounded(a * offset + c);
       const Real p = at_least(0, a * low + c), q = at_least(0, a * high + c);
-      low = a < 0 ? q : p;
-      high = a < 0 ? p : q;
+      factor = DAMPED ? a * factor : bounded(a * factor);
+      offset = DAMPED ? a * offset + c : bounded(a * offset + c);
+      low = DAMPED || a >= 0 ? p : q;
+      high = DAMPED || a >= 0 ? q : p;
     }
   }
   maps.factor[segment][lane] = factor;
   maps.offset[segment][lane] = offset;
   maps.low[segment][lane] = low;
-  maps.high[segment][lane] = high;
+  if (!DAMPED) maps.high[segment][lane] = high;
   __syncthreads();
   Real state = carry, h = carry;
 #pragma unroll
@@ -43,7 +44,7 @@ __device__ __forceinline__ void scan(const Real (&x)[RUN], int chunk, int length
     if (s == segment) h = state;
     if (chunk * CHUNK + s * RUN < length) {
       state = at_least(maps.low[s][lane], maps.factor[s][lane] * state + maps.offset[s][lane]);
-      if (a < 0) state = at_most(maps.high[s][lane], state);
+      if (!DAMPED && a < 0) state = at_most(maps.high[s][lane], state);
     }
   }
   carry = state;
@@ -57,6 +58,17 @@ __device__ __forceinline__ void scan(const Real (&x)[RUN], int chunk, int length
       h = at_least(0, k == border ? x[k] : a * h + b + x[k]);
       emit(k, h);
     }
+  }
+}
+
+template <bool ASCENDING, class Emit>
+__device__ __forceinline__ void scan(const Real (&x)[RUN], int chunk, int length, Recurrence recurrence, Maps& maps, Real& carry,
+                                     Emit emit) {
+  // The same for all threads of a block.
+  if (recurrence.a >= 0 && recurrence.a <= 1) {
+    scan_as<ASCENDING, true>(x, chunk, length, recurrence, maps, carry, emit);
+  } else {
+    scan_as<ASCENDING, false>(x, chunk, length, recurrence, maps, carry, emit);
   }
 }
 
@@ -91,7 +103,7 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, BLOCKS_AT_ONCE)
         const auto emit = [&](int k, Real h) {
           if (column >= width) return;
           const int at = (start + k) * width + column;
-          store(to + at, map ? h * load(map + at) : h);
+          store_result(to + at, map ? h * load(map + at) : h);
         };
         if (pass == 0) {
           scan<true>(line, chunk, height, recurrence, shared, carry, emit);
@@ -111,7 +123,10 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, BLOCKS_AT_ONCE)
       carry = 0;
       for (int step = 0; step < chunks; step++) {
         const int chunk = pass == 0 ? step : chunks - 1 - step;
-        if (pass == 0 || step > 0) load_rows(x, 0, height, width, first_row, chunk, tile, line);
+        if (pass == 0 || step > 0) {
+          fetch_rows(x, 0, height, width, first_row, chunk, line);
+          turn_rows(tile, line);
+        }
         const auto emit = [&](int k, Real h) { tile[threadIdx.x][k] = h; };
         if (pass == 0) {
           scan<true>(line, chunk, width, recurrence, shared, carry, emit);
@@ -119,7 +134,7 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, BLOCKS_AT_ONCE)
           scan<false>(line, chunk, width, recurrence, shared, carry, emit);
         }
         for_rows(tile, height, width, first_row, chunk,
-                 [&](int at, Real h) { store(to + at, map ? h * load(map + at) : h); });
+                 [&](int at, Real h) { store_result(to + at, map ? h * load(map + at) : h); });
       }
     }
   }

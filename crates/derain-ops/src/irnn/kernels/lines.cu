@@ -9,11 +9,11 @@
 // More of a line in registers means fewer barriers and fewer threads at work at once: 32 took 243 registers.
 #define RUN 16
 #define SEGMENTS 8
-// Lines that one access of a warp reads, RUN positions of each.
-#define LINES_AT_ONCE (LANES / RUN)
 // What registers allow without spills; without a bound ptxas spills some for sm_80.
-#ifdef ELEMENT_F64
+#if defined(ELEMENT_F64)
 #define BLOCKS_AT_ONCE 2
+#elif defined(ELEMENT_F32)
+#define BLOCKS_AT_ONCE 4
 #else
 #define BLOCKS_AT_ONCE 3
 #endif
@@ -31,15 +31,28 @@
 #define DOWN 2
 #define LEFT 3
 
-// 32 lines by RUN positions of a segment, one column wider than needed: lanes that read a column meet 32 banks.
+// 32 lines by RUN positions of a segment, one column wider than needed: lanes that read a column meet 32 banks. Where a warp goes along lines, each
+// half of it takes one, RUN positions of lines that are RUN apart: these meet 32 banks, too, where those of neighbouring lines share one.
 typedef Real Tile[LANES][RUN + 1];
 
 struct Recurrence {
   Real a, b;
 };
 
+// Results, which nothing here reads again, make room in the cache first: for x, which four scans read.
+__device__ __forceinline__ void store_result(Stored* place, Real value) { __stcs(place, to_stored(value)); }
+
 // max and min that keep NaN.
+#if defined(ELEMENT_F64) || defined(CUDA_ON_CPU)
 __device__ __forceinline__ Real at_least(Real low, Real value) { return value < low ? low : value; }
+#else
+// One instruction, where a comparison and a choice are two.
+__device__ __forceinline__ Real at_least(Real low, Real value) {
+  Real larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(low), "f"(value));
+  return larger;
+}
+#endif
 __device__ __forceinline__ Real at_most(Real high, Real value) { return value > high ? high : value; }
 __device__ __forceinline__ Real bounded(Real value) { return at_most(LARGEST, at_least(-LARGEST, value)); }
 
@@ -51,6 +64,11 @@ __device__ __forceinline__ int inside(int start, int length) {
 
 __device__ __forceinline__ int chunks_of(int length) { return (length + CHUNK - 1) / CHUNK; }
 
+// An element of x, each times its factor where there are some: factors serve many channels.
+__device__ __forceinline__ Real element(const Stored* x, const Stored* factors, int at) {
+  return factors ? load(x + at) * load(factors + at) : load(x + at);
+}
+
 // This thread's positions of a strip's columns. Offsets within a plane are ints: cuda.rs sees to it that they fit.
 __device__ __forceinline__ void load_columns(const Stored* x, const Stored* factors, int height, int width, int column, int chunk,
                                              Real (&line)[RUN]) {
@@ -59,23 +77,30 @@ __device__ __forceinline__ void load_columns(const Stored* x, const Stored* fact
 #pragma unroll
   for (int k = 0; k < RUN; k++, at += width) {
     Real value = 0;
-    if (k < count) value = factors ? load(x + at) * load(factors + at) : load(x + at);
+    if (k < count) value = element(x, factors, at);
     line[k] = value;
   }
 }
 
-// This thread's positions of a strip's rows. A warp reads along rows, so that its accesses are whole pieces of memory, and
-// turns what it read in its own tile.
-__device__ __forceinline__ void load_rows(const Stored* x, const Stored* factors, int height, int width, int first_row, int chunk,
-                                          Tile& tile, Real (&line)[RUN]) {
-  const int first = threadIdx.x / RUN, k = threadIdx.x % RUN, column = chunk * CHUNK + threadIdx.y * RUN + k;
+// What a warp reads along a strip's rows, so that its accesses are whole pieces of memory.
+__device__ __forceinline__ void fetch_rows(const Stored* x, const Stored* factors, int height, int width, int first_row, int chunk,
+                                           Real (&line)[RUN]) {
+  const int k = threadIdx.x % RUN, first = threadIdx.x - k, column = chunk * CHUNK + threadIdx.y * RUN + k;
   int at = (first_row + first) * width + column;
 #pragma unroll
-  for (int row = first; row < LANES; row += LINES_AT_ONCE, at += LINES_AT_ONCE * width) {
+  for (int i = 0; i < RUN; i++, at += width) {
+    const int row = first + i;
     Real value = 0;
-    if (first_row + row < height && column < width) value = factors ? load(x + at) * load(factors + at) : load(x + at);
-    tile[row][k] = value;
+    if (first_row + row < height && column < width) value = element(x, factors, at);
+    line[i] = value;
   }
+}
+
+// Turns what was fetched in the warp's own tile, to this thread's positions of its row.
+__device__ __forceinline__ void turn_rows(Tile& tile, Real (&line)[RUN]) {
+  const int k_fetched = threadIdx.x % RUN, first = threadIdx.x - k_fetched;
+#pragma unroll
+  for (int i = 0; i < RUN; i++) tile[first + i][k_fetched] = line[i];
   __syncwarp();
 #pragma unroll
   for (int k = 0; k < RUN; k++) line[k] = tile[threadIdx.x][k];
@@ -86,11 +111,12 @@ __device__ __forceinline__ void load_rows(const Stored* x, const Stored* factors
 // Hands the tile's values to `emit(at, value)`, a warp along rows.
 template <class Emit>
 __device__ __forceinline__ void for_rows(Tile& tile, int height, int width, int first_row, int chunk, Emit emit) {
-  const int first = threadIdx.x / RUN, k = threadIdx.x % RUN, column = chunk * CHUNK + threadIdx.y * RUN + k;
+  const int k = threadIdx.x % RUN, first = threadIdx.x - k, column = chunk * CHUNK + threadIdx.y * RUN + k;
   int at = (first_row + first) * width + column;
   __syncwarp();
 #pragma unroll
-  for (int row = first; row < LANES; row += LINES_AT_ONCE, at += LINES_AT_ONCE * width) {
+  for (int i = 0; i < RUN; i++, at += width) {
+    const int row = first + i;
     if (first_row + row < height && column < width) emit(at, tile[row][k]);
   }
   // The tile takes other values next.

@@ -1,6 +1,7 @@
 //! Epilogues on a GPU as on the CPU.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::op::BackpropOp;
+use candle_core::{DType, Device, Storage, Tensor};
 
 use crate::conv2d::Activation;
 use crate::conv2d::composed::epilogue::{Epilogue, Gradients};
@@ -35,6 +36,21 @@ fn epilogues() -> crate::Result<()> {
                 assert_close(got, expected, 1e-12, &format!("{shape:?} {bits:b}: {at}"));
             }
         }
+    }
+    Ok(())
+}
+
+/// What was taken holds what the tensor held; of a part of a tensor nothing is taken.
+#[test]
+fn storages_are_taken() -> crate::Result<()> {
+    let Some(gpu) = gpu() else { return Ok(()) };
+    for dtype in [DType::F32, DType::BF16] {
+        let whole = Tensor::new(&[[1f32, -2., 3.], [4., -5., 6.]], &Device::Cpu)?.to_dtype(dtype)?.to_device(&gpu)?;
+        let (expected, second) = (values(&whole), whole.narrow(0, 1, 1)?);
+        assert!(super::into_storage(second).is_err() && values(&whole) == expected);
+        let storage = super::into_storage(whole)?;
+        let taken = Tensor::from_storage(Storage::Cuda(storage), (2, 3), BackpropOp::none(), false);
+        assert_eq!(values(&taken), expected);
     }
     Ok(())
 }
