@@ -24,7 +24,7 @@ use candle_nn::VarBuilder;
 use derain::models::weights::WeightFile;
 use derain::models::{RraNet, SpaNet};
 use derain::ops::{
-    self, Activation, Conv2dOptions, Planes, RlcnOptions, conv2d, irnn, irnn_directional, max_pool2d, rlcn, upsample2x,
+    Activation, Conv2dOptions, Planes, RlcnOptions, conv2d, irnn, irnn_directional, max_pool2d, rlcn, upsample2x,
 };
 use derain::{Network, Placement, Precision};
 use restart::Restart;
@@ -108,8 +108,8 @@ fn scans(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     let coefficients = Tensor::stack(&[&weights, &biases], 0)?;
     let contenders: Vec<Contender<'_>> = vec![
         ("copy of as many bytes", bench.copy(backward.bytes)),
-        ("irnn", bench.run(|| ops::irnn::gradients(&x, &weights, &biases, &h, &grad))),
-        ("irnn_directional", bench.run(|| ops::irnn::gradients_directional(&x, &coefficients, &maps, &grad))),
+        ("irnn", bench.run(|| irnn::gradients(&x, &weights, &biases, &h, &grad))),
+        ("irnn_directional", bench.run(|| irnn::gradients_directional(&x, &coefficients, &maps, &grad))),
     ];
     side_by_side(&format!("IRNN backward {batch}x{channels}x{height}x{width}"), backward, ROUNDS, contenders);
     Ok(())
@@ -137,7 +137,7 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     let grad = bench.tensor(y.dims(), -0.5);
     let contenders: Vec<Contender<'_>> = vec![
         ("copy of as many bytes", bench.copy(backward.bytes)),
-        ("conv2d 3x3", bench.run(|| ops::conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
+        ("conv2d 3x3", bench.run(|| conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
     ];
     side_by_side(&name("Convolution's gradients"), backward, ROUNDS, contenders);
 
