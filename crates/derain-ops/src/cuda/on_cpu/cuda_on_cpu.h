@@ -84,7 +84,6 @@ inline uint16_t float_to_half(float value) {
 #define __shfl_xor_sync(mask, value, distance) coc::shuffle(mask, value, coc::lane() ^ (distance), __LINE__)
 
 // What the caches are told changes no value.
-template <class T> T __ldcs(const T* place) { return *place; }
 template <class T> void __stcs(T* place, T value) { *place = value; }
 
 // Device functions that <cmath> has under another name.

@@ -11,7 +11,7 @@ struct Maps {
 // of a line. `emit(k, h)` receives the state at each of this thread's positions.
 template <bool ASCENDING, bool DAMPED, class Emit>
 __device__ __forceinline__ void scan_as(const Real (&x)[RUN], int chunk, int length, Recurrence recurrence, Maps& maps, Real& carry,
-                                     Emit emit) {
+                                        Emit emit) {
   const int lane = threadIdx.x, segment = threadIdx.y;
   const int start = chunk * CHUNK + segment * RUN, count = inside(start, length);
   const Real a = recurrence.a, b = recurrence.b;
