@@ -216,5 +216,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         scans(&bench, planes)?;
         layers(&bench, planes)?;
     }
-    networks(&bench)
+    println!("\n# Networks, an event left by each use of a tensor");
+    networks(&bench)?;
+    println!("\n# Networks on a device used alone, as the examples do");
+    // SAFETY: this is the only device of this program, and nothing here makes streams.
+    let alone = Bench { device: unsafe { derain::ops::device::cuda_alone(0) }? };
+    networks(&alone)
 }

@@ -29,7 +29,8 @@ impl DeviceName {
     pub(crate) fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(ordinal) => derain::ops::device::cuda(ordinal),
+            // SAFETY: an example opens one device, and none makes streams or devices of its own.
+            Self::Cuda(ordinal) => unsafe { derain::ops::device::cuda_alone(ordinal) },
         }
     }
 }
