@@ -9,6 +9,7 @@
 //!
 //! The file may come from anywhere: nothing in it is run.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ struct Arguments {
 #[path = "support/mod.rs"]
 mod support;
 
+use support::paths::{file_id, resolve};
+
 fn main() -> ExitCode {
     support::exit_code(run().map(|()| true))
 }
@@ -60,11 +63,12 @@ fn run() -> anyhow::Result<()> {
 }
 
 fn convert(weights: &WeightFile, arguments: &Arguments, output: &Path) -> anyhow::Result<()> {
-    // The output need not exist yet.
-    let input = &arguments.file;
-    let same = output.canonicalize().is_ok_and(|output| input.canonicalize().is_ok_and(|input| input == output));
-    if same {
-        bail!("{} is the input; give another name to -o", output.display());
+    for input in std::iter::once(&arguments.file).chain(&arguments.blend) {
+        let id = |path: &Path| fs::metadata(path).ok().as_ref().and_then(file_id);
+        let is_hard_link = id(input).is_some_and(|input| id(output) == Some(input));
+        if is_hard_link || resolve(input)? == resolve(output)? {
+            bail!("{} is an input and would be overwritten; give another name to -o", output.display());
+        }
     }
     if output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("safetensors")) {
         bail!("what is written is safetensors, so the name of {} must end in .safetensors", output.display());

@@ -5,6 +5,7 @@
 //! ```
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -22,7 +23,14 @@ struct Arguments {
     output: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
+#[path = "support/mod.rs"]
+mod support;
+
+fn main() -> ExitCode {
+    support::exit_code(run().map(|()| true))
+}
+
+fn run() -> Result<()> {
     let Arguments { input, output } = Arguments::parse();
     let log = if input.is_dir() { input.join("log.jsonl") } else { input };
     let records = read_log(&log)?;

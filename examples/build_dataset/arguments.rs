@@ -126,6 +126,10 @@ impl Arguments {
             !asks || !self.shard.is_part(),
             "--shard is for jobs without people: use --judge auto or none, or build in one go"
         );
+        ensure!(
+            self.review.is_none() || self.judge == JudgeName::Terminal,
+            "--review is the folder of --judge terminal: nobody else looks there"
+        );
         if let Some(folder) = &self.spool {
             ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
         }

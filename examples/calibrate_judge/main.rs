@@ -58,10 +58,12 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     let names = find_pictures(&arguments.input)?;
     ensure!(names.len() > 1, "{} needs two pictures or more: some to fit, some to check", arguments.input.display());
+    // Where the step divides the pictures, it would meet the same few again and again.
+    let step = if names.len().is_multiple_of(STEP) { 1 } else { STEP };
     let clips: Vec<(bool, Clip)> = (0..arguments.clips)
         .into_par_iter()
         .map(|index| {
-            let place = index * STEP % names.len();
+            let place = index * step % names.len();
             let path = arguments.input.join(&names[place]);
             let picture = load_picture(&path)?.image.into_rgb8();
             let density = Density::ALL[index % 3];
@@ -71,6 +73,11 @@ fn run(arguments: &Arguments) -> Result<()> {
         })
         .collect::<Result<_>>()?;
     let (fitting, checking): (Vec<_>, Vec<_>) = clips.into_iter().partition(|clip| clip.0);
+    ensure!(
+        !fitting.is_empty() && !checking.is_empty(),
+        "{} clips leave nothing to fit or nothing to check: ask for more (--clips)",
+        arguments.clips
+    );
     let [fitting, checking] = [fitting, checking].map(|clips| clips.into_iter().map(|clip| clip.1).collect::<Vec<_>>());
     let fitted = fit::fit(&fitting);
     print(&fitted, &fitting, &checking, &mut io::stdout().lock())?;

@@ -95,7 +95,7 @@ fn web(arguments: &Arguments, density: Density, judged: &mut Judging<'_>) -> Res
 
 #[cfg(not(feature = "review"))]
 fn web(_: &Arguments, _: Density, _: &mut Judging<'_>) -> Result<(Judged, Duration)> {
-    bail!("the review page is a feature: cargo run --release --features review --example clean_image -- …")
+    bail!("this build has no review page")
 }
 
 /// A source that counts its frames and the time they take.

@@ -14,6 +14,10 @@ pub(crate) fn check(arguments: &Arguments) -> Result<()> {
     if arguments.judge != JudgeName::None {
         ensure!(arguments.mode_image.is_none(), "--mode-image is there without --judge only");
     }
+    ensure!(
+        arguments.judge != JudgeName::Web || cfg!(feature = "review"),
+        "the review page is a feature: cargo run --release --features review --example clean_image -- …"
+    );
     let input = &arguments.input;
     let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.display()))?;
     let source = resolve(input)?;

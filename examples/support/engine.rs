@@ -51,6 +51,10 @@ impl EngineArguments {
         let mut derainer =
             derainer.with_max_memory(self.max_memory.or_else(|| available_memory().filter(|_| device.is_cpu())));
         if let Some(folder) = &self.spool {
+            ensure!(
+                self.model == Network::SpaNet && device.is_cpu(),
+                "--spool is for SPANet on the CPU: nothing else keeps features in files"
+            );
             ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
             derainer = derainer.with_spool_folder(folder);
         }

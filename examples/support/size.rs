@@ -1,7 +1,7 @@
 //! Amounts of memory as people write them.
 
 /// Powers of ten, and of two with an `i`, as in IEC 80000-13.
-const UNITS: [(&str, u64); 12] = [
+const UNITS: [(&str, u64); 14] = [
     ("", 1),
     ("B", 1),
     ("KB", 1_000),
@@ -11,10 +11,12 @@ const UNITS: [(&str, u64); 12] = [
     ("KIB", 1 << 10),
     ("MIB", 1 << 20),
     ("GIB", 1 << 30),
+    ("TIB", 1 << 40),
     // As other tools take them.
     ("K", 1 << 10),
     ("M", 1 << 20),
     ("G", 1 << 30),
+    ("T", 1 << 40),
 ];
 
 /// Bytes in `2GiB`, `500MB`, `1.5 gib` or `1073741824`.

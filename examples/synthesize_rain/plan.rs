@@ -22,6 +22,15 @@ pub(crate) struct Task {
 pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
     let input = &arguments.input;
     let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.display()))?;
+    for kind in KINDS {
+        let folder = arguments.output.join(kind);
+        ensure!(
+            !folder.exists() || !is_inside(input, &folder)?,
+            "{} lies among the results in {} and might be overwritten: choose another output folder",
+            input.display(),
+            folder.display()
+        );
+    }
     let tasks: Vec<Task> = match metadata.is_dir() {
         true => {
             ensure!(
@@ -35,15 +44,6 @@ pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
         }
         false => {
             let name = input.file_stem().with_context(|| format!("{} has no name", input.display()))?;
-            for kind in KINDS {
-                let folder = arguments.output.join(kind);
-                ensure!(
-                    !folder.exists() || !is_inside(input, &folder)?,
-                    "{} lies among the results in {} and might be overwritten: choose another output folder",
-                    input.display(),
-                    folder.display()
-                );
-            }
             vec![Task { input: input.clone(), name: name.into() }]
         }
     };

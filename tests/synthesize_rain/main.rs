@@ -161,7 +161,9 @@ fn mistakes_are_named_and_nothing_is_written() {
     bench.fails("-i nothing.png -o wet", "nothing.png");
     assert!(!bench.path("wet").exists());
     bench.done("-i photos/a.png -o wet");
-    bench.fails("-i wet/clean/a.png -o wet", "choose another output folder");
+    for input in ["wet/clean/a.png", "wet/clean", "wet/rain"] {
+        bench.fails(&format!("-i {input} -o wet"), "choose another output folder");
+    }
     // One bad picture does not keep the others from their rain.
     fs::write(bench.path("photos/bad.png"), b"no picture").unwrap();
     bench.fails("-i photos -o more", "1 of 3 failed");

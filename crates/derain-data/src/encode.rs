@@ -23,6 +23,7 @@ use image::codecs::webp::WebPEncoder;
 use image::error::ImageError;
 use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat};
 
+use crate::pixels::pixels_of_any;
 use crate::{Error, Picture, netpbm, write_durably};
 
 /// A JPEG segment's 65,535 bytes, less its length and what stands before the EXIF block.
@@ -70,10 +71,14 @@ pub fn check_format(format: ImageFormat, color: ColorType) -> Result<(), Error> 
 /// Encodes a picture; [the module's table](self) says what each format holds.
 ///
 /// # Errors
-/// [`Error::CannotHold`] if alpha or depth would be lost, [`Error::Encode`] if the encoder fails, for
+/// [`Error::CannotHold`] if alpha or depth would be lost, [`Error::NoPixels`], [`Error::Encode`] if the encoder fails, for
 /// instance on a JPEG of more than 65535 rows.
 pub fn encode_picture(picture: &Picture, format: ImageFormat) -> Result<Vec<u8>, Error> {
     check_format(format, picture.image.color())?;
+    let (width, height) = (picture.image.width(), picture.image.height());
+    if width == 0 || height == 0 {
+        return Err(Error::NoPixels { width, height });
+    }
     let eight_bits;
     let image = match format {
         ImageFormat::Jpeg => {
@@ -128,7 +133,7 @@ fn write(
     if let Some(exif) = exif {
         encoder.set_exif_metadata(exif.to_vec()).map_err(ImageError::Unsupported)?;
     }
-    encoder.write_image(image.as_bytes(), image.width(), image.height(), image.color().into())
+    encoder.write_image(pixels_of_any(image), image.width(), image.height(), image.color().into())
 }
 
 /// An opaque picture of more than 8 bits, rounded to 8.

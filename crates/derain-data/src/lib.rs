@@ -53,6 +53,7 @@ pub mod load;
 mod luma;
 mod netpbm;
 mod orphans;
+mod pixels;
 mod png;
 pub mod register;
 #[cfg(feature = "review")]

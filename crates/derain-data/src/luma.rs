@@ -3,6 +3,8 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
+use crate::pixels::pixels;
+
 /// Weights of red, green and blue.
 const WEIGHTS: [f32; 3] = [0.299, 0.587, 0.114];
 
@@ -13,7 +15,5 @@ pub(crate) fn luma(pixel: &[u8; 3]) -> f32 {
 
 /// Of every pixel, row by row.
 pub(crate) fn luma_of(picture: &RgbImage) -> Vec<f32> {
-    // A picture's buffer may be longer than its pixels.
-    let pixels = picture.width() as usize * picture.height() as usize;
-    picture.as_raw().as_chunks::<3>().0[..pixels].par_iter().map(luma).collect()
+    pixels(picture).as_chunks::<3>().0.par_iter().map(luma).collect()
 }

@@ -2,6 +2,8 @@
 
 use image::{ColorType, DynamicImage};
 
+use crate::pixels::pixels_of_any;
+
 /// P5 for grey, P6 for colour; samples above 8 bits are big-endian pairs.
 ///
 /// The caller has checked that the picture is opaque and of at most 16 bits.
@@ -11,11 +13,11 @@ pub(crate) fn encode(image: &DynamicImage) -> Vec<u8> {
     let maximum = if deep { u16::MAX } else { u16::from(u8::MAX) };
     let mut bytes = format!("{magic}\n{} {}\n{maximum}\n", image.width(), image.height()).into_bytes();
     if deep {
-        for pair in image.as_bytes().chunks_exact(2) {
+        for pair in pixels_of_any(image).chunks_exact(2) {
             bytes.extend_from_slice(&u16::from_ne_bytes([pair[0], pair[1]]).to_be_bytes());
         }
     } else {
-        bytes.extend_from_slice(image.as_bytes());
+        bytes.extend_from_slice(pixels_of_any(image));
     }
     bytes
 }

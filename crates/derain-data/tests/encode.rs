@@ -156,3 +156,28 @@ fn what_an_encoder_cannot_do_is_an_error() {
     let reason = std::error::Error::source(&error).unwrap().to_string();
     assert!(reason.contains("No such file") || cfg!(not(unix)), "{reason}");
 }
+
+/// `ImageBuffer::from_raw` takes a buffer that is longer than its pixels.
+#[test]
+fn only_pixels_of_a_longer_buffer_are_written() {
+    let bytes: Vec<u8> = (0..200).collect();
+    let pixels = image::RgbImage::from_raw(7, 3, bytes[..63].to_vec()).unwrap();
+    let longer = image::RgbImage::from_raw(7, 3, bytes).unwrap();
+    for format in
+        [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Pnm]
+    {
+        let [longer, pixels] = [&longer, &pixels]
+            .map(|image| encode_picture(&Picture::from(DynamicImage::from(image.clone())), format).unwrap());
+        assert_eq!(longer, pixels, "{format:?}");
+    }
+}
+
+#[test]
+fn pictures_without_pixels_are_refused() {
+    let empty = Picture::from(DynamicImage::new(0, 4, ColorType::Rgb8));
+    for format in
+        [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Pnm]
+    {
+        assert!(matches!(encode_picture(&empty, format), Err(Error::NoPixels { width: 0, height: 4 })), "{format:?}");
+    }
+}

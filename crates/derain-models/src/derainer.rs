@@ -221,13 +221,15 @@ impl Derainer {
     /// Where a picture's features go.
     fn storage(&self, width: u32, height: u32) -> Result<Storage<'_>> {
         let Some(limit) = self.max_memory else { return Ok(Storage::Memory) };
-        if self.memory_needed(width, height) <= limit {
+        let in_memory = self.memory_needed(width, height);
+        if in_memory <= limit {
             return Ok(Storage::Memory);
         }
-        let needed = self.memory_needed_with_files(width, height);
-        if !self.model.can_spool() || needed > limit {
-            return Err(Error::Memory { width, height, needed, limit });
+        let with_files = self.memory_needed_with_files(width, height);
+        if self.model.can_spool() && with_files <= limit {
+            return Ok(self.file());
         }
-        Ok(self.file())
+        // Of small pictures and many threads the files' share is the larger one.
+        Err(Error::Memory { width, height, needed: in_memory.min(with_files), limit })
     }
 }

@@ -41,6 +41,14 @@ pub enum Error {
         /// The number that came.
         value: f64,
     },
+    /// The smallest pair of the validation cannot be scored.
+    #[error("the smallest pair of the validation is {}x{} and cannot be scored: leave it out, or raise `validation.size`", size.0, size.1)]
+    Unscorable {
+        /// Width and height of what is scored of it.
+        size: (u32, u32),
+        /// Why.
+        source: derain_metrics::Error,
+    },
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io {

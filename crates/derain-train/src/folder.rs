@@ -32,9 +32,9 @@ impl Folder {
         let lock =
             File::options().write(true).create(true).truncate(false).open(&path).map_err(Error::io("open", &path))?;
         match lock.try_lock() {
-            Ok(()) => {}
+            // Where a file system has no locks, the user takes care.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Busy { folder: root.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
         }
         remove_orphans(root)?;
         Ok(Self { root: root.to_owned(), _lock: Some(lock) })

@@ -81,10 +81,12 @@ impl Trainer {
     /// # Errors
     /// As [`new`](Self::new), on every rank if on any; [`Error::Uneven`] or [`Error::RanksDiffer`].
     pub fn new_among(config: TrainConfig, device: &Device, ranks: Arc<dyn Ranks>) -> Result<Self> {
-        let own = Self::prepare(config, device, &ranks).and_then(|trainer| match trainer.has_begun() {
-            true => Err(Error::Begun { folder: trainer.folder.root().to_owned() }),
-            false => Ok(trainer),
-        });
+        // Weights of a validation are worth keeping even where no checkpoint was reached.
+        let own =
+            Self::prepare(config, device, &ranks).and_then(|trainer| match trainer.has_begun() || trainer.has_best() {
+                true => Err(Error::Begun { folder: trainer.folder.root().to_owned() }),
+                false => Ok(trainer),
+            });
         Self::join(own, &*ranks)
     }
 
@@ -125,6 +127,11 @@ impl Trainer {
         self.leads() && self.folder.checkpoint().exists()
     }
 
+    /// Whether this rank has weights of a validation in its folder.
+    fn has_best(&self) -> bool {
+        self.leads() && self.folder.best().exists()
+    }
+
     /// What ends the training early: [`StopHandle::stop`] on it, from another thread, an observer or a signal handler.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
@@ -144,7 +151,9 @@ impl Trainer {
         let ranks = Arc::clone(&self.ranks);
         let mut silence = ();
         let observer: &mut dyn Observer = if self.leads() { observer } else { &mut silence };
-        agree(&*ranks, self.announce(observer))?;
+        // Rank 0 alone knows of a validation that the run before this one was stopped in.
+        let announced = self.announce(observer);
+        self.progress.validation_due = vote(&*ranks, announced, self.progress.validation_due)?.asked;
         if self.progress.validation_due {
             let asked_to_stop = self.validate_overdue(observer)?;
             if asked_to_stop {

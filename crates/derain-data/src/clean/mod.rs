@@ -40,7 +40,7 @@ mod pass;
 mod plot;
 #[cfg(test)]
 mod reference;
-mod spool;
+pub(crate) mod spool;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,18 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
+const WRITE: &str = "spool frames to";
+const READ: &str = "read frames spooled to";
+
+/// Whether what refused is the disk that frames are spooled to, rather than the frames.
+pub(crate) fn is_of_spool(error: &Error) -> bool {
+    match error {
+        Error::SpoolSpace { .. } => true,
+        Error::Io { action, .. } => [WRITE, READ].contains(action),
+        _ => false,
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Spool {
     file: File,
@@ -21,13 +33,13 @@ pub(super) struct Spool {
 impl Spool {
     /// An empty one in a folder, for frames of `bytes` bytes.
     pub(super) fn new(folder: PathBuf, bytes: usize) -> Result<Self, Error> {
-        let file = tempfile::tempfile_in(&folder).map_err(Error::io("spool frames to", &folder))?;
+        let file = tempfile::tempfile_in(&folder).map_err(Error::io(WRITE, &folder))?;
         Ok(Self { file, folder, bytes, frames: 0 })
     }
 
     /// Fails if a folder's disk has less than `needed` bytes left.
     pub(super) fn check_space(folder: &Path, needed: u64) -> Result<(), Error> {
-        let available = fs4::available_space(folder).map_err(Error::io("spool frames to", folder))?;
+        let available = fs4::available_space(folder).map_err(Error::io(WRITE, folder))?;
         match available < needed {
             true => Err(Error::SpoolSpace { folder: folder.to_owned(), needed, available }),
             false => Ok(()),
@@ -41,16 +53,14 @@ impl Spool {
     /// Appends a frame. One that fails part of the way is overwritten by the next.
     pub(super) fn push(&mut self, frame: &[u8]) -> Result<(), Error> {
         Self::check_space(&self.folder, frame.len() as u64)?;
-        write_at(&self.file, frame, self.position(self.frames, 0))
-            .map_err(Error::io("spool frames to", &self.folder))?;
+        write_at(&self.file, frame, self.position(self.frames, 0)).map_err(Error::io(WRITE, &self.folder))?;
         self.frames += 1;
         Ok(())
     }
 
     /// Reads a frame's bytes from `start` on.
     pub(super) fn read(&self, frame: usize, start: usize, bytes: &mut [u8]) -> Result<(), Error> {
-        read_at(&self.file, bytes, self.position(frame, start))
-            .map_err(Error::io("read frames spooled to", &self.folder))
+        read_at(&self.file, bytes, self.position(frame, start)).map_err(Error::io(READ, &self.folder))
     }
 
     fn position(&self, frame: usize, start: usize) -> u64 {

@@ -6,6 +6,7 @@ use image::RgbImage;
 
 use crate::Error;
 use crate::dataset::DatasetError;
+use crate::pixels::pixels;
 
 /// Colour channels of a picture: R, G, B.
 pub(super) const CHANNELS: usize = 3;
@@ -43,7 +44,7 @@ impl Sample {
 }
 
 fn planes(picture: &RgbImage) -> Vec<f32> {
-    let samples = picture.as_raw();
+    let samples = pixels(picture);
     let mut planes = Vec::with_capacity(samples.len());
     for channel in 0..CHANNELS {
         planes.extend(samples.iter().skip(channel).step_by(CHANNELS).map(|&sample| f32::from(sample) / 255.0));
@@ -147,6 +148,8 @@ mod tests {
         assert_eq!(sample.rainy, [0.0, 1.0, 0.2, 0.8, 0.4, 0.6]);
         assert_eq!(sample.clean, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!((sample.height, sample.width), (1, 2));
+        let longer = RgbImage::from_raw(2, 1, [rainy.as_raw().as_slice(), &[9; 6]].concat()).unwrap();
+        assert_eq!(Sample::from_pictures(&longer, &rainy).unwrap().rainy, sample.rainy);
         assert!(matches!(
             Sample::from_pictures(&rainy, &RgbImage::new(1, 2)),
             Err(Error::Dataset(DatasetError::PairSizes { .. }))

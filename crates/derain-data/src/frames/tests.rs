@@ -139,7 +139,9 @@ fn a_y4m_file_comes_back() {
         })
         .collect();
     for frame in &frames {
-        writer.write(frame).expect("frame");
+        // A buffer may be longer than its pixels.
+        let longer = RgbImage::from_raw(7, 5, [frame.as_raw().as_slice(), &[9; 30]].concat()).expect("long enough");
+        writer.write(&longer).expect("frame");
     }
     assert!(writer.write(&flat(0)).is_err());
     assert_eq!(format!("{writer:?}"), "Y4mWriter { size: (7, 5), .. }");

@@ -63,7 +63,7 @@ impl<W: Write> Y4mWriter<W> {
             let reason = format!("a frame of {}x{} in a file of {}x{}", found.0, found.1, size.0, size.1);
             return Err(io::Error::new(ErrorKind::InvalidInput, reason));
         }
-        let pixels = frame.as_raw().len() / PLANES;
+        let pixels = size.0 as usize * size.1 as usize;
         let line = b"FRAME\n";
         self.planes.clear();
         self.planes.extend_from_slice(line);

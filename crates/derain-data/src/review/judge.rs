@@ -11,6 +11,7 @@ use super::queue::{Facts, Pictures};
 use super::server::Shared;
 use crate::Error;
 use crate::judge::{Candidate, Density, Judge, Verdict};
+use crate::pixels::pixels;
 
 /// Shows candidates on the page of a [`ReviewServer`](super::ReviewServer) and waits for the person's verdict.
 ///
@@ -76,11 +77,9 @@ fn facts(candidate: &Candidate<'_>, density: Option<Density>) -> Result<Facts, E
 /// Quickly: it goes no further than this machine's browser.
 fn png(image: &RgbImage) -> Result<Bytes, Error> {
     let (width, height) = image.dimensions();
-    // A container may be longer than its pixels.
-    let pixels = image.as_raw().get(..3 * width as usize * height as usize).unwrap_or_default();
     let mut bytes = Vec::new();
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
-        .write_image(pixels, width, height, ExtendedColorType::Rgb8)
+        .write_image(pixels(image), width, height, ExtendedColorType::Rgb8)
         .map_err(|source| Error::Encode { format: ImageFormat::Png, source })?;
     Ok(bytes.into())
 }

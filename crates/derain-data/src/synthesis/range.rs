@@ -229,7 +229,9 @@ impl RainRange {
         for (name, [low, high], min) in ranges {
             // The upper limits are those of the options, below. Not a number is in no range.
             if !(min..=high).contains(&low) || !high.is_finite() {
-                return Err(Error::range(name, low, [min, high]));
+                let least = if min == f32::MIN { String::new() } else { format!(", none below {min}") };
+                let expected = format!("two finite numbers, the lesser first{least}");
+                return Err(Error::option(name, format!("[{low}, {high}]"), expected));
             }
         }
         if !(1e-3..=MOST_HEAVY).contains(&self.heaviest) {
@@ -372,5 +374,10 @@ mod tests {
         assert_eq!(name(RainRange { heaviest: 0.0, ..RainRange::default() }), "heaviest");
         assert_eq!(name(RainRange { jpeg_chance: f32::NAN, ..RainRange::default() }), "jpeg_chance");
         assert!(serde_json::from_str::<RainRange>(r#"{"rain": 1}"#).is_err());
+        let message = |range: RainRange| range.check().unwrap_err().to_string();
+        let reversed = message(RainRange { angle: [35.0, -35.0], ..RainRange::default() });
+        assert_eq!(reversed, "the option `angle` is [35, -35]: it must be two finite numbers, the lesser first");
+        let reversed = message(RainRange { coverage: [3.0, 0.05], ..RainRange::default() });
+        assert!(reversed.ends_with("the lesser first, none below 0.001"), "{reversed}");
     }
 }

@@ -10,6 +10,9 @@ use crate::Error;
 /// What bicubic interpolation needs around a pixel.
 const BICUBIC_REACH: u32 = 2;
 
+/// Pixels.
+const MOST_AMPLITUDE: f32 = 100.0;
+
 /// Whether the camera moves by whole pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -24,7 +27,8 @@ pub enum ShakeSteps {
 /// A camera that points elsewhere in every frame, except that frame 0 is where it should be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CameraShake {
-    /// Greatest movement along each axis, pixels, 0 to 100.
+    /// Greatest movement along each axis, pixels, 0 to 100. Of others [`margin`](Self::margin) and [`offset`](Self::offset) take the nearest of these,
+    /// of what is no number 0; [`see`](Self::see) refuses them.
     pub amplitude: f32,
     /// Whether movements are whole pixels.
     pub steps: ShakeSteps,
@@ -36,7 +40,12 @@ impl CameraShake {
     /// Pixels of the picture lost on every side, so that every frame sees only what is there.
     #[must_use]
     pub fn margin(&self) -> u32 {
-        self.amplitude.ceil() as u32 + BICUBIC_REACH
+        self.reach().ceil() as u32 + BICUBIC_REACH
+    }
+
+    /// The amplitude within its range.
+    fn reach(&self) -> f32 {
+        if self.amplitude.is_nan() { 0.0 } else { self.amplitude.clamp(0.0, MOST_AMPLITUDE) }
     }
 
     /// Where the camera points in a frame, pixels to the right and down of frame 0; independent from frame to frame.
@@ -45,11 +54,12 @@ impl CameraShake {
         if frame == 0 {
             return [0.0; 2];
         }
+        let reach = self.reach();
         let mut rng = random::generator(self.seed, Purpose::Shake, [frame, 0, 0]);
         [(); 2].map(|()| {
-            let offset = self.amplitude * (2.0 * rng.random::<f32>() - 1.0);
+            let offset = reach * (2.0 * rng.random::<f32>() - 1.0);
             match self.steps {
-                ShakeSteps::Whole => offset.round().clamp(-self.amplitude.floor(), self.amplitude.floor()),
+                ShakeSteps::Whole => offset.round().clamp(-reach.floor(), reach.floor()),
                 ShakeSteps::Sub => offset,
             }
         })
@@ -62,8 +72,8 @@ impl CameraShake {
     /// # Errors
     /// [`Error::InvalidOption`] for the amplitude, [`Error::NoPixels`] if the margins leave nothing.
     pub fn see(&self, picture: &RgbImage, frame: u64) -> Result<RgbImage, Error> {
-        if !(0.0..=100.0).contains(&self.amplitude) {
-            return Err(Error::range("amplitude", self.amplitude, [0.0, 100.0]));
+        if !(0.0..=MOST_AMPLITUDE).contains(&self.amplitude) {
+            return Err(Error::range("amplitude", self.amplitude, [0.0, MOST_AMPLITUDE]));
         }
         let margin = self.margin();
         let [width, height] = [picture.width(), picture.height()].map(|side| side.saturating_sub(2 * margin));
@@ -126,6 +136,15 @@ mod tests {
             assert!(offsets.iter().any(|[dx, _]| *dx <= -2.0) && offsets.iter().any(|[_, dy]| *dy >= 2.0));
             let whole = offsets.iter().flatten().all(|offset| offset.fract() == 0.0);
             assert_eq!(whole, steps == ShakeSteps::Whole);
+        }
+    }
+
+    #[test]
+    fn amplitudes_that_are_none_are_no_panic() {
+        for amplitude in [-1.0, f32::NAN, f32::INFINITY] {
+            let shake = CameraShake { amplitude, steps: ShakeSteps::Whole, seed: 1 };
+            assert!(shake.margin() <= 102 && shake.offset(1).iter().all(|offset| offset.abs() <= 100.0));
+            assert!(matches!(shake.see(&RgbImage::new(300, 300), 1), Err(Error::InvalidOption { .. })));
         }
     }
 

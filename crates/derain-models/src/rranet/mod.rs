@@ -150,11 +150,15 @@ impl RraNet {
     /// The same with the batch's own statistics, as in training.
     ///
     /// # Errors
-    /// When the shape or type does not fit, the network's features are halves, or a batch norm would see but one value: at 1/8 of the size
-    /// there must be more than one pixel in the batch.
+    /// When the shape or type does not fit, the network's features are halves or it is one [`without_norms`](Self::without_norms), or a batch
+    /// norm would see but one value: at 1/8 of the size there must be more than one pixel in the batch.
     pub fn forward_train(&self, pictures: &Tensor) -> Result<RraNetTraining> {
         let mut statistics = Vec::new();
         let output = self.run(pictures, &mut statistics)?;
+        if statistics.is_empty() {
+            let (expected, got) = ("one with batch norms", "one without, for inference alone".into());
+            return Err(Error::Config { option: "the network that is trained", expected, got });
+        }
         Ok(RraNetTraining { output, statistics })
     }
 

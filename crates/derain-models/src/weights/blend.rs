@@ -26,9 +26,12 @@ impl WeightFile {
     /// ```
     ///
     /// # Errors
-    /// [`WeightError::BadTensor`] when a tensor is in one file alone or of another shape in the other; else as
-    /// [`to_safetensors`](Self::to_safetensors).
+    /// [`WeightError::Share`] unless the share is from 0 to 1; [`WeightError::BadTensor`] when a tensor is in one file alone or of another shape in the
+    /// other, or a value is not finite in f32; else as [`to_safetensors`](Self::to_safetensors).
     pub fn blended(&self, other: &Self, share: f64) -> Result<Vec<u8>, WeightError> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(WeightError::Share { share });
+        }
         let bad = |name: &str, reason: String| WeightError::BadTensor { name: printable(name), reason };
         if let Some(name) = other.tensors.keys().find(|name| !self.tensors.contains_key(*name)) {
             return Err(bad(name, "only one of the two files has it".into()));
@@ -44,9 +47,15 @@ impl WeightFile {
                     format!("is {:?} in one file and {:?} in the other", tensor.shape, theirs.shape),
                 ));
             }
-            let values = tensor.values()?.into_iter().zip(theirs.values()?);
-            let bytes = values.flat_map(|(ours, theirs)| ((ours + share * (theirs - ours)) as f32).to_le_bytes());
-            let blend = WeightTensor::from_bytes(ElementType::F32, &tensor.shape, bytes.collect())?;
+            let mut bytes = Vec::with_capacity(4 * tensor.element_count());
+            for (ours, theirs) in tensor.values()?.into_iter().zip(theirs.values()?) {
+                let value = (ours + share * (theirs - ours)) as f32;
+                if !value.is_finite() {
+                    return Err(bad(name, format!("between {ours} and {theirs} is nothing finite in f32")));
+                }
+                bytes.extend(value.to_le_bytes());
+            }
+            let blend = WeightTensor::from_bytes(ElementType::F32, &tensor.shape, bytes)?;
             tensors.insert(name.clone(), blend);
         }
         super::safetensors::write(&tensors, &self.metadata)
@@ -71,6 +80,15 @@ mod tests {
             let blend = WeightFile::parse(&a.blended(&b, share).unwrap()).unwrap();
             assert_eq!(blend.tensors["w"].values().unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn what_gives_no_numbers_is_refused() {
+        let (a, b) = (file("w", &[1], &[1.0]), file("w", &[1], &[f32::INFINITY]));
+        for share in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
+            assert!(matches!(a.blended(&a, share), Err(WeightError::Share { .. })));
+        }
+        assert!(matches!(a.blended(&b, 0.5), Err(WeightError::BadTensor { .. })));
     }
 
     #[test]

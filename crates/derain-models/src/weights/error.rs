@@ -133,6 +133,12 @@ pub enum WeightError {
         /// What is wrong, with the numbers.
         reason: String,
     },
+    /// A blend of other than 0 to 1 of the second file.
+    #[error("a blend takes a share from 0 to 1 of the second file, got {share}")]
+    Share {
+        /// The share that came.
+        share: f64,
+    },
     /// Two tensors of one name.
     #[error("tensor `{name}` appears twice")]
     DuplicateName {

@@ -186,9 +186,15 @@ impl WeightTensor {
     /// A candle tensor of the same values, converted to `dtype` on the CPU and moved to `device`.
     ///
     /// # Errors
-    /// [`WeightError::Device`] when candle cannot convert to `dtype` or the device refuses.
+    /// [`WeightError::BadTensor`] when shape or type were changed to what the bytes are not; [`WeightError::Device`] when candle cannot convert to `dtype` or the device refuses.
     pub fn to_candle(&self, dtype: DType, device: &Device) -> Result<Tensor, WeightError> {
         let bytes = self.bytes();
+        // The fields can be changed, and candle believes what it is told of a buffer.
+        if checked_count(&self.shape).map(|elements| elements * self.dtype.size()) != Some(bytes.len()) {
+            let (shape, dtype) = (&self.shape, self.dtype);
+            let reason = format!("shape {shape:?} of {dtype} from {} bytes", bytes.len());
+            return Err(WeightError::BadTensor { name: "unnamed".to_owned(), reason });
+        }
         let stored = match self.dtype {
             ElementType::F64 => DType::F64,
             ElementType::F32 => DType::F32,

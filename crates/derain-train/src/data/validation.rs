@@ -5,7 +5,7 @@ use image::{GenericImageView, RgbImage};
 use sha2::{Digest, Sha256};
 
 use super::{SynthesizedRain, pair_list};
-use crate::{DataConfig, Result, TrainConfig};
+use crate::{DataConfig, Error, Result, TrainConfig};
 
 /// The validation's pairs, in memory, six bytes a pixel: they are the same each time. None where the configuration names none.
 #[derive(Default)]
@@ -16,14 +16,19 @@ pub(crate) struct ValidationPairs {
 
 impl ValidationPairs {
     /// # Errors
-    /// When a picture cannot be read, or a pair's two differ in size.
+    /// When a picture cannot be read, a pair's two differ in size, or [`Error::Unscorable`].
     pub(crate) fn load(config: &TrainConfig) -> Result<Self> {
         let pairs = load(config)?;
         let mut hash = Sha256::new();
         hash.update(format!("{:?}", config.validation.protocol));
+        // Told at once, not after the first steps: SSIM's window has to fit into the smallest.
+        let smallest = pairs.iter().min_by_key(|(_, clean)| clean.width().min(clean.height()));
+        if let Some((rainy, clean)) = smallest
+            && let Err(source) = config.validation.protocol.score(rainy, clean)
+        {
+            return Err(Error::Unscorable { size: clean.dimensions(), source });
+        }
         for (rainy, clean) in &pairs {
-            // Pictures of other sizes are told at once, not after the first steps.
-            Sample::from_pictures(rainy, clean)?;
             for picture in [rainy, clean] {
                 hash.update(picture.width().to_le_bytes());
                 hash.update(picture.as_raw());
@@ -100,5 +105,9 @@ mod tests {
         let data = DataConfig::Synthesized(data);
         let config = TrainConfig { seed: 5, data, validation, ..TrainConfig::default() };
         assert_eq!(ValidationPairs::load(&config).unwrap().pairs, pairs);
+        // SSIM's window does not fit: told before the first step.
+        let validation = ValidationConfig { size: Some(8), ..ValidationConfig::default() };
+        let refused = ValidationPairs::load(&TrainConfig { validation, ..config }).err().unwrap();
+        assert!(matches!(refused, Error::Unscorable { size: (8, 8), .. }), "{refused}");
     }
 }

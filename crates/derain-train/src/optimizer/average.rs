@@ -1,7 +1,7 @@
 use candle_core::Tensor;
 
 use super::elementwise::{same_shapes, update};
-use crate::Result;
+use crate::{Error, Result};
 
 /// A moving average of weights: `a = d·a + (1 - d)·w` after each step.
 ///
@@ -13,11 +13,14 @@ pub struct MovingAverage {
 }
 
 impl MovingAverage {
-    /// Starts at the given f32 tensors, of which it makes copies.
+    /// Starts at the given f32 tensors, of which it makes copies. `decay` is d, at least 0 and below 1.
     ///
     /// # Errors
-    /// When a tensor cannot be copied.
+    /// [`Error::Config`] for another decay; when a tensor cannot be copied.
     pub fn new(decay: f64, start: &[Tensor]) -> Result<Self> {
+        if !(0.0..1.0).contains(&decay) {
+            return Err(Error::config("ema", decay, "at least 0 and below 1"));
+        }
         let tensors = start.iter().map(|tensor| Ok(tensor.detach().copy()?)).collect::<Result<_>>()?;
         Ok(Self { decay, tensors })
     }
@@ -30,7 +33,7 @@ impl MovingAverage {
     /// Takes the weights after step `t`, counted from 1, in.
     ///
     /// # Errors
-    /// [`Error::Count`](crate::Error::Count) or [`Error::Shapes`](crate::Error::Shapes) if they are not as many and of the same shapes; nothing
+    /// [`Error::Count`] or [`Error::Shapes`] if they are not as many and of the same shapes; nothing
     /// is changed then.
     pub fn update(&mut self, weights: &[Tensor], t: u64) -> Result<()> {
         same_shapes("update", &self.tensors, weights)?;

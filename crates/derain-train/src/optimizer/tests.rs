@@ -126,3 +126,10 @@ fn averages_forget_their_start_and_then_follow_slowly() -> Result<()> {
     assert!(matches!(average.update(&[tensor(&[1.0, 2.0])?], 3), Err(Error::Shapes { .. })));
     Ok(())
 }
+
+#[test]
+fn decays_that_make_no_average_are_refused() {
+    for decay in [-0.1, 1.0, f64::NAN] {
+        assert!(matches!(MovingAverage::new(decay, &[]), Err(Error::Config { key: "ema", .. })));
+    }
+}

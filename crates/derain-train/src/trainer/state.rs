@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{StopHandle, Trainer};
 use crate::checkpoint::{self, Loaded, Names, Progress, Tensors};
 use crate::data::{ValidationPairs, training_source};
-use crate::folder::Folder;
+use crate::folder::{CHECKPOINT, Folder};
 use crate::model::{AnyNetwork, Trainable};
 use crate::observer::{Observer, WrittenKind};
 use crate::optimizer::{Adam, MovingAverage};
@@ -26,7 +26,7 @@ impl Trainer {
         if !config.micro_batches.is_multiple_of(ranks.size()) {
             return Err(Error::Uneven { micro_batches: config.micro_batches, ranks: ranks.size() });
         }
-        // All data before the folder is made: a mistyped path leaves none behind.
+        // All data and weights before the folder is made: a mistyped path leaves none behind.
         let (source, data) = training_source(&config)?;
         let samples = source.len();
         let steps_per_epoch = samples / config.batch_size;
@@ -40,12 +40,12 @@ impl Trainer {
         };
         let leads = ranks.rank() == 0;
         let validation = if leads { ValidationPairs::load(&config)? } else { ValidationPairs::default() };
-        let folder = if leads { Folder::open(&config.output)? } else { Folder::elsewhere(&config.output) };
         let parameters = match &config.init_from {
             // Where there is a checkpoint, nothing else is the start.
-            Some(path) if leads && !folder.checkpoint().exists() => config.network.weights_of(path)?,
+            Some(path) if leads && !config.output.join(CHECKPOINT).exists() => config.network.weights_of(path)?,
             _ => config.network.initial_weights(config.seed)?,
         };
+        let folder = if leads { Folder::open(&config.output)? } else { Folder::elsewhere(&config.output) };
         let model = Trainable::new(&config.network, &parameters, device)?;
         let average = config.ema.map(|decay| MovingAverage::new(decay, &model.tensors())).transpose()?;
         let mut trainer = Self {

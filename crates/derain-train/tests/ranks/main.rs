@@ -70,6 +70,10 @@ struct Watch {
     records: Vec<StepRecord>,
     fails_at: Option<u64>,
     stops_at: Option<(u64, StopHandle)>,
+    /// In the first validation, after its first pair.
+    stops_in_validation: Option<StopHandle>,
+    /// Whether the rank runs once more after a stop.
+    again: bool,
 }
 
 impl Observer for Watch {
@@ -79,6 +83,13 @@ impl Observer for Watch {
             stop.stop();
         }
         if self.fails_at == Some(step.step) { Err("no space left".into()) } else { Ok(()) }
+    }
+
+    fn validating(&mut self, _: usize, _: usize) -> Observed {
+        if let Some(stop) = self.stops_in_validation.take() {
+            stop.stop();
+        }
+        Ok(())
     }
 }
 
@@ -104,7 +115,10 @@ fn train(
                 let begin = if resume { Trainer::resume_among } else { Trainer::new_among };
                 let outcome = begin(config(rank), &candle_core::Device::Cpu, ranks).and_then(|mut trainer| {
                     prepare(rank, trainer.stop_handle(), &mut watch);
-                    trainer.run(&mut watch)
+                    match trainer.run(&mut watch)? {
+                        Outcome::Stopped { .. } if watch.again => trainer.run(&mut watch),
+                        outcome => Ok(outcome),
+                    }
                 });
                 Ended { outcome, records: watch.records }
             })
@@ -227,6 +241,21 @@ fn one_rank_that_is_asked_to_stop_stops_all() {
     ended.iter().for_each(|ended| assert_eq!(*ended.outcome.as_ref().unwrap(), Outcome::Stopped { step: 1 }));
     finish(2, true, &config);
     assert_same_files(bench.path(), "whole", "run");
+}
+
+#[test]
+fn ranks_stopped_in_a_validation_run_on_together() {
+    let bench = bench();
+    let [whole, stopped] = ["whole", "stopped"].map(|output| config(bench.path(), output, [4, 2], 6));
+    finish(1, false, &whole);
+    let ended = train(2, false, &|_| stopped.clone(), &|rank, stop, watch| {
+        watch.again = true;
+        watch.stops_in_validation = Some(stop).filter(|_| rank == 0);
+    });
+    for ended in ended {
+        assert_eq!(ended.outcome.unwrap(), Outcome::Finished);
+    }
+    assert_same_files(bench.path(), "whole", "stopped");
 }
 
 #[test]

@@ -261,6 +261,16 @@ fn a_build_begun_differently_is_not_mixed() {
     let error = bench.build("mine", &options(), Resume::Continue).unwrap_err().to_string();
     assert!(error.contains("no build that could be resumed"), "{error}");
     assert_eq!(bench.tree("mine").len(), 1);
+    // Nor is one whose folders are called like ours, and whose files like a video's.
+    for name in ["train/rain/v_1-001.png", "clean/v_1.png", "build/videos/v_1.json"] {
+        let file = bench.path("theirs").join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "x").unwrap();
+        let error = bench.build("theirs", &options(), Resume::Continue).unwrap_err().to_string();
+        assert!(error.contains("no build that could be resumed"), "{error}");
+        assert_eq!(bench.tree("theirs").len(), 1);
+        fs::remove_dir_all(bench.path("theirs")).unwrap();
+    }
 }
 
 #[test]

@@ -109,12 +109,9 @@ impl Tree {
         let lock = self.root.join(LOCK);
         let is_ours =
             |path: &Path| path == lock || ours.iter().any(|folder| folder == path) || temporary::is_ours(path);
-        for folder in [self.root.clone(), self.root.join(BUILD)] {
-            if !folder.exists() {
-                continue;
-            }
-            for entry in fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
-                if !is_ours(&entry.map_err(Error::io("list", &folder))?.path()) {
+        for folder in ours.iter().filter(|folder| folder.exists()) {
+            for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+                if !is_ours(&entry.map_err(Error::io("list", folder))?.path()) {
                     return Err(not_empty);
                 }
             }
@@ -139,6 +136,8 @@ impl Tree {
         let path = self.root.join(PLAN);
         // Shards that begin at once may all write it: the same one, or they notice before their next video that it is another.
         if !path.exists() {
+            // Hashing took its time: once more, now that the folder is locked.
+            self.check_free(Resume::Continue)?;
             self.write_json(&path, plan)?;
         }
         self.check_plan(plan)?;

@@ -11,6 +11,7 @@ use super::options::{BuildOptions, MovingScenes};
 use super::patches::{self, FramePatches};
 use super::plan::PlannedVideo;
 use super::tree::Tree;
+use crate::clean::spool::is_of_spool;
 use crate::dataset::DatasetError;
 use crate::durable::{self, Staged};
 use crate::frames::{FrameSource, open_frames};
@@ -23,6 +24,13 @@ pub(super) enum Failure {
     Video(Error),
     /// Nothing can go on: the disk refuses, or there is nobody to judge.
     Build(Error),
+}
+
+impl Failure {
+    /// What went wrong while a clean image was made: frames that cannot be used, or a disk that takes none.
+    fn of_clean_image(error: Error) -> Self {
+        if is_of_spool(&error) { Self::Build(error) } else { Self::Video(error) }
+    }
 }
 
 /// What is needed to do one video.
@@ -92,7 +100,7 @@ impl VideoBuild<'_> {
         let schedule = Schedule::fixed(record.frames);
         let mut source = self.open()?;
         let judged = judged_clean_image(source.as_mut(), &record.name, &self.options.clean, &mut AcceptAll, &schedule);
-        let image = judged.map_err(Failure::Video)?.clean.image;
+        let image = judged.map_err(Failure::of_clean_image)?.clean.image;
         save_picture(&path, &Picture::from(DynamicImage::from(image.clone()))).map_err(Failure::Build)?;
         Ok(image)
     }
@@ -122,7 +130,7 @@ impl VideoBuild<'_> {
         let Judged { clean, verdict, .. } = match judged {
             Ok(judged) => judged,
             Err(error) if judge.refused => return Err(Failure::Build(error)),
-            Err(error) => return Err(Failure::Video(followable(error))),
+            Err(error) => return Err(Failure::of_clean_image(followable(error))),
         };
         let (verdict, reason) = match verdict {
             Verdict::Accept => (RecordedVerdict::Accepted, None),

@@ -233,9 +233,11 @@ impl Parts {
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(Error::io("open", &path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None }),
+            // Where a file system has no locks, the user takes care.
+            Ok(()) | Err(TryLockError::Error(_)) => {
+                Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None })
+            }
             Err(TryLockError::WouldBlock) => Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into()),
-            Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
         }
     }
 

@@ -89,7 +89,7 @@ impl Thresholds {
         if let Some(motion) = &measures.motion {
             return Verdict::Reject { reason: motion.clone() };
         }
-        if measures.unsteady > self.unsteady {
+        if exceeds(measures.unsteady, self.unsteady) {
             let share = 100.0 * measures.unsteady;
             let reason =
                 format!("{share:.0}% of the picture changes its brightness: the light flickers or large things move");
@@ -104,22 +104,27 @@ impl Thresholds {
     /// What speaks against a candidate that more frames may mend.
     fn fault(&self, measures: &Measures) -> Option<String> {
         let Measures { change, changed, streaks, unsure, .. } = measures;
-        if *streaks > self.streaks {
+        if exceeds(*streaks, self.streaks) {
             return Some(format!("streaks are left: {streaks:.2} steps per pixel, {:.2} would do", self.streaks));
         }
-        if *change > self.change {
+        if exceeds(*change, self.change) {
             return Some(format!("the clip's halves differ by {change:.1} steps, {:.1} would do", self.change));
         }
-        if *changed > self.changed {
+        if exceeds(*changed, self.changed) {
             let [changed, limit] = [*changed, self.changed].map(|share| 100.0 * share);
             return Some(format!("{changed:.2}% of the pixels differ between the clip's halves, {limit:.2}% would do"));
         }
-        if *unsure > self.unsure {
+        if exceeds(*unsure, self.unsure) {
             let [unsure, limit] = [*unsure, self.unsure].map(|share| 100.0 * share);
             return Some(format!("{unsure:.2}% of the pixels have rain in nearly all frames, {limit:.2}% would do"));
         }
         None
     }
+}
+
+/// A measure or limit that is no number speaks for nothing.
+fn exceeds(measure: f32, limit: f32) -> bool {
+    measure.is_nan() || limit.is_nan() || measure > limit
 }
 
 /// Judges by measurement.

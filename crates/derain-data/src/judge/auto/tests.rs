@@ -147,3 +147,15 @@ fn density_is_that_of_the_presets() {
     let mixed = &mut Frames(vec![scene(5, 4), scene(4, 5)], 0);
     assert!(matches!(estimate_density(mixed), Err(Error::FrameSize { frame: 1, .. })));
 }
+
+#[test]
+fn limits_that_are_no_numbers_let_nothing_pass() {
+    let measures = Measures {
+        motion: None,
+        unsteady: 0.0,
+        ..judge(rain(&scene(60, 40), &RainOptions::default(), 6), &Schedule::fixed(6)).1
+    };
+    let none = Thresholds { change: f32::NAN, changed: f32::NAN, streaks: f32::NAN, unsure: f32::NAN, unsteady: 1.0 };
+    assert_eq!(none.verdict(&measures), Verdict::MoreFrames);
+    assert!(matches!(Thresholds { unsteady: f32::NAN, ..none }.verdict(&measures), Verdict::Reject { .. }));
+}

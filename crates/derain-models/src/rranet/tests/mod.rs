@@ -163,6 +163,9 @@ fn batches_that_are_none_are_refused() -> Result<()> {
     // One pixel at an eighth of the size: a batch norm cannot learn from it.
     assert!(matches!(network.forward_train(&picture((1, 8, 8))?), Err(Error::Ops(_))));
     network.forward_train(&picture((2, 8, 8))?)?;
+    // Nothing is left to learn statistics of.
+    let folded = network.without_norms()?.forward_train(&picture((2, 8, 8))?);
+    assert!(matches!(folded, Err(Error::Config { .. })));
     Ok(())
 }
 

@@ -123,4 +123,11 @@ fn changed_fields_cannot_reach_past_the_bytes() {
     tensor.shape = vec![2];
     tensor.dtype = ElementType::F64;
     assert!(tensor.to_candle(DType::F32, &Device::Cpu).is_err());
+    // No whole number of elements.
+    let mut tensor = WeightTensor::from_bytes(ElementType::U8, &[15], vec![0; 15]).unwrap();
+    tensor.dtype = ElementType::F64;
+    for shape in [vec![15], vec![1], vec![2]] {
+        tensor.shape = shape;
+        assert!(matches!(tensor.to_candle(DType::F64, &Device::Cpu), Err(WeightError::BadTensor { .. })));
+    }
 }
