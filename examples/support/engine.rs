@@ -42,6 +42,13 @@ pub(crate) struct EngineArguments {
 impl EngineArguments {
     /// Loads the weights.
     pub(crate) fn derainer(&self) -> Result<Derainer> {
+        if let Some(folder) = &self.spool {
+            ensure!(
+                self.model == Network::SpaNet && self.device == DeviceName::Cpu,
+                "--spool is for SPANet on the CPU: nothing else keeps features in files"
+            );
+            ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
+        }
         let device = self.device.open()?;
         let place = Placement::new(&device, self.precision);
         let derainer = match &self.weights {
@@ -51,11 +58,6 @@ impl EngineArguments {
         let mut derainer =
             derainer.with_max_memory(self.max_memory.or_else(|| available_memory().filter(|_| device.is_cpu())));
         if let Some(folder) = &self.spool {
-            ensure!(
-                self.model == Network::SpaNet && device.is_cpu(),
-                "--spool is for SPANet on the CPU: nothing else keeps features in files"
-            );
-            ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
             derainer = derainer.with_spool_folder(folder);
         }
         Ok(derainer)

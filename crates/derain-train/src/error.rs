@@ -42,7 +42,7 @@ pub enum Error {
         value: f64,
     },
     /// The smallest pair of the validation cannot be scored.
-    #[error("the smallest pair of the validation is {}x{} and cannot be scored: leave it out, or raise `validation.size`", size.0, size.1)]
+    #[error("the smallest pair of the validation is {}x{} and cannot be scored: leave it out, or score more of it (`validation.size`)", size.0, size.1)]
     Unscorable {
         /// Width and height of what is scored of it.
         size: (u32, u32),

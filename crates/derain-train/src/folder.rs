@@ -1,6 +1,7 @@
 //! The folder that a training writes to.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use derain_data::{remove_orphans, write_durably};
@@ -32,9 +33,11 @@ impl Folder {
         let lock =
             File::options().write(true).create(true).truncate(false).open(&path).map_err(Error::io("open", &path))?;
         match lock.try_lock() {
-            // Where a file system has no locks, the user takes care.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Busy { folder: root.to_owned() }),
+            // Where a file system has no locks, the user takes care.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
         }
         remove_orphans(root)?;
         Ok(Self { root: root.to_owned(), _lock: Some(lock) })

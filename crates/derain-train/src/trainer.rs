@@ -62,7 +62,7 @@ impl Trainer {
     /// A new training on the CPU.
     ///
     /// # Errors
-    /// When the configuration makes no sense, its data or initial weights cannot be read, or its folder holds a training already.
+    /// When the configuration makes no sense, its data or initial weights cannot be read, or its folder holds a training's checkpoint already.
     pub fn new(config: TrainConfig) -> Result<Self> {
         Self::new_on(config, &Device::Cpu)
     }
@@ -81,12 +81,10 @@ impl Trainer {
     /// # Errors
     /// As [`new`](Self::new), on every rank if on any; [`Error::Uneven`] or [`Error::RanksDiffer`].
     pub fn new_among(config: TrainConfig, device: &Device, ranks: Arc<dyn Ranks>) -> Result<Self> {
-        // Weights of a validation are worth keeping even where no checkpoint was reached.
-        let own =
-            Self::prepare(config, device, &ranks).and_then(|trainer| match trainer.has_begun() || trainer.has_best() {
-                true => Err(Error::Begun { folder: trainer.folder.root().to_owned() }),
-                false => Ok(trainer),
-            });
+        let own = Self::prepare(config, device, &ranks).and_then(|trainer| match trainer.has_begun() {
+            true => Err(Error::Begun { folder: trainer.folder.root().to_owned() }),
+            false => Ok(trainer),
+        });
         Self::join(own, &*ranks)
     }
 
@@ -125,11 +123,6 @@ impl Trainer {
     /// Whether this rank has a checkpoint in its folder.
     fn has_begun(&self) -> bool {
         self.leads() && self.folder.checkpoint().exists()
-    }
-
-    /// Whether this rank has weights of a validation in its folder.
-    fn has_best(&self) -> bool {
-        self.leads() && self.folder.best().exists()
     }
 
     /// What ends the training early: [`StopHandle::stop`] on it, from another thread, an observer or a signal handler.

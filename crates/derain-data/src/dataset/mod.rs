@@ -25,7 +25,8 @@ mod error;
 pub mod loader;
 mod pair_source;
 pub mod pairs;
-mod random;
+#[doc(hidden)]
+pub mod random;
 mod sample;
 
 pub use augment::{AugmentOptions, Crop};

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 /// The generator for one purpose and its key numbers: equal on every machine, for any thread count, and unrelated to that of any
 /// other purpose or key. The hash does the mixing, because generators of this family with near seeds start alike.
-pub(super) fn generator(purpose: &str, keys: &[u64]) -> Pcg64Mcg {
+pub fn generator(purpose: &str, keys: &[u64]) -> Pcg64Mcg {
     let mut hash = Sha256::new();
     hash.update(purpose.as_bytes());
     for key in keys {

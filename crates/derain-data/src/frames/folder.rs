@@ -64,7 +64,7 @@ impl FrameSource for FolderFrames {
 }
 
 /// Pictures directly in `folder`: those below it are most likely something else, such as results.
-fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let path = entry.map_err(Error::io("list", folder))?.path();

@@ -38,7 +38,7 @@
 //! ```
 
 mod colour;
-mod folder;
+pub(crate) mod folder;
 mod options;
 #[cfg(feature = "video")]
 pub mod transcode;

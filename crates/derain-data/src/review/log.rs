@@ -13,6 +13,7 @@ use crate::Error;
 use crate::durable::sync_folder;
 use crate::hex::hex;
 use crate::judge::{Candidate, Verdict};
+use crate::pixels::pixels;
 
 /// Every line begins so; what a kill leaves of the last one begins so or is part of it.
 const START: &[u8] = b"{\"video\":";
@@ -36,7 +37,7 @@ fn hash(image: &RgbImage) -> String {
     let mut hash = Sha256::new();
     hash.update(image.width().to_le_bytes());
     hash.update(image.height().to_le_bytes());
-    hash.update(image.as_raw());
+    hash.update(pixels(image));
     hex(&hash.finalize())
 }
 
@@ -81,7 +82,9 @@ impl Log {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(Error::ReviewInUse { path: path.to_owned() }),
             // Where a file system has no locks, the user takes care.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
+            Ok(()) => {}
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;

@@ -15,7 +15,9 @@ const TOLERANCES: [(DType, f64, f64); 2] = [(DType::F32, 1e-5, 1e-4), (DType::F6
 const HALVES: [(DType, f64); 2] = [(DType::F16, 4e-3), (DType::BF16, 3e-2)];
 
 pub(crate) fn gpu() -> Option<Device> {
-    match crate::device::cuda(0) {
+    // Without events, as the examples; the tests of whole networks (`tests/gpu`) run with them.
+    // SAFETY: these tests open no other device and make no streams.
+    match unsafe { crate::device::cuda_alone(0) } {
         Ok(device) => Some(device),
         Err(error) => {
             assert!(std::env::var_os("REQUIRE_GPU").is_none(), "REQUIRE_GPU is set: {error}");

@@ -136,8 +136,8 @@ pub struct ValidationConfig {
     pub pairs: Vec<PairPlace>,
     /// Steps between validations, 1 or more; one more follows the last step. Default 1000.
     pub interval: u64,
-    /// Side of the square from the middle that is scored, in pixels, 1 or more, and as much as the window of the protocol's SSIM takes (`rgb`, `y` 11,
-    /// `spanet` 7). Default none: whole pictures.
+    /// Side of the square from the middle that is scored, in pixels: at least 11 (`rgb`, `y`) or 7 (`spanet`), the window of SSIM. Default none: whole
+    /// pictures.
     pub size: Option<u32>,
     /// How pictures are scored: `rgb`, `y` or `spanet`. The best PSNR decides which weights are the best. Default `rgb`.
     #[serde(serialize_with = "write_protocol", deserialize_with = "read_protocol")]

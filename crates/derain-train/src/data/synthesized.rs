@@ -5,14 +5,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use derain_data::dataset::{AugmentOptions, DatasetError, Sample, SampleSource};
+use derain_data::dataset::{AugmentOptions, DatasetError, Sample, SampleSource, random};
 use derain_data::synthesis::{RainRange, RainScene};
 use derain_data::{Error as DataError, find_pictures, load_picture};
 use image::RgbImage;
 use image::imageops::rotate90;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
-use sha2::{Digest, Sha256};
 
 use super::MB;
 use super::validation::middle;
@@ -205,15 +204,7 @@ fn picture_of(sample: &Sample) -> RgbImage {
 
 /// The generator for one purpose and its key numbers, unrelated to that of any other.
 fn generator(purpose: &str, keys: &[u64]) -> Pcg64Mcg {
-    let mut hash = Sha256::new();
-    hash.update("training on synthesized rain: ");
-    hash.update(purpose);
-    keys.iter().for_each(|key| hash.update(key.to_le_bytes()));
-    let mut seed = <Pcg64Mcg as SeedableRng>::Seed::default();
-    let digest = hash.finalize();
-    let bytes = seed.len();
-    seed.copy_from_slice(&digest[..bytes]);
-    Pcg64Mcg::from_seed(seed)
+    random::generator(&format!("training on synthesized rain: {purpose}"), keys)
 }
 
 #[cfg(test)]

@@ -354,6 +354,17 @@ fn a_broken_video_is_reported_and_the_others_are_done() {
 }
 
 #[test]
+fn a_disk_that_takes_no_frames_ends_the_build() {
+    let bench = Bench::new(2, 8);
+    // All frames are to be spooled, and there is no folder for them.
+    let clean = CleanOptions { max_memory: 0, spool_folder: Some(bench.path("none")), ..CleanOptions::default() };
+    let refused = bench.build("out", &BuildOptions { clean, ..options() }, Resume::Refuse).unwrap_err();
+    assert!(matches!(&refused, Error::Io { path, .. } if path.ends_with("none")), "{refused:?}");
+    assert!(!bench.path("out/manifest.json").exists());
+    bench.build("out", &options(), Resume::Continue).unwrap();
+}
+
+#[test]
 fn pairs_without_rain_can_be_left_out() {
     let bench = Bench::new(1, 8);
     let all = bench.build("all", &options(), Resume::Refuse).unwrap();

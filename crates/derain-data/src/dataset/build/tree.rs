@@ -136,8 +136,6 @@ impl Tree {
         let path = self.root.join(PLAN);
         // Shards that begin at once may all write it: the same one, or they notice before their next video that it is another.
         if !path.exists() {
-            // Hashing took its time: once more, now that the folder is locked.
-            self.check_free(Resume::Continue)?;
             self.write_json(&path, plan)?;
         }
         self.check_plan(plan)?;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::BuildEvent;
 use crate::dataset::DatasetError;
 use crate::find::natural_order;
+use crate::frames::folder::pictures_of;
 use crate::hash::hash_file;
 use crate::hex::hex;
 use crate::{Error, is_picture_name};
@@ -61,7 +62,7 @@ pub(super) fn find(folder: &Path, output: &Path) -> Result<Vec<Video>, Error> {
 fn is_video(path: &Path) -> Result<bool, Error> {
     let not_a_video = |reason| Err(DatasetError::NotAVideo { path: path.to_owned(), reason }.into());
     if path.is_dir() {
-        return match frames_in(path)?.is_empty() {
+        return match pictures_of(path)?.is_empty() {
             true => not_a_video("this folder holds no pictures: take it out of the folder of videos"),
             false => Ok(true),
         };
@@ -71,19 +72,6 @@ fn is_video(path: &Path) -> Result<bool, Error> {
     }
     let extension = path.extension().unwrap_or_default();
     Ok(EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
-}
-
-/// The pictures of a folder, not of those below it.
-fn frames_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut frames = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
-        let path = entry.map_err(Error::io("list", folder))?.path();
-        if is_picture_name(&path) && !path.is_dir() {
-            frames.push(path);
-        }
-    }
-    frames.sort_by(|a, b| natural_order(a, b));
-    Ok(frames)
 }
 
 /// The file's name without extension, the folder's name; what would break a list of pairs or a file name becomes `_`.
@@ -108,7 +96,7 @@ pub(super) fn hash_all(videos: &[Video], observer: &mut dyn FnMut(BuildEvent<'_>
 fn hash(path: &Path) -> Result<String, Error> {
     let mut hash = Sha256::new();
     if path.is_dir() {
-        for frame in frames_in(path)? {
+        for frame in pictures_of(path)? {
             let name = frame.file_name().unwrap_or_default().as_encoded_bytes();
             let bytes = frame.metadata().map_err(Error::io("read", &frame))?.len();
             hash.update((name.len() as u64).to_le_bytes());

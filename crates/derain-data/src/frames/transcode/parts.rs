@@ -233,12 +233,15 @@ impl Parts {
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(Error::io("open", &path))?;
         match lock.try_lock() {
-            // Where a file system has no locks, the user takes care.
-            Ok(()) | Err(TryLockError::Error(_)) => {
-                Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None })
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into());
             }
-            Err(TryLockError::WouldBlock) => Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into()),
+            // Where a file system has no locks, the user takes care.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
         }
+        Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None })
     }
 
     /// From nothing.

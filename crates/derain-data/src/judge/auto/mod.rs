@@ -90,9 +90,10 @@ impl Thresholds {
             return Verdict::Reject { reason: motion.clone() };
         }
         if exceeds(measures.unsteady, self.unsteady) {
-            let share = 100.0 * measures.unsteady;
-            let reason =
-                format!("{share:.0}% of the picture changes its brightness: the light flickers or large things move");
+            let [share, limit] = [measures.unsteady, self.unsteady].map(|share| 100.0 * share);
+            let reason = format!(
+                "{share:.0}% of the picture changes its brightness, {limit:.0}% would do: the light flickers or large things move"
+            );
             return Verdict::Reject { reason };
         }
         match self.fault(measures) {
@@ -122,7 +123,7 @@ impl Thresholds {
     }
 }
 
-/// A measure or limit that is no number speaks for nothing.
+/// Whether a measure speaks against a candidate. One that is no number does, and every measure does where the limit is none.
 fn exceeds(measure: f32, limit: f32) -> bool {
     measure.is_nan() || limit.is_nan() || measure > limit
 }

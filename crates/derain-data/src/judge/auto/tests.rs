@@ -150,12 +150,25 @@ fn density_is_that_of_the_presets() {
 
 #[test]
 fn limits_that_are_no_numbers_let_nothing_pass() {
-    let measures = Measures {
+    let clean = Measures {
         motion: None,
         unsteady: 0.0,
+        change: 0.0,
+        changed: 0.0,
+        streaks: 0.0,
+        unsure: 0.0,
         ..judge(rain(&scene(60, 40), &RainOptions::default(), 6), &Schedule::fixed(6)).1
     };
-    let none = Thresholds { change: f32::NAN, changed: f32::NAN, streaks: f32::NAN, unsure: f32::NAN, unsteady: 1.0 };
-    assert_eq!(none.verdict(&measures), Verdict::MoreFrames);
-    assert!(matches!(Thresholds { unsteady: f32::NAN, ..none }.verdict(&measures), Verdict::Reject { .. }));
+    let limits = Thresholds::default();
+    assert_eq!(limits.verdict(&clean), Verdict::Accept);
+    let none = f32::NAN;
+    for limits in [
+        Thresholds { change: none, ..limits.clone() },
+        Thresholds { changed: none, ..limits.clone() },
+        Thresholds { streaks: none, ..limits.clone() },
+        Thresholds { unsure: none, ..limits.clone() },
+    ] {
+        assert_eq!(limits.verdict(&clean), Verdict::MoreFrames, "{limits:?}");
+    }
+    assert!(matches!(Thresholds { unsteady: none, ..limits }.verdict(&clean), Verdict::Reject { .. }));
 }
