@@ -141,6 +141,9 @@ fn find_pairs(arguments: &Arguments) -> Result<Vec<Pair>> {
         let is_picture = data::is_picture_name(json);
         ensure!(!is_picture, "{} has the name of a picture; give another to --json", json.display());
     }
+    for path in [&arguments.reference, &arguments.test] {
+        ensure!(!path.is_file(), "{} is a file: a folder is scored against a folder", path.display());
+    }
     let references = data::find_pictures(&arguments.reference)?;
     let tests = data::find_pictures(&arguments.test)?;
     let (reference, test) = (arguments.reference.display(), arguments.test.display());

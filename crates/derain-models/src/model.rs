@@ -10,7 +10,7 @@ use crate::pixels::RgbPixels;
 use crate::rranet::{self, RraNet, RraNetConfig, RraNetOutput};
 use crate::spanet::{self, ChannelOrder, SpaNet, SpaNetConfig, SpaNetOutput};
 use crate::weights::WeightFile;
-use crate::{Network, Placement, Result};
+use crate::{Error, Network, Placement, Result};
 
 /// A network with its weights.
 #[derive(Clone, Debug)]
@@ -58,10 +58,21 @@ impl Model {
 
     /// The network that a file holds, its variant recognised.
     pub(crate) fn from_file(network: Network, file: &WeightFile, place: &Placement) -> Result<Self> {
-        match network {
-            Network::SpaNet => Self::spanet(&spanet::recognize(file)?, file, place),
-            Network::RraNet => Self::rranet(&rranet::recognize(file)?, file, place),
-        }
+        let model = match network {
+            Network::SpaNet => spanet::recognize(file).and_then(|config| Self::spanet(&config, file, place)),
+            Network::RraNet => rranet::recognize(file).and_then(|config| Self::rranet(&config, file, place)),
+        };
+        let is_of = |other| match other {
+            Network::SpaNet => spanet::recognize(file).is_ok(),
+            Network::RraNet => rranet::recognize(file).is_ok(),
+        };
+        // Which tensors are missing would tell nobody that only the network's name is wrong.
+        model.map_err(|error| match (error, Network::ALL.into_iter().find(|&other| other != network && is_of(other))) {
+            (Error::Weights { network, .. }, Some(other)) => {
+                Error::Weights { network, problems: format!("they are those of {other}") }
+            }
+            (error, _) => error,
+        })
     }
 
     pub(crate) fn network(&self) -> Network {
