@@ -1,4 +1,4 @@
-//! The bytes of pictures' pixels. A picture's buffer may be longer than its pixels, as `ImageBuffer::from_raw` takes it so.
+//! The bytes of pictures' pixels. `ImageBuffer::from_raw` takes a buffer that is longer than they are.
 
 use image::{DynamicImage, RgbImage};
 

@@ -47,15 +47,15 @@ pub fn cuda(ordinal: usize) -> Result<Device> {
 
 /// The same GPU as [`cuda`] gives, for a program that computes on it through this device alone: faster, by a promise.
 ///
-/// By default every use of a tensor leaves an event, so that other streams wait for it. This turns them off for all tensors of the device, and for good: [`cuda`] gives
-/// the same device, from then on without events. Where networks are many small operations it shows: a training step of RRANet took 77 ms for 119 on an H100
-/// (`docs/gpu.md`).
+/// By default every use of a tensor leaves an event, so that other streams wait for it. This turns them off for all tensors of the device, and
+/// for good: [`cuda`] gives the same device, from then on without events. Where networks are many small operations it shows: a training step of
+/// RRANet took 77 ms for 119 on an H100 (`docs/gpu.md`).
 ///
 /// # Safety
-/// Nothing may touch a tensor of this device but through this device, as long as the process runs. candle lets tensors of another `CudaDevice` of the same GPU meet
-/// these, copies from GPU to GPU on the target's stream, and hands out the stream's context, from which more streams can be made: none of these would wait for
-/// what this stream has yet to write, or keep it from giving memory back that is still read. Nor may cudarc's pinned memory be used with its stream, as that waits by events.
-/// candle's own copies to and from the CPU are safe.
+/// Nothing may touch a tensor of this device but through this device, as long as the process runs. candle lets tensors of another `CudaDevice`
+/// of the same GPU meet these, copies from GPU to GPU on the target's stream, and hands out the stream's context, from which more streams can be
+/// made: none of these would wait for what this stream has yet to write, or keep it from giving memory back that is still read. Nor may cudarc's
+/// pinned memory be used with its stream, as that waits by events. candle's own copies to and from the CPU are safe.
 ///
 /// # Errors
 /// As [`cuda`].

@@ -186,7 +186,8 @@ impl WeightTensor {
     /// A candle tensor of the same values, converted to `dtype` on the CPU and moved to `device`.
     ///
     /// # Errors
-    /// [`WeightError::BadTensor`] when shape or type were changed to what the bytes are not; [`WeightError::Device`] when candle cannot convert to `dtype` or the device refuses.
+    /// [`WeightError::BadTensor`] when shape or type were changed to what the bytes are not; [`WeightError::Device`] when candle cannot
+    /// convert to `dtype` or the device refuses.
     pub fn to_candle(&self, dtype: DType, device: &Device) -> Result<Tensor, WeightError> {
         let bytes = self.bytes();
         // The fields can be changed, and candle believes what it is told of a buffer.

@@ -110,8 +110,8 @@ pub struct BuildReport {
 /// Builds the data set `output` from the videos in `input`: files (`.y4m`, or whatever the feature `video` reads) and folders of frames.
 ///
 /// Video after video: the clean image is made and judged, then patches are cut in parallel. A video that cannot be decoded is reported and
-/// the others are done; the bytes of all must be there to read. The number of pairs of a video is [`BuildOptions::pairs_per_video`], or as many as there are non-overlapping
-/// patches in all its frames, if fewer.
+/// the others are done; the bytes of all must be there to read. The number of pairs of a video is [`BuildOptions::pairs_per_video`], or as
+/// many as there are non-overlapping patches in all its frames, if fewer.
 ///
 /// With [`BuildOptions::shard`], several machines that see the same folders build one data set, each its share of the videos, at once
 /// or one after the other; every share goes on with what it finds there, whatever `resume` says. The last one to finish writes the
@@ -119,8 +119,8 @@ pub struct BuildReport {
 /// goes on ([`Resume::Continue`]) does what is missing and writes them.
 ///
 /// # Errors
-/// Before anything is written: options that make no sense, no videos, names that collide, a file that cannot be read, an output folder that is in use, was begun
-/// differently or is not empty. Later: when the disk refuses or the judge gives no verdict.
+/// Before anything is written: options that make no sense, no videos, names that collide, a file that cannot be read, an output folder
+/// that is in use, was begun differently or is not empty. Later: when the disk refuses or the judge gives no verdict.
 pub fn build_dataset(
     input: impl AsRef<Path>,
     output: impl AsRef<Path>,
