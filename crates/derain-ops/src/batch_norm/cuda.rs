@@ -14,7 +14,7 @@
 
 use candle_core::DType;
 
-use crate::cuda::{Arg, Grid, Launcher, Source, int};
+use crate::cuda::{Arg, Grid, Launcher, Source, arithmetic, int};
 use crate::{Activation, Planes, Result};
 
 pub(crate) const SOURCE: Source = Source {
@@ -81,7 +81,15 @@ impl Counts {
     }
 }
 
-/// The mean and the biased variance of every channel of `x`, `[2, C]`, in f64.
+/// What a batch says of its channels.
+pub(crate) struct Moments<B> {
+    /// Means, then biased variances, `[2, C]`, in f64: what [`Normalization`] takes.
+    pub(crate) biased: B,
+    /// Means, then unbiased variances, `[2, C]`, in the type of arithmetic: what running statistics take. NaN for a channel of one element.
+    pub(crate) statistics: B,
+}
+
+/// The moments of every channel of `x`.
 ///
 /// # Safety
 /// `x` must hold its planes, of the type.
@@ -90,19 +98,21 @@ pub(crate) unsafe fn moments<L: Launcher>(
     dtype: DType,
     planes: Planes,
     x: &Arg<'_, L::Buffer>,
-) -> Result<L::Buffer> {
+) -> Result<Moments<L::Buffer>> {
     let counts = Counts::of(planes)?;
     let pieces = launcher.allocate(DType::F64, 2 * counts.pieces.blocks)?;
-    let moments = launcher.allocate(DType::F64, 2 * planes.channels)?;
+    let biased = launcher.allocate(DType::F64, 2 * planes.channels)?;
+    let statistics = launcher.allocate(arithmetic(dtype), 2 * planes.channels)?;
     let of_pieces = [x.again(), Arg::Buffer(&pieces), Arg::Int(counts.pixels)];
-    let mut of_channels = vec![Arg::Buffer(&pieces), Arg::Buffer(&moments), Arg::Int(counts.batch)];
+    let mut of_channels = vec![Arg::Buffer(&pieces), Arg::Buffer(&biased), Arg::Buffer(&statistics)];
+    of_channels.push(Arg::Int(counts.batch));
     of_channels.extend(counts.sizes());
     // SAFETY: these are the kernels' parameters; each piece has its two numbers, and each channel.
     unsafe {
         launcher.launch(&SOURCE, dtype, "batch_norm_pieces", counts.pieces, &of_pieces)?;
         launcher.launch(&SOURCE, dtype, "batch_norm_moments", counts.channels(), &of_channels)?;
     }
-    Ok(moments)
+    Ok(Moments { biased, statistics })
 }
 
 /// `x` normalized, times γ, plus `beta` `[C]`, and the activation of that.

@@ -9,12 +9,14 @@ use crate::cuda::Arg;
 use crate::cuda::gpu::{on_storages, on_tensors, tensor};
 use crate::{Activation, Planes, Result};
 
-/// Means, then biased variances, of every channel of a contiguous tensor, `[2, C]` in f64.
-pub(super) fn moments(x: &Tensor) -> Result<Tensor> {
+/// The moments of every channel of a contiguous tensor: see [`cuda::Moments`].
+pub(super) fn moments(x: &Tensor) -> Result<cuda::Moments<Tensor>> {
     let planes = Planes::from(x.dims4()?);
     on_tensors("batch_norm_moments", [x], |gpu, [input]| {
         // SAFETY: the entry point has checked x, whose planes these are.
-        tensor(unsafe { cuda::moments(gpu, x.dtype(), planes, &input.argument()) }?, (2, planes.channels))
+        let cuda::Moments { biased, statistics } = unsafe { cuda::moments(gpu, x.dtype(), planes, &input.argument()) }?;
+        let shape = (2, planes.channels);
+        Ok(cuda::Moments { biased: tensor(biased, shape)?, statistics: tensor(statistics, shape)? })
     })
 }
 

@@ -33,9 +33,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_pieces(const St
   pieces[2 * (long long)blockIdx.x + 1] = squares;
 }
 
-// The moments of each channel from those of its pieces: a block for each channel.
+// The moments of each channel from those of its pieces, a block for each channel; `statistics` [2, C] gets its mean and its unbiased variance.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    batch_norm_moments(const double* pieces, double* moments, int batch, int channels, int pixels) {
+    batch_norm_moments(const double* pieces, double* moments, Real* statistics, int batch, int channels, int pixels) {
   __shared__ double warps[2][WARPS];
   const int per_plane = pieces_of(pixels);
   const double count = (double)batch * pixels;
@@ -55,6 +55,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   if (threadIdx.x > 0) return;
   moments[blockIdx.x] = mean;
   moments[channels + blockIdx.x] = squares / count;
+  statistics[blockIdx.x] = (Real)mean;
+  statistics[channels + blockIdx.x] = (Real)(squares / (count - 1));
 }
 
 // y = γ · x̂ + β, or 0 where that is below 0 and a ReLU follows; NaN stays.

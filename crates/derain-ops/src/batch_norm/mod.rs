@@ -107,16 +107,14 @@ pub fn batch_norm_train(
         return Err(Error::Shape { op: OP, argument: "x", expected, got: x.shape().clone() });
     }
     let x = x.contiguous()?;
-    let unbiased = count as f64 / (count - 1) as f64;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        let moments = gpu::moments(&x)?;
-        let [mean, variance] =
-            [moments.get(0)?, (moments.get(1)? * unbiased)?].map(|values| values.to_dtype(of_statistics(&x)));
-        let op = gpu::Normalize { moments, epsilon, activation, source: gpu::Source::Batch };
+        let cuda::Moments { biased, statistics } = gpu::moments(&x)?;
+        let op = gpu::Normalize { moments: biased, epsilon, activation, source: gpu::Source::Batch };
         let y = x.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?;
-        return Ok(BatchNormOutput { y, mean: mean?, variance: variance? });
+        return Ok(BatchNormOutput { y, mean: statistics.get(0)?, variance: statistics.get(1)? });
     }
+    let unbiased = count as f64 / (count - 1) as f64;
     let (means, variances) = moments(&x)?;
     let as_tensor = |values: Vec<f64>| Tensor::new(values, x.device())?.to_dtype(x.dtype());
     let mean = as_tensor(means.clone())?;
@@ -179,7 +177,8 @@ pub fn instance_norm(x: &Tensor, epsilon: f64, activation: Activation) -> Result
     let gamma = Tensor::ones(batch * channels, x.dtype(), x.device())?;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        let op = gpu::Normalize { moments: gpu::moments(&planes)?, epsilon, activation, source: gpu::Source::Batch };
+        let op =
+            gpu::Normalize { moments: gpu::moments(&planes)?.biased, epsilon, activation, source: gpu::Source::Batch };
         return Ok(x.apply_op3(&gamma, &gamma.zeros_like()?, op)?);
     }
     let (means, variances) = moments(&planes)?;

@@ -49,6 +49,12 @@ fn check(
     let [x, grad, gamma, beta] = [x, grad, gamma, beta].map(|values| recorder.upload(dtype, &values));
     let running = recorder.upload(DType::F64, &flat(&other));
     let (x, grad, beta) = (Arg::Buffer(&x), Arg::Buffer(&grad), Arg::Buffer(&beta));
+    let count = (planes.batch * planes.pixels()) as f64;
+    let unbiased: Vec<_> = flat(&own)
+        .into_iter()
+        .enumerate()
+        .map(|(at, value)| if at < planes.channels { value } else { value * count / (count - 1.0) })
+        .collect();
     // SAFETY: launches are only recorded; the process that runs them is apart from this one.
     let (moments, y, gradients, y_by_others, gradients_by_others) = unsafe {
         let moments = cuda::moments(&recorder, dtype, planes, &x).expect("recorded");
@@ -60,7 +66,7 @@ fn check(
             epsilon: EPSILON,
             activation,
         };
-        let (own, others) = (by(&moments, activation), by(&running, Activation::None));
+        let (own, others) = (by(&moments.biased, activation), by(&running, Activation::None));
         let y = cuda::normalize(&recorder, &own, &beta, &x).expect("recorded");
         let result = Arg::Buffer(&y);
         let gradients = cuda::backward_through_statistics(&recorder, &own, &x, &result, &grad).expect("recorded");
@@ -72,7 +78,8 @@ fn check(
     let exact = 1e-10;
     let (forward, gradient) = (forward.max(exact), gradient.max(exact));
     Check::new(format!("{dtype:?} {shape:?} around {mean}, {activation:?}"), recorder)
-        .expect("moments", moments, flat(&own), exact)
+        .expect("moments", moments.biased, flat(&own), exact)
+        .expect("statistics", moments.statistics, unbiased, if dtype == DType::F64 { exact } else { 1e-6 })
         .expect("y", y, trained, forward)
         .expect("dx", gradients.x, through.x, gradient)
         .expect("dγ", gradients.gamma, through.gamma, gradient)
@@ -109,6 +116,7 @@ fn mutants_fail() {
         ("warps[1]);\n  if", 0, "warps[0]);\n  if"),
         ("element < piece.count", 0, "true"),
         ("left < PIECE ? left : PIECE);", 0, "PIECE);"),
+        ("squares / (count - 1)", 0, "squares / count"),
         ("i < batch * pieces", 0, "i < pieces"),
         ("* channels + blockIdx.x)", 0, "* channels)"),
         ("length(piece) * off * off", 0, "off * off"),
@@ -141,7 +149,7 @@ fn one_value_becomes_the_offset_and_nan_spoils_its_channel_alone() {
         // SAFETY: launches are only recorded; the process that runs them is apart from this one.
         let y = unsafe {
             let moments = cuda::moments(&recorder, dtype, planes, &x).expect("recorded");
-            let (gamma, moments) = (Arg::Buffer(&gamma), Arg::Buffer(&moments));
+            let (gamma, moments) = (Arg::Buffer(&gamma), Arg::Buffer(&moments.biased));
             let (epsilon, activation) = (EPSILON, Activation::None);
             let normalization = cuda::Normalization { dtype, planes, gamma, moments, epsilon, activation };
             cuda::normalize(&recorder, &normalization, &Arg::Buffer(&beta), &x).expect("recorded")

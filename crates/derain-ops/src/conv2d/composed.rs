@@ -36,10 +36,15 @@ pub(super) fn conv2d(op: Conv2d, inputs: &Inputs<'_>) -> Result<Tensor> {
         if !tensors.iter().any(|tensor| tensor.track_op()) {
             return Ok(y);
         }
-        let x = x.contiguous()?;
-        // Where there are no extras, x stands in for them, without gradient.
-        let extras = inputs.extras()?.unwrap_or_else(|| x.detach());
-        Ok(x.apply_op3(&inputs.parameters()?, &extras, Composed { op, result: Mutex::new(Some(y)) })?)
+        // An operation may have three inputs. Two of them are the parameters where there are no extras: joining them would take a copy here
+        // and more on the way back.
+        let (parameters, third, holds) = match (inputs.extras()?, bias) {
+            (Some(extras), _) => (inputs.parameters()?, extras, Third::Extras),
+            (None, Some(bias)) => (weight.clone(), bias.clone(), Third::Bias),
+            // x stands in for what is not there, without gradient.
+            (None, None) => (weight.clone(), x.detach(), Third::Nothing),
+        };
+        Ok(x.apply_op3(&parameters, &third, Composed { op, holds, result: Mutex::new(Some(y)) })?)
     })
 }
 
@@ -67,7 +72,20 @@ impl Call {
         })
     }
 
-    /// From the inputs that an operation with gradients has: parameters as one list, residual and scale as one tensor.
+    /// From the inputs that an operation with gradients has.
+    fn of_inputs(
+        Composed { op, holds, .. }: &Composed,
+        [x, parameters, third]: [&Tensor; 3],
+    ) -> candle_core::Result<Self> {
+        let alone = Inputs { x, weight: parameters, bias: None, scale: None, residual: None };
+        match holds {
+            Third::Nothing => Self::of(op, &alone),
+            Third::Bias => Self::of(op, &Inputs { bias: Some(third), ..alone }),
+            Third::Extras => Self::of_joined(op, x, parameters, third),
+        }
+    }
+
+    /// From parameters as one list, residual and scale as one tensor.
     fn of_joined(op: &Conv2d, x: &Tensor, parameters: &Tensor, extras: &Tensor) -> candle_core::Result<Self> {
         let parameters = parameters.flatten_all()?;
         let shape = (op.outputs, x.dim(1)?, op.size, op.size);
@@ -87,11 +105,22 @@ impl Call {
     }
 }
 
-/// Inputs x, parameters and extras of [`Conv2d`]. The result has been computed before, by tensor operations, which a custom operation cannot
-/// call; this one ties it to its gradients.
+/// Ties a convolution's result to its gradients: it has been computed before, by tensor operations, which a custom operation cannot call.
 struct Composed {
     op: Conv2d,
+    holds: Third,
     result: Mutex<Option<Tensor>>,
+}
+
+/// What an operation's third input holds. The second has the weights `[O, C, K, K]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Third {
+    /// Nothing that is looked at.
+    Nothing,
+    /// The bias `[O]`.
+    Bias,
+    /// Extras as those of [`Conv2d`], whose parameters are the second.
+    Extras,
 }
 
 impl Composed {
@@ -101,25 +130,33 @@ impl Composed {
         result.ok_or_else(|| candle_core::Error::msg("conv2d: its result has been taken"))
     }
 
-    fn backward(&self, [x, parameters, extras]: [&Tensor; 3], y: &Tensor, grad: &Tensor) -> Result<Optional> {
-        let has_extras = self.op.residual || self.op.scale;
-        let call = Call::of_joined(&self.op, x, parameters, extras)?;
+    fn backward(&self, inputs: [&Tensor; 3], y: &Tensor, grad: &Tensor) -> Result<Optional> {
+        let [x, parameters, third] = inputs;
+        let call = Call::of_inputs(self, inputs)?;
         let (y, grad) = (y.detach(), grad.detach().contiguous()?);
         let Gradients { residual, sums, bias } = call.epilogue.backward(&y, &grad)?;
-        let of_x = x.track_op().then(|| -> Result<Tensor> { data_gradient(&sums, &call.weight, x, call.dilation) });
-        let of_parameters = parameters.track_op().then(|| -> Result<Tensor> {
-            let weight = weight_gradient(&call.x, &sums, self.op.size, call.dilation)?.flatten_all()?;
-            let of_all = if call.epilogue.bias.is_some() { Tensor::cat(&[&weight, &bias], 0)? } else { weight };
-            Ok(of_all.reshape(parameters.shape())?)
-        });
-        let of_extras = (has_extras && extras.track_op()).then(|| -> Result<Tensor> {
-            if !self.op.scale {
-                return Ok(residual.clone());
+        let of_x = x.track_op().then(|| data_gradient(&sums, &call.weight, x, call.dilation));
+        let of_weight = parameters.track_op().then(|| weight_gradient(&call.x, &sums, self.op.size, call.dilation));
+        let (of_x, of_weight) = (of_x.transpose()?, of_weight.transpose()?);
+        match self.holds {
+            Third::Nothing => Ok((of_x, of_weight, None)),
+            Third::Bias => Ok((of_x, of_weight, third.track_op().then_some(bias))),
+            Third::Extras => {
+                let join = |weight: Tensor| -> Result<Tensor> {
+                    let weight = weight.flatten_all()?;
+                    let all = if call.epilogue.bias.is_some() { Tensor::cat(&[&weight, &bias], 0)? } else { weight };
+                    Ok(all.reshape(parameters.shape())?)
+                };
+                let of_extras = third.track_op().then(|| -> Result<Tensor> {
+                    if !self.op.scale {
+                        return Ok(residual.clone());
+                    }
+                    let of_scale = call.epilogue.scale_gradient(&call.sums()?, &residual)?;
+                    Ok(Tensor::cat(&[&residual, &of_scale], 1)?)
+                });
+                Ok((of_x, of_weight.map(join).transpose()?, of_extras.transpose()?))
             }
-            let of_scale = call.epilogue.scale_gradient(&call.sums()?, &residual)?;
-            Ok(Tensor::cat(&[&residual, &of_scale], 1)?)
-        });
-        Ok((of_x.transpose()?, of_parameters.transpose()?, of_extras.transpose()?))
+        }
     }
 }
 
@@ -167,11 +204,11 @@ impl CustomOp3 for Composed {
         &self,
         x: &Tensor,
         parameters: &Tensor,
-        extras: &Tensor,
+        third: &Tensor,
         y: &Tensor,
         grad: &Tensor,
     ) -> candle_core::Result<Optional> {
-        let tensors = [x, parameters, extras];
+        let tensors = [x, parameters, third];
         Ok(device::named("conv2d", &tensors, || self.backward(tensors, y, grad))?)
     }
 }
@@ -179,7 +216,7 @@ impl CustomOp3 for Composed {
 /// The gradients for x and weights without bias, each if it is a variable or comes from one, from results y and their gradient.
 #[cfg(feature = "cuda")]
 pub(super) fn gradients(op: Conv2d, [x, weight, y, grad]: [&Tensor; 4]) -> Result<[Option<Tensor>; 2]> {
-    let composed = Composed { op, result: Mutex::new(None) };
+    let composed = Composed { op, holds: Third::Nothing, result: Mutex::new(None) };
     let (of_x, of_weight, _) = composed.bwd(x, weight, &x.detach(), y, grad)?;
     Ok([of_x, of_weight])
 }

@@ -17,7 +17,7 @@ fn by_the_batch() {
         let op = |inputs: &[Tensor]| {
             let x = &inputs[0];
             if x.device().is_cuda() {
-                let moments = moments(x).expect("moments");
+                let moments = moments(x).expect("moments").biased;
                 return Op::three(Normalize { moments, epsilon: EPSILON, activation, source: Source::Batch });
             }
             let (means, variances) = moments_on_cpu(x).expect("moments");

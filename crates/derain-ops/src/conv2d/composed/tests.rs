@@ -9,29 +9,40 @@ use crate::conv2d::reference::{self, Arguments};
 use crate::conv2d::{Activation, Conv2dOptions, Inputs};
 use crate::testing::{Noise, assert_close, sum_weighted};
 
-/// ([B, C, H, W], O, K, dilation, activation, whether there are a bias, a scale and a residual).
-type Case = ((usize, usize, usize, usize), usize, usize, usize, Activation, bool);
+/// ([B, C, H, W], O, K, dilation, activation, what there is besides).
+type Case = ((usize, usize, usize, usize), usize, usize, usize, Activation, Parts);
 
-const CASES: [Case; 7] = [
-    ((1, 1, 1, 1), 1, 3, 1, Activation::None, false),
-    ((2, 3, 5, 4), 2, 3, 1, Activation::Relu, true),
-    ((1, 2, 7, 9), 3, 3, 2, Activation::None, true),
-    ((2, 2, 4, 6), 4, 3, 5, Activation::Relu, false),
-    ((2, 3, 6, 5), 4, 1, 1, Activation::Relu, true),
-    ((1, 4, 3, 3), 2, 1, 2, Activation::None, true),
-    ((3, 2, 8, 1), 2, 3, 1, Activation::None, true),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    Weight,
+    Bias,
+    /// Bias, scale and residual.
+    All,
+}
+
+const CASES: [Case; 9] = [
+    ((1, 1, 1, 1), 1, 3, 1, Activation::None, Parts::Weight),
+    ((2, 3, 5, 4), 2, 3, 1, Activation::Relu, Parts::All),
+    ((1, 2, 7, 9), 3, 3, 2, Activation::None, Parts::All),
+    ((2, 2, 4, 6), 4, 3, 5, Activation::Relu, Parts::Weight),
+    ((2, 3, 6, 5), 4, 1, 1, Activation::Relu, Parts::All),
+    ((1, 4, 3, 3), 2, 1, 2, Activation::None, Parts::All),
+    ((3, 2, 8, 1), 2, 3, 1, Activation::None, Parts::All),
+    ((2, 3, 5, 4), 2, 3, 1, Activation::Relu, Parts::Bias),
+    ((2, 2, 4, 6), 4, 1, 1, Activation::None, Parts::Bias),
 ];
 
 #[test]
 fn forward_and_gradients_equal_the_reference() -> crate::Result<()> {
     let mut noise = Noise::new(31);
-    for (shape, outputs, size, dilation, activation, all) in CASES {
+    for (shape, outputs, size, dilation, activation, parts) in CASES {
+        let (has_bias, all) = (parts != Parts::Weight, parts == Parts::All);
         let planes = Planes::from(shape);
         let Planes { batch, channels, height, width } = planes;
         let what = format!("{shape:?} -> {outputs}, {size}x{size}, {dilation} apart, {activation:?}");
         let mut draw = |count| noise.uniform(count, -1.0, 1.0);
         let (x, weight) = (draw(planes.len()), draw(outputs * channels * size * size));
-        let bias = if all { draw(outputs) } else { vec![0.0; outputs] };
+        let bias = if has_bias { draw(outputs) } else { vec![0.0; outputs] };
         let (scale, residual) = (draw(batch * planes.pixels()), draw(batch * outputs * planes.pixels()));
         let dy = draw(residual.len());
         let options = Conv2dOptions { dilation, activation };
@@ -55,8 +66,8 @@ fn forward_and_gradients_equal_the_reference() -> crate::Result<()> {
         let tensor_bias = var(&bias, &[outputs])?;
         let tensor_scale = var(&scale, &[batch, 1, height, width])?;
         let tensor_residual = var(&residual, &[batch, outputs, height, width])?;
-        let [of_bias, of_scale, of_residual] =
-            [&tensor_bias, &tensor_scale, &tensor_residual].map(|var| all.then_some(var.as_tensor()));
+        let of_bias = has_bias.then_some(tensor_bias.as_tensor());
+        let [of_scale, of_residual] = [&tensor_scale, &tensor_residual].map(|var| all.then_some(var.as_tensor()));
         let op = Conv2d { options, outputs, size, residual: all, scale: all };
         let inputs =
             Inputs { x: &tensor_x, weight: &tensor_weight, bias: of_bias, scale: of_scale, residual: of_residual };
@@ -72,8 +83,10 @@ fn forward_and_gradients_equal_the_reference() -> crate::Result<()> {
         check(&tensor_x, &expected.x, "dx")?;
         let of_weight = gradients.get(&turned).expect("a gradient").transpose(0, 1)?.flatten_all()?.to_vec1()?;
         assert_close(&of_weight, &expected.weight, 1e-12, &format!("{what}: dweight"));
-        if all {
+        if has_bias {
             check(&tensor_bias, &expected.bias, "dbias")?;
+        }
+        if all {
             check(&tensor_scale, &expected.scale, "dscale")?;
             check(&tensor_residual, &expected.residual, "dresidual")?;
         }
