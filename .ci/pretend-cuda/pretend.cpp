@@ -84,7 +84,7 @@ static Module* compile(const std::string& text) {
   file.close();
   const char* compiler = getenv("CXX");
   const std::string command =
-      std::string(compiler ? compiler : "c++") + " -std=c++17 -O1 -w -fPIC -shared -Wl,-Bsymbolic -I" ENGINE " -o " + library + " " + source;
+      std::string(compiler ? compiler : "c++") + " -std=c++17 -O1 -w -U_FORTIFY_SOURCE -fPIC -shared -Wl,-Bsymbolic -I" ENGINE " -o " + library + " " + source;
   void* loaded = system(command.c_str()) == 0 ? dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
   if (loaded) module->launch = (Launch)dlsym(loaded, "coc_launch");
   unlink(source.c_str());

@@ -1,4 +1,5 @@
-//! The convolution on GPUs: by cuDNN with the feature `cudnn`, else by candle (columns of pixels and a matrix product), and kernels of ours behind it.
+//! The convolution on GPUs: by cuDNN with the feature `cudnn`, with kernels of ours behind it, else by one kernel of ours (`direct.rs`). What that does not
+//! serve is candle's: columns of pixels and a matrix product.
 //!
 //! Candle's own gradients of a convolution are a kernel without reuse for x and a convolution with kernels as large as the picture for the
 //! weights. Without cuDNN that for x is here a convolution with turned kernels, that for the weights a matrix product for each of their places.
@@ -9,6 +10,8 @@ mod epilogue;
 #[cfg(feature = "cuda")]
 mod gpu;
 
+#[cfg(feature = "cuda")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 #[cfg(feature = "cuda")]
@@ -17,7 +20,11 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Storage, Tensor};
 use epilogue::{Epilogue, Gradients};
 
 use super::Inputs;
+#[cfg(feature = "cuda")]
+use super::direct::{self, Taps};
 use super::op::Conv2d;
+#[cfg(feature = "cuda")]
+use crate::Planes;
 use crate::{Error, Result, device};
 
 /// Bytes of columns at once: bands of rows that need more go one after the other. A 3x3 convolution has nine times its input as columns.
@@ -32,7 +39,7 @@ pub(super) fn conv2d(op: Conv2d, inputs: &Inputs<'_>) -> Result<Tensor> {
     let tensors: Vec<&Tensor> = [Some(x), Some(weight), bias, scale, residual].into_iter().flatten().collect();
     device::named("conv2d", &tensors, || {
         let call = Call::of(&op, inputs)?;
-        let y = call.epilogue.forward(call.sums()?)?;
+        let y = call.result()?;
         if !tensors.iter().any(|tensor| tensor.track_op()) {
             return Ok(y);
         }
@@ -100,7 +107,19 @@ impl Call {
         Self::of(op, &Inputs { x, weight: &weight, bias, scale, residual })
     }
 
+    fn result(&self) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if by_direct(&self.x, self.weight.dims4()?, self.dilation)? {
+            return gpu::direct(&self.x, &self.weight, Taps::AsTheyAre, self.dilation, &self.epilogue);
+        }
+        self.epilogue.forward(self.sums()?)
+    }
+
     fn sums(&self) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if by_direct(&self.x, self.weight.dims4()?, self.dilation)? {
+            return gpu::direct(&self.x, &self.weight, Taps::AsTheyAre, self.dilation, &Epilogue::default());
+        }
         convolution(&self.x, &self.weight, self.dilation, MOST_COLUMNS)
     }
 }
@@ -260,6 +279,23 @@ fn rows_within(most: usize, row: usize, height: usize, padding: usize) -> usize 
     }
 }
 
+/// Whether kernels of ours convolve, for benches: without cuDNN they do.
+#[cfg(feature = "cuda")]
+static DIRECT: AtomicBool = AtomicBool::new(!cfg!(feature = "cudnn"));
+
+/// Makes kernels of ours convolve, or cuDNN.
+#[cfg(feature = "cuda")]
+pub(super) fn set_direct(direct: bool) {
+    DIRECT.store(direct, Ordering::Relaxed);
+}
+
+/// Whether a kernel of ours convolves this tensor with weights of this shape.
+#[cfg(feature = "cuda")]
+fn by_direct(x: &Tensor, (outputs, _, size, _): (usize, usize, usize, usize), dilation: usize) -> Result<bool> {
+    let served = || candle_core::Result::Ok(direct::serves(Planes::from(x.dims4()?), outputs, size, dilation));
+    Ok(DIRECT.load(Ordering::Relaxed) && x.device().is_cuda() && served()?)
+}
+
 /// Whether cuDNN convolves this tensor.
 fn by_cudnn(x: &Tensor) -> bool {
     cfg!(feature = "cudnn") && x.device().is_cuda()
@@ -281,6 +317,13 @@ fn data_gradient(grad: &Tensor, weight: &Tensor, x: &Tensor, dilation: usize) ->
         return cudnn::data_gradient(grad, weight, x.shape(), dilation);
     }
     debug_assert_eq!(x.dim(1)?, weight.dim(1)?);
+    #[cfg(feature = "cuda")]
+    {
+        let (outputs, inputs, size, _) = weight.dims4()?;
+        if by_direct(grad, (inputs, outputs, size, size), dilation)? {
+            return gpu::direct(grad, weight, Taps::Turned, dilation, &Epilogue::default());
+        }
+    }
     let turned = weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
     convolution(grad, &turned, dilation, MOST_COLUMNS)
 }

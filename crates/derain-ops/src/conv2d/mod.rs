@@ -36,6 +36,8 @@ mod composed;
 pub mod cpu;
 #[cfg(any(test, feature = "cuda"))]
 mod cuda;
+#[cfg(any(test, feature = "cuda"))]
+mod direct;
 mod form;
 mod op;
 #[doc(hidden)]
@@ -49,6 +51,8 @@ use candle_core::{CustomOp2, Tensor};
 
 #[cfg(test)]
 pub(crate) use cuda::SOURCE as KERNELS;
+#[cfg(test)]
+pub(crate) use direct::SOURCE as DIRECT_KERNELS;
 
 pub use form::Form;
 
@@ -71,10 +75,11 @@ impl Default for Conv2dOptions {
 }
 
 /// What follows a convolution's sum in the same pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Activation {
     /// Nothing.
+    #[default]
     None,
     /// max(y, 0).
     Relu,
@@ -143,6 +148,13 @@ pub fn gradients(
     }
     let (of_x, of_weight) = CustomOp2::bwd(&op, x, weight, y, grad)?;
     Ok([of_x, of_weight])
+}
+
+/// Makes kernels of ours convolve on GPUs from now on, or cuDNN: what benches compare. Without the feature `cudnn` kernels of ours do.
+#[cfg(feature = "cuda")]
+#[doc(hidden)]
+pub fn set_direct(direct: bool) {
+    composed::set_direct(direct || !cfg!(feature = "cudnn"));
 }
 
 /// What a convolution is given, checked.

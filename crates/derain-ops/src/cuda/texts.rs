@@ -8,9 +8,10 @@ use candle_core::DType;
 use super::Source;
 
 /// Those of all operations.
-const SOURCES: [&Source; 8] = [
+const SOURCES: [&Source; 9] = [
     &crate::batch_norm::KERNELS,
     &crate::conv2d::KERNELS,
+    &crate::conv2d::DIRECT_KERNELS,
     &crate::irnn::KERNELS,
     &crate::lstm_gates::KERNELS,
     &crate::max_pool2d::KERNELS,

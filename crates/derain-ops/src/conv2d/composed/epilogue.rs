@@ -5,7 +5,8 @@ use candle_core::Tensor;
 use crate::Result;
 use crate::conv2d::Activation;
 
-/// `y = activation((sum + bias) · scale + residual)`, all contiguous.
+/// `y = activation((sum + bias) · scale + residual)`, all contiguous. By default nothing follows the sum.
+#[derive(Default)]
 pub(super) struct Epilogue {
     /// `[O]`.
     pub(super) bias: Option<Tensor>,

@@ -1,4 +1,4 @@
-//! Glue between candle's tensors and the launches of `conv2d/cuda.rs`.
+//! Glue between candle's tensors and the launches of `conv2d/cuda.rs` and `conv2d/direct.rs`.
 
 use std::cell::RefCell;
 use std::mem;
@@ -8,11 +8,41 @@ use candle_core::{CpuStorage, CudaStorage, InplaceOp1, Layout, Storage, Tensor};
 
 use super::epilogue::{Epilogue, Gradients};
 use crate::conv2d::cuda;
+use crate::conv2d::direct::{self, Convolution, Taps};
 use crate::cuda::Arg;
 use crate::cuda::gpu::{Input, Memory, on_storage_to_change, on_tensors, tensor};
 use crate::{Planes, Result};
 
 const OP: &str = "conv2d";
+
+/// The convolution of contiguous tensors in one pass, its epilogue included.
+pub(super) fn direct(x: &Tensor, weight: &Tensor, taps: Taps, dilation: usize, epilogue: &Epilogue) -> Result<Tensor> {
+    let planes = Planes::from(x.dims4()?);
+    let (first, second, size, _) = weight.dims4()?;
+    let of_result = Planes { channels: if taps == Taps::Turned { second } else { first }, ..planes };
+    let Epilogue { bias, scale, residual, activation } = epilogue;
+    // Of what is not there, x stands in for the tensor and null for the argument.
+    let [of_bias, of_scale, of_residual] = [bias, scale, residual].map(|tensor| tensor.as_ref().unwrap_or(x));
+    on_tensors(
+        OP,
+        [x, weight, of_bias, of_scale, of_residual],
+        |gpu, [x_input, weight, of_bias, of_scale, of_residual]| {
+            let convolution =
+                Convolution { planes, x: x_input.argument(), weight: weight.argument(), taps, size, dilation };
+            let epilogue = cuda::Epilogue {
+                dtype: x.dtype(),
+                planes: of_result,
+                bias: bias.as_ref().map_or(Arg::Null, |_| of_bias.argument()),
+                scale: scale.as_ref().map_or(Arg::Null, |_| of_scale.argument()),
+                residual: residual.as_ref().map_or(Arg::Null, |_| of_residual.argument()),
+                activation: *activation,
+            };
+            // SAFETY: the entry point has checked all shapes and types, and the caller asked whether this serves them.
+            let y = unsafe { direct::forward(gpu, &convolution, &epilogue)? };
+            tensor(y, (of_result.batch, of_result.channels, of_result.height, of_result.width))
+        },
+    )
+}
 
 /// In place.
 pub(super) fn forward(epilogue: &Epilogue, sums: Tensor) -> Result<Tensor> {

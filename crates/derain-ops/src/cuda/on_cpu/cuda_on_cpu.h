@@ -24,6 +24,7 @@ extern coc_index threadIdx, blockIdx, blockDim, gridDim;
 namespace coc {
 void barrier(int line);
 uint64_t exchange(uint32_t mask, uint64_t value, int other_lane, int line);
+void exchange_all(uint64_t value, uint64_t (&all)[32], int line);
 int lane();
 
 template <class T> T shuffle(uint32_t mask, T value, int other_lane, int line) {
@@ -33,6 +34,39 @@ template <class T> T shuffle(uint32_t mask, T value, int other_lane, int line) {
   bits = exchange(mask, bits, other_lane, line);
   std::memcpy(&value, &bits, sizeof(T));
   return value;
+}
+
+// The instruction `ldmatrix` of four matrices; a row is eight elements of 16 bits.
+inline void load_matrices(unsigned (&of)[4], const unsigned* row) {
+  uint64_t rows[32];
+  exchange_all((uint64_t)row, rows, __LINE__);
+  for (int matrix = 0; matrix < 4; matrix++) of[matrix] = ((const unsigned*)rows[8 * matrix + lane() / 4])[lane() % 4];
+}
+
+// The instruction `mma` of 16x8 sums and 16 products each; `to_real` tells the value of 16 bits.
+template <class ToReal> void multiply(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, ToReal to_real) {
+  struct Operands {
+    float a[4][2], b[2][2];
+  } own;
+  const unsigned b[2] = {b0, b1};
+  for (int i = 0; i < 2; i++) {
+    for (int matrix = 0; matrix < 4; matrix++) own.a[matrix][i] = to_real((unsigned short)(a[matrix] >> 16 * i));
+    for (int matrix = 0; matrix < 2; matrix++) own.b[matrix][i] = to_real((unsigned short)(b[matrix] >> 16 * i));
+  }
+  uint64_t lanes[32];
+  exchange_all((uint64_t)&own, lanes, __LINE__);
+  for (int k = 0; k < 16; k++) {
+    const int half = k / 8, of_eight = k % 8;
+    const Operands& row = *(const Operands*)lanes[lane() / 4 * 4 + of_eight / 2];
+    for (int column = 0; column < 2; column++) {
+      const Operands& other = *(const Operands*)lanes[(lane() % 4 * 2 + column) * 4 + of_eight / 2];
+      const float right = other.b[half][k % 2];
+      sums[column] += row.a[2 * half][k % 2] * right;
+      sums[2 + column] += row.a[2 * half + 1][k % 2] * right;
+    }
+  }
+  // Own operands stay until every lane has read them.
+  exchange(0xffffffffu, 0, lane(), __LINE__);
 }
 
 inline float bits_to_float(uint32_t bits) {
@@ -58,9 +92,10 @@ inline uint16_t float_to_bfloat(float value) {
 
 inline float half_to_float(uint16_t bits) {
   const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+  if (exponent > 0 && exponent < 31) return bits_to_float((uint32_t)(bits & 0x8000) << 16 | (exponent + 112) << 23 | fraction << 13);
   const float sign = bits >> 15 ? -1.0f : 1.0f;
   if (exponent == 31) return fraction ? NAN : sign * INFINITY;
-  return sign * (exponent ? std::ldexp(1024.0f + fraction, exponent - 25) : std::ldexp((float)fraction, -24));
+  return sign * std::ldexp((float)fraction, -24);
 }
 
 inline uint16_t float_to_half(float value) {

@@ -5,6 +5,7 @@
 // program. Shared memory and fresh buffers are filled with NaN.
 #include "cuda_on_cpu.h"
 
+#include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -29,18 +30,20 @@ namespace coc {
 
 enum State { READY, AT_BARRIER, AT_EXCHANGE, DONE };
 struct Fibre {
-  ucontext_t context;
+  ucontext_t start;  // How it begins; afterwards it goes on from `place`. A jump asks nothing of the system, which is most of the time.
+  jmp_buf place;
   State state;
   int line;
   uint32_t mask;
   uint64_t value;
   char* stack;
+  bool started;
 };
 static const int WARP = 32, MOST_THREADS = 1024;
 static const size_t STACK = 128 << 10;
 static Fibre fibres[MOST_THREADS];
 static uint64_t exchanged[MOST_THREADS];  // What a warp's lanes gave to the exchange that was last complete.
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static int current, threads;
 static void (*body)();
 
@@ -50,7 +53,7 @@ static void wait(State state, int line) {
   Fibre& fibre = fibres[current];
   fibre.state = state;
   fibre.line = line;
-  swapcontext(&fibre.context, &scheduler);
+  if (_setjmp(fibre.place) == 0) _longjmp(scheduler, 1);
 }
 
 void barrier(int line) { wait(AT_BARRIER, line); }
@@ -62,9 +65,18 @@ uint64_t exchange(uint32_t mask, uint64_t value, int other_lane, int line) {
   return exchanged[current / WARP * WARP + other_lane % WARP];
 }
 
+void exchange_all(uint64_t value, uint64_t (&all)[32], int line) {
+  exchange(0xffffffffu, value, 0, line);
+  // Another exchange of this warp is not complete before this lane comes to it.
+  std::memcpy(all, exchanged + current / WARP * WARP, sizeof(all));
+}
+
+// A fibre has a thread of each block.
 static void enter() {
-  body();
-  wait(DONE, 0);
+  for (;;) {
+    body();
+    wait(DONE, 0);
+  }
 }
 
 // Lets the exchanges of the warp of thread `first` go on whose lanes are all there. Whether any could.
@@ -109,7 +121,11 @@ static void resume(int thread) {
   if (fibres[thread].state != READY) return;
   current = thread;
   threadIdx = {thread % blockDim.x, thread / blockDim.x, 0};
-  swapcontext(&scheduler, &fibres[thread].context);
+  Fibre& fibre = fibres[thread];
+  if (_setjmp(scheduler) != 0) return;
+  if (fibre.started) _longjmp(fibre.place, 1);
+  fibre.started = true;
+  setcontext(&fibre.start);
 }
 
 // Order 0 is ascending, 1 descending, every other one a shuffle of its own. In the first two each warp goes as far as it comes alone, past
@@ -122,13 +138,13 @@ static void run_block(int order) {
   if (__start_coc_shared) std::memset(__start_coc_shared, 0xff, __stop_coc_shared - __start_coc_shared);
   for (int i = 0; i < threads; i++) {
     Fibre& fibre = fibres[i];
-    if (!fibre.stack) fibre.stack = (char*)std::malloc(STACK);
-    getcontext(&fibre.context);
-    fibre.context.uc_stack.ss_sp = fibre.stack;
-    fibre.context.uc_stack.ss_size = STACK;
-    fibre.context.uc_link = &scheduler;
-    makecontext(&fibre.context, enter, 0);
     fibre.state = READY;
+    if (fibre.stack) continue;
+    fibre.stack = (char*)std::malloc(STACK);
+    getcontext(&fibre.start);
+    fibre.start.uc_stack.ss_sp = fibre.stack;
+    fibre.start.uc_stack.ss_size = STACK;
+    makecontext(&fibre.start, enter, 0);
   }
   const int warps = (threads + WARP - 1) / WARP;
   for (;;) {

@@ -1,12 +1,56 @@
-//! Epilogues on a GPU as on the CPU.
+//! Convolutions and epilogues on a GPU as on the CPU.
 
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Storage, Tensor};
 
-use crate::conv2d::Activation;
+use crate::conv2d::composed::data_gradient;
 use crate::conv2d::composed::epilogue::{Epilogue, Gradients};
+use crate::conv2d::{Activation, Conv2dOptions, conv2d, conv2d_residual};
 use crate::cuda::tests_gpu::{gpu, inputs, values};
 use crate::testing::assert_close;
+
+/// The whole way, as callers go it: without cuDNN by one kernel. Halves against f32 on the CPU, from the same values.
+#[test]
+fn convolutions() -> crate::Result<()> {
+    let Some(gpu) = gpu() else { return Ok(()) };
+    // ([B, C, H, W], O, K, dilation, activation).
+    let cases = [
+        ([2, 3, 5, 33], 4, 3, 1, Activation::Relu),
+        ([1, 5, 9, 14], 20, 3, 2, Activation::None),
+        ([1, 20, 7, 3], 40, 1, 1, Activation::Relu),
+    ];
+    for ([batch, channels, height, width], outputs, size, dilation, activation) in cases {
+        let result = vec![batch, outputs, height, width];
+        let shapes = [
+            vec![batch, channels, height, width],
+            vec![outputs, channels, size, size],
+            vec![outputs],
+            vec![batch, 1, height, width],
+            result.clone(),
+            result,
+        ];
+        let options = Conv2dOptions { dilation, activation };
+        for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 1e-5), (DType::F16, 4e-3), (DType::BF16, 3e-2)] {
+            let run = |tensors: Vec<Tensor>| {
+                // Without gradients: joining what one is wanted for takes kernels of candle's.
+                let tensors: Vec<_> = tensors.iter().map(Tensor::detach).collect();
+                let [x, weight, bias, scale, residual, grad] = &tensors[..] else { panic!("six tensors") };
+                let y = conv2d(x, weight, Some(bias), &options)?;
+                let whole = conv2d_residual(x, weight, None, Some(scale), residual, &options)?;
+                let of_x = data_gradient(grad, weight, x, dilation)?;
+                crate::Result::Ok([y, whole, of_x].map(|tensor: Tensor| values(&tensor)))
+            };
+            let drawn = |device: &Device| inputs(&shapes, (-1.0, 1.0), dtype, device);
+            let on_cpu = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
+            let expected = drawn(&Device::Cpu).into_iter().map(|tensor| tensor.to_dtype(on_cpu));
+            let expected = run(expected.collect::<candle_core::Result<_>>()?)?;
+            for (at, (got, expected)) in run(drawn(&gpu))?.iter().zip(&expected).enumerate() {
+                assert_close(got, expected, tolerance, &format!("{shapes:?} {dtype:?}: {at}"));
+            }
+        }
+    }
+    Ok(())
+}
 
 #[test]
 fn epilogues() -> crate::Result<()> {

@@ -1,0 +1,182 @@
+//! The convolution on CUDA in one pass, without columns: grids, arguments and scratch of `direct/kernels.cu`.
+//!
+//! A product of matrices whose right side is never stored: a block reads its pixels once for all taps of the kernel, and finishes its sums (bias,
+//! scale, residual, ReLU) before it writes them. f32 and f64 by the ordinary units, f16 and bf16 by tensor cores, summed in f32. Sums have a fixed
+//! order: equal input gives equal bits.
+//!
+//! In elements for each element of the result, with C channels of input: reads x C/O times (once for each 64 outputs, and what surrounds a tile),
+//! the residual once, and writes the result; 2·K²·C operations.
+
+use candle_core::DType;
+
+use super::Activation;
+use super::cuda::Epilogue;
+use crate::cuda::{Arg, Grid, Launcher, Source, int};
+use crate::{Planes, Result};
+
+pub(crate) const SOURCE: Source = Source {
+    name: "conv2d_direct",
+    text: concat!(
+        include_str!("direct/tile.cu"),
+        include_str!("direct/floats.cu"),
+        include_str!("direct/halves.cu"),
+        include_str!("direct/kernels.cu")
+    ),
+};
+
+/// `MOST_DILATION` of `tile.cu`.
+const MOST_DILATION: usize = 4;
+
+/// Fewer blocks than this leave a GPU's processors idle: smaller ones are more.
+const FEW_BLOCKS: usize = 256;
+
+/// Whether this serves a convolution of `planes` to `outputs` channels.
+pub(crate) fn serves(planes: Planes, outputs: usize, size: usize, dilation: usize) -> bool {
+    // Places in the packed weights and pixels of a plane are ints, places in a picture's result 32 bits.
+    let weights = (planes.channels + 16) * (outputs + 64) * size * size;
+    let counted = weights.max(planes.pixels()) <= i32::MAX as usize && outputs * planes.pixels() <= u32::MAX as usize;
+    (size == 1 || dilation <= MOST_DILATION) && counted
+}
+
+/// What is convolved.
+pub(crate) struct Convolution<'a, B> {
+    /// Of x.
+    pub(crate) planes: Planes,
+    pub(crate) x: Arg<'a, B>,
+    pub(crate) weight: Arg<'a, B>,
+    pub(crate) taps: Taps,
+    /// K.
+    pub(crate) size: usize,
+    pub(crate) dilation: usize,
+}
+
+/// How weights lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taps {
+    /// `[O, C, K, K]`.
+    AsTheyAre,
+    /// `[C, O, K, K]`, and the last tap comes first: a convolution's own weights make the gradient for its x of that for its sums.
+    Turned,
+}
+
+/// What a block works on, and its kernels for 1x1 and for 3x3, as in `kernels.cu`.
+struct Tile {
+    kernels: [&'static str; 2],
+    outputs: usize,
+    pixels: usize,
+    threads: u32,
+}
+
+const OF_16: Tile = Tile { kernels: ["conv2d_1x1_16", "conv2d_3x3_16"], outputs: 16, pixels: 512, threads: 256 };
+const OF_32: Tile = Tile { kernels: ["conv2d_1x1_32", "conv2d_3x3_32"], outputs: 32, pixels: 512, threads: 256 };
+const OF_64: Tile = Tile { kernels: ["conv2d_1x1_64", "conv2d_3x3_64"], outputs: 64, pixels: 256, threads: 256 };
+const SMALL: Tile =
+    Tile { kernels: ["conv2d_1x1_32_small", "conv2d_3x3_32_small"], outputs: 32, pixels: 256, threads: 128 };
+
+impl Tile {
+    /// Of as few outputs as there are, or small where there would be few blocks.
+    fn of(planes: Planes, outputs: usize) -> &'static Self {
+        let large = match outputs {
+            0..=16 => return &OF_16,
+            17..=32 => &OF_32,
+            _ => &OF_64,
+        };
+        if large.blocks(planes, outputs) < FEW_BLOCKS { &SMALL } else { large }
+    }
+
+    /// The width of a tile, as its power of 2: as wide as a warp, or less for narrow pictures.
+    fn bits(planes: Planes) -> u32 {
+        match planes.width {
+            0..=8 => 3,
+            9..=16 => 4,
+            _ => 5,
+        }
+    }
+
+    fn blocks(&self, planes: Planes, outputs: usize) -> usize {
+        let (width, height) = (1 << Self::bits(planes), self.pixels >> Self::bits(planes));
+        let tiles = planes.height.div_ceil(height) * planes.width.div_ceil(width);
+        planes.batch * tiles * outputs.div_ceil(self.outputs)
+    }
+}
+
+/// The convolution with its epilogue.
+///
+/// # Safety
+/// [`serves`] must say so. The buffers must hold what [`Convolution`] and [`Epilogue`] say, for the same pictures.
+pub(crate) unsafe fn forward<L: Launcher>(
+    launcher: &L,
+    convolution: &Convolution<'_, L::Buffer>,
+    epilogue: &Epilogue<'_, L::Buffer>,
+) -> Result<L::Buffer> {
+    // SAFETY: as the caller's.
+    unsafe { by_tile(launcher, Tile::of(convolution.planes, epilogue.planes.channels), convolution, epilogue) }
+}
+
+/// # Safety
+/// As [`forward`].
+unsafe fn by_tile<L: Launcher>(
+    launcher: &L,
+    tile: &Tile,
+    convolution: &Convolution<'_, L::Buffer>,
+    epilogue: &Epilogue<'_, L::Buffer>,
+) -> Result<L::Buffer> {
+    let &Convolution { planes, size, dilation, ref x, .. } = convolution;
+    let &Epilogue { dtype, activation, .. } = epilogue;
+    let outputs = epilogue.planes.channels;
+    // SAFETY: as the caller's.
+    let packed = unsafe { pack(launcher, convolution, tile, dtype, outputs)? };
+    let y = launcher.allocate(dtype, epilogue.planes.len())?;
+    let [bias, scale, residual] = [&epilogue.bias, &epilogue.scale, &epilogue.residual].map(Arg::again);
+    let mut arguments = vec![x.again(), Arg::Buffer(&packed), bias, scale, residual, Arg::Buffer(&y)];
+    let counts = [
+        ("C", planes.channels),
+        ("O", outputs),
+        ("H", planes.height),
+        ("W", planes.width),
+        ("dilation", if size == 1 { 1 } else { dilation }),
+        ("tile", Tile::bits(planes) as usize),
+        ("activation", usize::from(activation == Activation::Relu)),
+    ];
+    for (name, count) in counts {
+        arguments.push(Arg::Int(int(SOURCE.name, name, count)?));
+    }
+    let grid = Grid { blocks: tile.blocks(planes, outputs), threads: (tile.threads, 1) };
+    // SAFETY: these are the kernel's parameters; each element of the result belongs to one thread, and what is read is inside x or packed.
+    unsafe { launcher.launch(&SOURCE, dtype, tile.kernels[usize::from(size > 1)], grid, &arguments)? };
+    Ok(y)
+}
+
+/// The weights as a tile's kernel reads them.
+///
+/// # Safety
+/// As [`forward`].
+unsafe fn pack<L: Launcher>(
+    launcher: &L,
+    convolution: &Convolution<'_, L::Buffer>,
+    tile: &Tile,
+    dtype: DType,
+    outputs: usize,
+) -> Result<L::Buffer> {
+    let &Convolution { planes, ref weight, taps: order, size, .. } = convolution;
+    let (taps, inputs) = (size * size, planes.channels);
+    // CHUNK of the kernels.
+    let chunk = match dtype {
+        DType::F64 => 4,
+        DType::F32 => 8,
+        _ => 16,
+    };
+    let padded = (inputs.next_multiple_of(chunk), outputs.next_multiple_of(tile.outputs));
+    let count = padded.0 * taps * padded.1;
+    let packed = launcher.allocate(dtype, count)?;
+    let mut arguments = vec![weight.again(), Arg::Buffer(&packed)];
+    for count in [inputs, outputs, taps, padded.0, padded.1, usize::from(order == Taps::Turned)] {
+        arguments.push(Arg::Int(int(SOURCE.name, "weights", count)?));
+    }
+    // SAFETY: these are the kernel's parameters; a thread for each packed weight.
+    unsafe { launcher.launch(&SOURCE, dtype, "conv2d_pack", Grid::of(count), &arguments)? };
+    Ok(packed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+// Products of matrices in f16 and bf16, for kernels.cu: by tensor cores, summed in f32. A warp has all of a block's outputs for pixels of its own.
+#if defined(ELEMENT_F16) || defined(ELEMENT_BF16)
+
+// Channels at once: as many as an instruction multiplies.
+#define CHUNK 16
+
+// Eight elements, which are read from shared memory at once.
+struct alignas(16) Values {
+  unsigned of[4];
+};
+// A pixel has its chunk of channels in a row of two Values, a weight its inputs.
+__device__ constexpr int room_for_values(int pixels) { return 2 * pixels; }
+__device__ constexpr int room_for_weights(int rows) { return 2 * rows; }
+
+// Where the half `half` of a row lies. Of four rows side by side the halves change places with those of the next four: eight rows' first halves
+// then lie in all banks.
+__device__ __forceinline__ int in_row(int row, int half) { return 2 * row + (half ^ (row >> 2 & 1)); }
+
+// Packed weights are [C / CHUNK, K·K, O, CHUNK].
+struct Packed {
+  int input, tap, output;
+};
+__device__ __forceinline__ Packed unpack(int at, int taps, int outputs) {
+  const int row = at / CHUNK, chunk = row / outputs / taps;
+  const Packed place = {chunk * CHUNK + at % CHUNK, row / outputs % taps, row % outputs};
+  return place;
+}
+
+// Four matrices of 8x8 elements: lane l gives the row l % 8 of matrix l / 8, and gets of each the elements 2·(l % 4) and the next of row l / 4.
+__device__ __forceinline__ void load_matrices(unsigned (&of)[4], const Values* row) {
+#if defined(CUDA_ON_CPU)
+  coc::load_matrices(of, row->of);
+#else
+  asm volatile("{\n\t.reg .u64 address;\n\t.reg .u32 shared;\n\t"
+               "cvta.to.shared.u64 address, %4;\n\tcvt.u32.u64 shared, address;\n\t"
+               "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [shared];\n\t}"
+               : "=r"(of[0]), "=r"(of[1]), "=r"(of[2]), "=r"(of[3])
+               : "l"(row)
+               : "memory");
+#endif
+}
+
+// sums [16, 8] += a [16, 16] · b [16, 8]. Lane l has, of a, the matrices of 8x8 at rows 0 and 8, then those at columns 8; of b, turned, those at
+// rows 0 and 8; of the sums row l / 4 and row l / 4 + 8, columns 2·(l % 4) and the next.
+__device__ __forceinline__ void multiply(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+#if defined(CUDA_ON_CPU)
+  coc::multiply(sums, a, b0, b1, [](unsigned short bits) { return to_real(bits); });
+#else
+#if defined(ELEMENT_F16)
+#define PRODUCT "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"
+#else
+#define PRODUCT "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"
+#endif
+  asm volatile(PRODUCT " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+               : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#endif
+}
+
+// As `finish`, for two pixels side by side that are a word of 32 bits in the scale, the residual and the result.
+template <int COUNT>
+__device__ __forceinline__ void finish_words(const Call& call, Real (&sums)[2][COUNT], int batch, int output, int apart, int pixel) {
+  const unsigned pixels = call.height * call.width, at = output * pixels + pixel, step = apart * pixels;
+  const int count = (call.outputs - output + apart - 1) / apart;
+  const long long picture = (long long)batch * call.outputs * pixels;
+  const auto low = [](unsigned word) { return to_real((Stored)word); };
+  const auto high = [](unsigned word) { return to_real((Stored)(word >> 16)); };
+  if (call.bias) {
+#pragma unroll
+    for (int o = 0; o < COUNT; o++) {
+      const Real bias = o < count ? load(call.bias + output + o * apart) : Real(0);
+      sums[0][o] += bias, sums[1][o] += bias;
+    }
+  }
+  if (call.scale) {
+    const unsigned scale = *(const unsigned*)(call.scale + (long long)batch * pixels + pixel);
+#pragma unroll
+    for (int o = 0; o < COUNT; o++) sums[0][o] *= low(scale), sums[1][o] *= high(scale);
+  }
+  if (call.residual) {
+    const Stored* from = call.residual + picture;
+#pragma unroll
+    for (int o = 0; o < COUNT; o++) {
+      const unsigned residual = o < count ? *(const unsigned*)(from + (at + o * step)) : 0;
+      sums[0][o] += low(residual), sums[1][o] += high(residual);
+    }
+  }
+  Stored* to = call.y + picture;
+#pragma unroll
+  for (int o = 0; o < COUNT; o++) {
+    const Real first = call.relu && sums[0][o] < 0 ? Real(0) : sums[0][o], second = call.relu && sums[1][o] < 0 ? Real(0) : sums[1][o];
+    if (o < count) *(unsigned*)(to + (at + o * step)) = to_stored(first) | (unsigned)to_stored(second) << 16;
+  }
+}
+
+template <int SIZE, int OUTPUTS, int PIXELS, int THREADS>
+__device__ __forceinline__ void convolve(const Call& call, const Block& block, Values* values, Values* weights) {
+  constexpr int TAPS = SIZE * SIZE, EACH = PIXELS / (THREADS / 32), ROWS = OUTPUTS / 16, PAIRS = EACH / 16;
+  const int lane = threadIdx.x % 32, first_pixel = threadIdx.x / 32 * EACH;
+  const int padded_outputs = (call.outputs + OUTPUTS - 1) / OUTPUTS * OUTPUTS, pixels = call.height * call.width;
+  // Which rows this lane gives to `load_matrices`: of the weights, and of sixteen pixels at once.
+  const int of_weights = lane / 8 % 2 * 8 + lane % 8, half_of_weights = lane / 16;
+  const int of_pixels = lane / 16 * 8 + lane % 8, half_of_pixels = lane / 8 % 2;
+  int taps[PAIRS];
+#pragma unroll
+  for (int pair = 0; pair < PAIRS; pair++) taps[pair] = first_tap(call, block, first_pixel + 16 * pair + of_pixels);
+
+  float sums[ROWS][2 * PAIRS][4] = {};
+  for (int first = 0; first < call.inputs; first += CHUNK) {
+    for (int i = threadIdx.x; i < 2 * block.pixels; i += THREADS) {
+      const int half = i >= block.pixels, pixel = half ? i - block.pixels : i, channel = first + 8 * half;
+      const Stored* from = source(call, block, pixel, channel);
+      unsigned bits[8];
+#pragma unroll
+      for (int c = 0; c < 8; c++) bits[c] = from && channel + c < call.inputs ? from[(long long)c * pixels] : 0;
+      Values row;
+#pragma unroll
+      for (int c = 0; c < 4; c++) row.of[c] = bits[2 * c] | bits[2 * c + 1] << 16;
+      values[in_row(pixel, half)] = row;
+    }
+    const Values* from = (const Values*)call.packed + 2 * ((long long)first / CHUNK * TAPS * padded_outputs + block.output);
+    for (int i = threadIdx.x; i < 2 * TAPS * OUTPUTS; i += THREADS) {
+      const int row = i / 2, tap = row / OUTPUTS;
+      weights[in_row(row, i % 2)] = from[2 * ((long long)tap * padded_outputs + row % OUTPUTS) + i % 2];
+    }
+    __syncthreads();
+#pragma unroll
+    for (int tap = 0; tap < TAPS; tap++) {
+      const int reached = (tap / SIZE * block.pitch + tap % SIZE) * call.dilation;
+      unsigned a[ROWS][4];
+#pragma unroll
+      for (int row = 0; row < ROWS; row++) {
+        load_matrices(a[row], weights + in_row(tap * OUTPUTS + 16 * row + of_weights, half_of_weights));
+      }
+#pragma unroll
+      for (int pair = 0; pair < PAIRS; pair++) {
+        unsigned b[4];
+        load_matrices(b, values + in_row(taps[pair] + reached, half_of_pixels));
+#pragma unroll
+        for (int row = 0; row < ROWS; row++) {
+          multiply(sums[row][2 * pair], a[row], b[0], b[1]);
+          multiply(sums[row][2 * pair + 1], a[row], b[2], b[3]);
+        }
+      }
+    }
+    // The next chunk goes where this one was.
+    __syncthreads();
+  }
+
+  // Pairs of pixels side by side lie in whole words where all rows begin with one.
+  const bool words = call.width % 2 == 0 && ((size_t)call.y | (size_t)call.scale | (size_t)call.residual) % 4 == 0;
+#pragma unroll
+  for (int eight = 0; eight < 2 * PAIRS; eight++) {
+    const int pixel = first_pixel + 8 * eight + lane % 4 * 2;
+    const int y = block.top + (pixel >> call.bits), x = block.left + (pixel & ((1 << call.bits) - 1));
+    if (y >= call.height || x >= call.width) continue;
+    const int output = block.output + lane / 4, in_plane = y * call.width + x;
+    Real pair[2][2 * ROWS];
+#pragma unroll
+    for (int row = 0; row < 2 * ROWS; row++) {
+      pair[0][row] = sums[row / 2][eight][row % 2 * 2];
+      pair[1][row] = sums[row / 2][eight][row % 2 * 2 + 1];
+    }
+    if (words) {
+      finish_words(call, pair, block.batch, output, 8, in_plane);
+    } else {
+      finish(call, pair[0], block.batch, output, 8, in_plane);
+      if (x + 1 < call.width) finish(call, pair[1], block.batch, output, 8, in_plane + 1);
+    }
+  }
+}
+#endif

@@ -1,0 +1,152 @@
+//! The texts, run on the CPU through the launches of `direct.rs`, against the reference.
+
+use candle_core::DType;
+
+use super::{Convolution, OF_16, OF_32, OF_64, SMALL, SOURCE, Taps, Tile, by_tile};
+use crate::Planes;
+use crate::conv2d::cuda::Epilogue;
+use crate::conv2d::reference::{self, Arguments};
+use crate::conv2d::{Activation, Conv2dOptions};
+use crate::cuda::Arg;
+use crate::cuda::on_cpu::checks::{Check, TOLERANCES, assert_noticed};
+use crate::cuda::on_cpu::{Program, Recorder, rounded};
+use crate::testing::Noise;
+
+/// ([B, C, H, W], O, K, dilation).
+type Case = ((usize, usize, usize, usize), usize, usize, usize);
+
+/// Tiles of all widths, cut by the picture's edges or not, around chunks of 4, 8 and 16 channels and a tile's outputs, rows of whole words or not.
+const CASES: [Case; 7] = [
+    ((1, 1, 1, 1), 1, 3, 1),
+    ((2, 3, 5, 4), 2, 3, 1),
+    ((1, 9, 9, 37), 33, 3, 2),
+    ((2, 17, 3, 16), 20, 1, 1),
+    ((1, 2, 70, 7), 17, 3, 4),
+    ((1, 16, 18, 34), 16, 3, 1),
+    ((1, 5, 35, 14), 65, 1, 3),
+];
+
+const TILES: [&Tile; 4] = [&OF_16, &OF_32, &OF_64, &SMALL];
+
+/// A convolution with all that may follow it, or with a bias alone, and the gradient of x without, over values that the type can store exactly.
+fn check(
+    (dtype, forward, gradient): (DType, f64, f64),
+    tile: &Tile,
+    (shape, outputs, size, dilation): Case,
+    all: bool,
+    noise: &mut Noise,
+) -> Check {
+    let planes = Planes::from(shape);
+    let of_result = Planes { channels: outputs, ..planes };
+    let mut values = |count| rounded(dtype, &noise.uniform(count, -1.0, 1.0));
+    let (x, weight, bias) = (values(planes.len()), values(outputs * planes.channels * size * size), values(outputs));
+    let (scale, residual) = (values(planes.batch * planes.pixels()), values(of_result.len()));
+    let dy = values(of_result.len());
+    let activation = if all { Activation::Relu } else { Activation::None };
+    let arguments = Arguments {
+        planes,
+        x: &x,
+        weight: &weight,
+        bias: &bias,
+        scale: all.then_some(&scale),
+        residual: all.then_some(&residual),
+        options: Conv2dOptions { dilation, activation },
+    };
+    let y = reference::forward(&arguments);
+    let plain = Arguments {
+        scale: None,
+        residual: None,
+        options: Conv2dOptions { dilation, ..Default::default() },
+        ..arguments
+    };
+    let of_x = reference::backward(&plain, &dy).x;
+
+    let recorder = Recorder::default();
+    let [x, weight, bias, scale, dy] = [&x, &weight, &bias, &scale, &dy].map(|values| recorder.upload(dtype, values));
+    // Of an odd number of planes from the second element on: words of two halves are not whole there.
+    let start = outputs % 2;
+    let residual = recorder.upload(dtype, &[&[0.0][..start], &residual].concat());
+    let convolution = |x, planes, taps| Convolution { planes, x, weight: Arg::Buffer(&weight), taps, size, dilation };
+    let epilogue = Epilogue {
+        dtype,
+        planes: of_result,
+        bias: Arg::Buffer(&bias),
+        scale: if all { Arg::Buffer(&scale) } else { Arg::Null },
+        residual: if all { Arg::At(&residual, start) } else { Arg::Null },
+        activation,
+    };
+    let nothing = Epilogue {
+        dtype,
+        planes,
+        bias: Arg::Null,
+        scale: Arg::Null,
+        residual: Arg::Null,
+        activation: Activation::None,
+    };
+    // SAFETY: launches are only recorded; the process that runs them is apart from this one.
+    let [result, d_x] = unsafe {
+        let whole = convolution(Arg::Buffer(&x), planes, Taps::AsTheyAre);
+        let back = convolution(Arg::Buffer(&dy), of_result, Taps::Turned);
+        [by_tile(&recorder, tile, &whole, &epilogue), by_tile(&recorder, tile, &back, &nothing)]
+            .map(|recorded| recorded.expect("recorded"))
+    };
+    let what = format!("{dtype:?} {shape:?} -> {outputs}, {size}x{size}, {dilation} apart, {}", tile.kernels[0]);
+    Check::new(what, recorder).expect("y", result, y, forward).expect("dx", d_x, of_x, gradient)
+}
+
+#[test]
+fn kernels_equal_the_reference_in_any_order_of_threads() {
+    for tolerances in TOLERANCES {
+        let Some(program) = Program::compile(&SOURCE, tolerances.0) else { return };
+        let mut noise = Noise::new(83);
+        for (at, case) in CASES.into_iter().enumerate() {
+            // Every tile with every kind of case, but not with each.
+            for all in [false, true] {
+                check(tolerances, TILES[(at + 2 * usize::from(all)) % 4], case, all, &mut noise).assert(&program);
+            }
+        }
+        for tile in TILES {
+            check(tolerances, tile, ((2, 5, 6, 10), 18, 3, 2), true, &mut noise).assert(&program);
+        }
+    }
+}
+
+/// Each of these mistakes must show in some order of threads.
+#[test]
+fn mutants_fail() {
+    // (what is changed, its which occurrence, to what)
+    let of_all = [
+        ("rest % groups * OUTPUTS", 0, "0"),
+        ("rest % columns * width", 0, "0"),
+        ("(unsigned)y >= (unsigned)call.height", 0, "false"),
+        ("taps - 1 - place.tap", 0, "place.tap"),
+        ("place.input < inputs && ", 0, ""),
+    ];
+    let of_floats = [
+        ("    __syncthreads();\n    for (int c = 0; c < CHUNK", 0, "    for (int c = 0; c < CHUNK"),
+        ("    // The next chunk goes where this one was.\n    __syncthreads();", 0, ""),
+        ("first + c < call.inputs", 0, "true"),
+        ("x >= call.width) continue", 0, "false) continue"),
+        ("sums[o] *= scale", 0, "sums[o] *= 1"),
+        ("call.relu && sums[o] < 0", 0, "call.relu && sums[o] > 0"),
+        ("if (o < count) store", 0, "store"),
+    ];
+    let of_halves = [
+        ("    __syncthreads();\n#pragma unroll\n    for (int tap", 0, "#pragma unroll\n    for (int tap"),
+        ("    // The next chunk goes where this one was.\n    __syncthreads();", 1, ""),
+        ("channel + c < call.inputs", 0, "true"),
+        ("b[2], b[3]", 0, "b[0], b[1]"),
+        ("call.width % 2 == 0 && ", 0, ""),
+        ("if (x + 1 < call.width) finish", 0, "finish"),
+        ("sums[0][o] *= low(scale)", 0, "sums[0][o] *= high(scale)"),
+        ("+= high(residual)", 0, "+= low(residual)"),
+        ("const Real first = call.relu && sums[0][o] < 0", 0, "const Real first = sums[0][o] < -1"),
+    ];
+    let cases = [((2, 5, 9, 34), 33, 3, 2), ((1, 17, 6, 5), 4, 3, 1)];
+    for (dtype, mutants) in [(DType::F32, [&of_all[..], &of_floats].concat()), (DType::BF16, of_halves.to_vec())] {
+        let mut noise = Noise::new(84);
+        let tolerances = TOLERANCES.into_iter().find(|tolerances| tolerances.0 == dtype).expect("its tolerances");
+        let checks = cases.map(|case| check(tolerances, &SMALL, case, true, &mut noise));
+        assert_noticed(&SOURCE, dtype, &mutants, &checks);
+    }
+}

@@ -1,0 +1,87 @@
+// What a block of conv2d/direct.rs works on, and what follows its sums.
+
+// The largest dilation whose surroundings the shared memory has room for.
+#define MOST_DILATION 4
+
+struct Call {
+  const Stored *x, *packed, *bias, *scale, *residual;
+  Stored* y;
+  int inputs, outputs, height, width, dilation, bits, relu;
+};
+
+// A block's place: its first output, its tile's first pixel, and the tile's pixels with their surroundings, `pitch` to a row.
+struct Block {
+  int batch, output, top, left, reach, pitch, pixels;
+};
+
+template <int SIZE, int OUTPUTS, int PIXELS> __device__ __forceinline__ Block block_of(const Call& call) {
+  const int width = 1 << call.bits, height = PIXELS >> call.bits;
+  const int groups = (call.outputs + OUTPUTS - 1) / OUTPUTS;
+  const int columns = (call.width + width - 1) / width, rows = (call.height + height - 1) / height;
+  // Blocks side by side have the same pixels, which the second-level cache then keeps.
+  unsigned rest = blockIdx.x;
+  Block block;
+  block.output = rest % groups * OUTPUTS;
+  rest /= groups;
+  block.left = rest % columns * width;
+  rest /= columns;
+  block.top = rest % rows * height;
+  block.batch = rest / rows;
+  block.reach = SIZE / 2 * call.dilation;
+  block.pitch = width + 2 * block.reach;
+  block.pixels = block.pitch * (height + 2 * block.reach);
+  return block;
+}
+
+// The most pixels that a tile has with its surroundings. Tiles are 8, 16 or 32 wide.
+template <int SIZE, int PIXELS> __device__ constexpr int most_pixels() {
+  const int around = SIZE / 2 * 2 * MOST_DILATION;
+  int most = 0;
+  for (int width = 8; width <= 32; width *= 2) {
+    const int pixels = (width + around) * (PIXELS / width + around);
+    most = pixels > most ? pixels : most;
+  }
+  return most;
+}
+
+// Where a tile's pixel lies among those with their surroundings, as the kernel's first tap meets it.
+__device__ __forceinline__ int first_tap(const Call& call, const Block& block, int pixel) {
+  return (pixel >> call.bits) * block.pitch + (pixel & ((1 << call.bits) - 1));
+}
+
+// A pixel of the tile or around it in the picture, at the chunk's first channel; null where there is no picture.
+__device__ __forceinline__ const Stored* source(const Call& call, const Block& block, int pixel, int channel) {
+  const int row = pixel / block.pitch;
+  const int y = block.top - block.reach + row, x = block.left - block.reach + pixel - row * block.pitch;
+  if ((unsigned)y >= (unsigned)call.height || (unsigned)x >= (unsigned)call.width) return 0;
+  return call.x + ((long long)block.batch * call.inputs + channel) * call.height * call.width + (long long)y * call.width + x;
+}
+
+// Stores activation((sum + bias) · scale + residual) for the sums of one pixel, for `output` and those that follow it `apart` from each other.
+template <int COUNT>
+__device__ __forceinline__ void finish(const Call& call, Real (&sums)[COUNT], int batch, int output, int apart, int pixel) {
+  // Of a picture, 32 bits count all values.
+  const unsigned pixels = call.height * call.width, at = output * pixels + pixel, step = apart * pixels;
+  const int count = (call.outputs - output + apart - 1) / apart;
+  const long long picture = (long long)batch * call.outputs * pixels;
+  if (call.bias) {
+#pragma unroll
+    for (int o = 0; o < COUNT; o++) sums[o] += o < count ? load(call.bias + output + o * apart) : Real(0);
+  }
+  if (call.scale) {
+    const Real scale = load(call.scale + (long long)batch * pixels + pixel);
+#pragma unroll
+    for (int o = 0; o < COUNT; o++) sums[o] *= scale;
+  }
+  if (call.residual) {
+    const Stored* from = call.residual + picture;
+#pragma unroll
+    for (int o = 0; o < COUNT; o++) sums[o] += o < count ? load(from + (at + o * step)) : Real(0);
+  }
+  Stored* to = call.y + picture;
+#pragma unroll
+  for (int o = 0; o < COUNT; o++) {
+    // A comparison, which leaves NaN as it is.
+    if (o < count) store(to + (at + o * step), call.relu && sums[o] < 0 ? Real(0) : sums[o]);
+  }
+}
