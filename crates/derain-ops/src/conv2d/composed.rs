@@ -1,8 +1,8 @@
-//! The convolution on GPUs: by cuDNN with the feature `cudnn`, with kernels of ours behind it, else by one kernel of ours (`direct.rs`). What that does not
-//! serve is candle's: columns of pixels and a matrix product.
+//! The convolution on GPUs: by cuDNN with the feature `cudnn`, with kernels of ours behind it, else by kernels of ours alone (`direct.rs`).
 //!
-//! Candle's own gradients of a convolution are a kernel without reuse for x and a convolution with kernels as large as the picture for the
-//! weights. Without cuDNN that for x is here a convolution with turned kernels, that for the weights a matrix product for each of their places.
+//! What those do not serve, dilations above 4, is made of candle's operations: columns of pixels and a matrix product, for the gradient for x a convolution
+//! with turned kernels, for that for the weights a matrix product for each of their places. (Candle's own gradients are a kernel without reuse for x
+//! and a convolution with kernels as large as the picture for the weights.)
 
 #[cfg(feature = "cudnn")]
 mod cudnn;
@@ -312,10 +312,6 @@ fn sums(x: &Tensor, weight: &Tensor, padding: usize, dilation: usize) -> Result<
 
 /// The gradient for x from `grad`, that for the sums.
 fn data_gradient(grad: &Tensor, weight: &Tensor, x: &Tensor, dilation: usize) -> Result<Tensor> {
-    #[cfg(feature = "cudnn")]
-    if by_cudnn(x) && x.elem_count().max(grad.elem_count()) <= MOST_OF_CUDNN {
-        return cudnn::data_gradient(grad, weight, x.shape(), dilation);
-    }
     debug_assert_eq!(x.dim(1)?, weight.dim(1)?);
     #[cfg(feature = "cuda")]
     {
@@ -324,12 +320,20 @@ fn data_gradient(grad: &Tensor, weight: &Tensor, x: &Tensor, dilation: usize) ->
             return gpu::direct(grad, weight, Taps::Turned, dilation, &Epilogue::default());
         }
     }
+    #[cfg(feature = "cudnn")]
+    if by_cudnn(x) && x.elem_count().max(grad.elem_count()) <= MOST_OF_CUDNN {
+        return cudnn::data_gradient(grad, weight, x.shape(), dilation);
+    }
     let turned = weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
     convolution(grad, &turned, dilation, MOST_COLUMNS)
 }
 
 /// Σ over pictures and pixels of grad `[B, O, H, W]` times the pixel of x `[B, C, H, W]` that each of a kernel's places meets: `[O, C, K, K]`.
 fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: usize) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if by_direct(x, (grad.dim(1)?, x.dim(1)?, size, size), dilation)? {
+        return gpu::weight_gradient(x, grad, size, dilation);
+    }
     #[cfg(feature = "cudnn")]
     if by_cudnn(x) && x.elem_count().max(grad.elem_count()) <= MOST_OF_CUDNN {
         return cudnn::filter_gradient(x, grad, size, dilation);

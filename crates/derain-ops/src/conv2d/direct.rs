@@ -7,6 +7,8 @@
 //! In elements for each element of the result, with C channels of input: reads x C/O times (once for each 64 outputs, and what surrounds a tile),
 //! the residual once, and writes the result; 2·K²·C operations.
 
+pub(crate) mod weight_gradient;
+
 use candle_core::DType;
 
 use super::Activation;
@@ -73,6 +75,15 @@ const OF_64: Tile = Tile { kernels: ["conv2d_1x1_64", "conv2d_3x3_64"], outputs:
 const SMALL: Tile =
     Tile { kernels: ["conv2d_1x1_32_small", "conv2d_3x3_32_small"], outputs: 32, pixels: 256, threads: 128 };
 
+/// The width of tiles, as its power of 2: as wide as a warp, or less for narrow pictures.
+fn bits(planes: Planes) -> u32 {
+    match planes.width {
+        0..=8 => 3,
+        9..=16 => 4,
+        _ => 5,
+    }
+}
+
 impl Tile {
     /// Of as few outputs as there are, or small where there would be few blocks.
     fn of(planes: Planes, outputs: usize) -> &'static Self {
@@ -84,17 +95,8 @@ impl Tile {
         if large.blocks(planes, outputs) < FEW_BLOCKS { &SMALL } else { large }
     }
 
-    /// The width of a tile, as its power of 2: as wide as a warp, or less for narrow pictures.
-    fn bits(planes: Planes) -> u32 {
-        match planes.width {
-            0..=8 => 3,
-            9..=16 => 4,
-            _ => 5,
-        }
-    }
-
     fn blocks(&self, planes: Planes, outputs: usize) -> usize {
-        let (width, height) = (1 << Self::bits(planes), self.pixels >> Self::bits(planes));
+        let (width, height) = (1 << bits(planes), self.pixels >> bits(planes));
         let tiles = planes.height.div_ceil(height) * planes.width.div_ceil(width);
         planes.batch * tiles * outputs.div_ceil(self.outputs)
     }
@@ -135,7 +137,7 @@ unsafe fn by_tile<L: Launcher>(
         ("H", planes.height),
         ("W", planes.width),
         ("dilation", if size == 1 { 1 } else { dilation }),
-        ("tile", Tile::bits(planes) as usize),
+        ("tile", bits(planes) as usize),
         ("activation", usize::from(activation == Activation::Relu)),
     ];
     for (name, count) in counts {

@@ -52,7 +52,7 @@ use candle_core::{CustomOp2, Tensor};
 #[cfg(test)]
 pub(crate) use cuda::SOURCE as KERNELS;
 #[cfg(test)]
-pub(crate) use direct::SOURCE as DIRECT_KERNELS;
+pub(crate) use direct::{SOURCE as DIRECT_KERNELS, weight_gradient::SOURCE as WEIGHT_GRADIENT_KERNELS};
 
 pub use form::Form;
 

@@ -8,10 +8,11 @@ use candle_core::DType;
 use super::Source;
 
 /// Those of all operations.
-const SOURCES: [&Source; 9] = [
+const SOURCES: [&Source; 10] = [
     &crate::batch_norm::KERNELS,
     &crate::conv2d::KERNELS,
     &crate::conv2d::DIRECT_KERNELS,
+    &crate::conv2d::WEIGHT_GRADIENT_KERNELS,
     &crate::irnn::KERNELS,
     &crate::lstm_gates::KERNELS,
     &crate::max_pool2d::KERNELS,

@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CudaStorage, InplaceOp1, Layout, Storage, Tensor};
 
 use super::epilogue::{Epilogue, Gradients};
 use crate::conv2d::cuda;
-use crate::conv2d::direct::{self, Convolution, Taps};
+use crate::conv2d::direct::{self, Convolution, Taps, weight_gradient};
 use crate::cuda::Arg;
 use crate::cuda::gpu::{Input, Memory, on_storage_to_change, on_tensors, tensor};
 use crate::{Planes, Result};
@@ -42,6 +42,18 @@ pub(super) fn direct(x: &Tensor, weight: &Tensor, taps: Taps, dilation: usize, e
             tensor(y, (of_result.batch, of_result.channels, of_result.height, of_result.width))
         },
     )
+}
+
+/// The gradient for the weights `[O, C, K, K]`, K being `size`, of contiguous tensors.
+pub(super) fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: usize) -> Result<Tensor> {
+    let (planes, outputs) = (Planes::from(x.dims4()?), grad.dim(1)?);
+    on_tensors(OP, [x, grad], |gpu, [x_input, grad]| {
+        let convolution = weight_gradient::Convolution { dtype: x.dtype(), planes, outputs, size, dilation };
+        // SAFETY: the entry point has checked all shapes and types; the gradient is that for the sums of x.
+        let d_weight =
+            unsafe { weight_gradient::weight_gradient(gpu, &convolution, &x_input.argument(), &grad.argument())? };
+        tensor(d_weight, (outputs, planes.channels, size, size))
+    })
 }
 
 /// In place.

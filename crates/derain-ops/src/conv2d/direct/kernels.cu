@@ -28,14 +28,8 @@ extern "C" __global__ void conv2d_pack(const Stored* weight, Stored* packed, int
   __shared__ Values values[room_for_values(most_pixels<SIZE, PIXELS>())];                                                                \
   __shared__ Values weights[room_for_weights(SIZE * SIZE * OUTPUTS)];                                                                    \
   const Call call = {x, packed, bias, scale, residual, y, inputs, outputs, height, width, dilation, bits, relu};                         \
-  convolve<SIZE, OUTPUTS, PIXELS, THREADS>(call, block_of<SIZE, OUTPUTS, PIXELS>(call), values, weights)
+  convolve<SIZE, OUTPUTS, PIXELS, THREADS>(call, block_of<SIZE, OUTPUTS, PIXELS>(call, blockIdx.x), values, weights)
 
-// Two blocks are to share a processor, so that one loads while the other multiplies: their registers must fit. f64 takes twice as many.
-#ifdef ELEMENT_F64
-#define BLOCKS 1
-#else
-#define BLOCKS 2
-#endif
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_1x1_16(PARAMETERS) { CONVOLVE(1, 16, 512, 256); }
 extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_1x1_32_small(PARAMETERS) { CONVOLVE(1, 32, 256, 128); }
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_1x1_32(PARAMETERS) { CONVOLVE(1, 32, 512, 256); }

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::{Convolution, OF_16, OF_32, OF_64, SMALL, SOURCE, Taps, Tile, by_tile};
+use super::{Convolution, OF_16, OF_32, OF_64, SMALL, SOURCE, Taps, Tile, by_tile, forward, serves};
 use crate::Planes;
 use crate::conv2d::cuda::Epilogue;
 use crate::conv2d::reference::{self, Arguments};
@@ -30,8 +30,8 @@ const TILES: [&Tile; 4] = [&OF_16, &OF_32, &OF_64, &SMALL];
 
 /// A convolution with all that may follow it, or with a bias alone, and the gradient of x without, over values that the type can store exactly.
 fn check(
-    (dtype, forward, gradient): (DType, f64, f64),
-    tile: &Tile,
+    (dtype, tolerance, gradient): (DType, f64, f64),
+    tile: Option<&Tile>,
     (shape, outputs, size, dilation): Case,
     all: bool,
     noise: &mut Noise,
@@ -87,11 +87,19 @@ fn check(
     let [result, d_x] = unsafe {
         let whole = convolution(Arg::Buffer(&x), planes, Taps::AsTheyAre);
         let back = convolution(Arg::Buffer(&dy), of_result, Taps::Turned);
-        [by_tile(&recorder, tile, &whole, &epilogue), by_tile(&recorder, tile, &back, &nothing)]
-            .map(|recorded| recorded.expect("recorded"))
+        [(whole, epilogue), (back, nothing)].map(|(convolution, epilogue)| {
+            let recorded = match tile {
+                Some(tile) => by_tile(&recorder, tile, &convolution, &epilogue),
+                None => forward(&recorder, &convolution, &epilogue),
+            };
+            recorded.expect("recorded")
+        })
     };
-    let what = format!("{dtype:?} {shape:?} -> {outputs}, {size}x{size}, {dilation} apart, {}", tile.kernels[0]);
-    Check::new(what, recorder).expect("y", result, y, forward).expect("dx", d_x, of_x, gradient)
+    let what = format!(
+        "{dtype:?} {shape:?} -> {outputs}, {size}x{size}, {dilation} apart, {:?}",
+        tile.map(|tile| tile.kernels)
+    );
+    Check::new(what, recorder).expect("y", result, y, tolerance).expect("dx", d_x, of_x, gradient)
 }
 
 #[test]
@@ -102,13 +110,25 @@ fn kernels_equal_the_reference_in_any_order_of_threads() {
         for (at, case) in CASES.into_iter().enumerate() {
             // Every tile with every kind of case, but not with each.
             for all in [false, true] {
-                check(tolerances, TILES[(at + 2 * usize::from(all)) % 4], case, all, &mut noise).assert(&program);
+                check(tolerances, Some(TILES[(at + 2 * usize::from(all)) % 4]), case, all, &mut noise).assert(&program);
             }
         }
-        for tile in TILES {
+        for tile in TILES.map(Some).into_iter().chain([None]) {
             check(tolerances, tile, ((2, 5, 6, 10), 18, 3, 2), true, &mut noise).assert(&program);
         }
     }
+}
+
+#[test]
+fn tiles_are_as_large_as_keeps_a_gpu_at_work() {
+    let kernel = |width, outputs| Tile::of(Planes::from((1, 16, width, width)), outputs).kernels[1];
+    assert_eq!(kernel(2048, 3), "conv2d_3x3_16");
+    assert_eq!(kernel(2048, 32), "conv2d_3x3_32");
+    assert_eq!(kernel(2048, 128), "conv2d_3x3_64");
+    assert_eq!(kernel(64, 128), "conv2d_3x3_32_small");
+    let planes = Planes::from((1, 16, 512, 512));
+    assert!(serves(planes, 32, 3, 4) && serves(planes, 32, 1, 64) && !serves(planes, 32, 3, 5));
+    assert!(!serves(Planes::from((1, 16, 1 << 15, 1 << 13)), 16, 1, 1), "more results than 32 bits count");
 }
 
 /// Each of these mistakes must show in some order of threads.
@@ -116,8 +136,8 @@ fn kernels_equal_the_reference_in_any_order_of_threads() {
 fn mutants_fail() {
     // (what is changed, its which occurrence, to what)
     let of_all = [
-        ("rest % groups * OUTPUTS", 0, "0"),
-        ("rest % columns * width", 0, "0"),
+        ("number % groups * OUTPUTS", 0, "0"),
+        ("tile % columns * width", 0, "0"),
         ("(unsigned)y >= (unsigned)call.height", 0, "false"),
         ("taps - 1 - place.tap", 0, "place.tap"),
         ("place.input < inputs && ", 0, ""),
@@ -146,7 +166,7 @@ fn mutants_fail() {
     for (dtype, mutants) in [(DType::F32, [&of_all[..], &of_floats].concat()), (DType::BF16, of_halves.to_vec())] {
         let mut noise = Noise::new(84);
         let tolerances = TOLERANCES.into_iter().find(|tolerances| tolerances.0 == dtype).expect("its tolerances");
-        let checks = cases.map(|case| check(tolerances, &SMALL, case, true, &mut noise));
+        let checks = cases.map(|case| check(tolerances, Some(&SMALL), case, true, &mut noise));
         assert_noticed(&SOURCE, dtype, &mutants, &checks);
     }
 }

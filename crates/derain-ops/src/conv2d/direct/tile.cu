@@ -3,6 +3,13 @@
 // The largest dilation whose surroundings the shared memory has room for.
 #define MOST_DILATION 4
 
+// Two blocks are to share a processor, so that one loads while the other multiplies: their registers must fit. f64 takes twice as many.
+#ifdef ELEMENT_F64
+#define BLOCKS 1
+#else
+#define BLOCKS 2
+#endif
+
 struct Call {
   const Stored *x, *packed, *bias, *scale, *residual;
   Stored* y;
@@ -14,19 +21,24 @@ struct Block {
   int batch, output, top, left, reach, pitch, pixels;
 };
 
-template <int SIZE, int OUTPUTS, int PIXELS> __device__ __forceinline__ Block block_of(const Call& call) {
+// Tiles of a picture, `columns` of them side by side.
+template <int PIXELS> __device__ __forceinline__ int tiles_of(const Call& call, int* columns = 0) {
   const int width = 1 << call.bits, height = PIXELS >> call.bits;
-  const int groups = (call.outputs + OUTPUTS - 1) / OUTPUTS;
-  const int columns = (call.width + width - 1) / width, rows = (call.height + height - 1) / height;
-  // Blocks side by side have the same pixels, which the second-level cache then keeps.
-  unsigned rest = blockIdx.x;
+  const int across = (call.width + width - 1) / width;
+  if (columns) *columns = across;
+  return across * ((call.height + height - 1) / height);
+}
+
+// Blocks side by side have the same pixels, which the second-level cache then keeps.
+template <int SIZE, int OUTPUTS, int PIXELS> __device__ __forceinline__ Block block_of(const Call& call, unsigned number) {
+  const int width = 1 << call.bits, height = PIXELS >> call.bits, groups = (call.outputs + OUTPUTS - 1) / OUTPUTS;
+  int columns;
+  const int tiles = tiles_of<PIXELS>(call, &columns), tile = number / groups % tiles;
   Block block;
-  block.output = rest % groups * OUTPUTS;
-  rest /= groups;
-  block.left = rest % columns * width;
-  rest /= columns;
-  block.top = rest % rows * height;
-  block.batch = rest / rows;
+  block.batch = number / groups / tiles;
+  block.output = number % groups * OUTPUTS;
+  block.top = tile / columns * height;
+  block.left = tile % columns * width;
   block.reach = SIZE / 2 * call.dilation;
   block.pitch = width + 2 * block.reach;
   block.pixels = block.pitch * (height + 2 * block.reach);

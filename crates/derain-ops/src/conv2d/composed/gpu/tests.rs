@@ -3,8 +3,8 @@
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Storage, Tensor};
 
-use crate::conv2d::composed::data_gradient;
 use crate::conv2d::composed::epilogue::{Epilogue, Gradients};
+use crate::conv2d::composed::{data_gradient, weight_gradient};
 use crate::conv2d::{Activation, Conv2dOptions, conv2d, conv2d_residual};
 use crate::cuda::tests_gpu::{gpu, inputs, values};
 use crate::testing::assert_close;
@@ -38,7 +38,8 @@ fn convolutions() -> crate::Result<()> {
                 let y = conv2d(x, weight, Some(bias), &options)?;
                 let whole = conv2d_residual(x, weight, None, Some(scale), residual, &options)?;
                 let of_x = data_gradient(grad, weight, x, dilation)?;
-                crate::Result::Ok([y, whole, of_x].map(|tensor: Tensor| values(&tensor)))
+                let of_weight = weight_gradient(x, grad, size, dilation)?;
+                crate::Result::Ok([y, whole, of_x, of_weight].map(|tensor: Tensor| values(&tensor)))
             };
             let drawn = |device: &Device| inputs(&shapes, (-1.0, 1.0), dtype, device);
             let on_cpu = if dtype == DType::F64 { DType::F64 } else { DType::F32 };

@@ -1,0 +1,107 @@
+// The gradient of the weights: needs tile.cu and sums.cu. dW[o, c, tap] = Σ g[o, p] · x[c, p + tap] over the pixels p of all pictures, g being the gradient for
+// the sums. A block has 16 outputs and some channels and goes over every `splits`-th tile of pixels; a warp has 8 of those outputs and a fourth of
+// the channels, and its lanes have pixels side by side. What lanes, and then blocks, have summed is added in a fixed order.
+
+// As much shared memory for both types.
+#define GRADIENT_PIXELS (1024 / (int)sizeof(Real))
+#define GRADIENT_OUTPUTS 16
+#define OF_WARP 8
+
+// As `BLOCKS`; with 128 registers halves would not do.
+#ifdef ELEMENT_F32
+#define GRADIENT_BLOCKS 2
+#else
+#define GRADIENT_BLOCKS 1
+#endif
+
+// Channels of a warp: a thread has 72 sums, or 64.
+template <int SIZE> __device__ constexpr int channels_of_warp() { return SIZE == 1 ? 8 : 1; }
+
+// To `partial` [splits, O, C, K, K].
+template <int SIZE>
+__device__ __forceinline__ void sum_weight_gradients(Call call, const Stored* grad, Real* partial, int batch, int splits, Real* of_grad,
+                                                     Real* of_x) {
+  constexpr int TAPS = SIZE * SIZE, EACH = channels_of_warp<SIZE>(), CHANNELS = 4 * EACH, PIXELS = GRADIENT_PIXELS;
+  const int lane = threadIdx.x % 32, first_output = threadIdx.x / 32 % 2 * OF_WARP, first_channel = threadIdx.x / 64 * EACH;
+  const int pixels = call.height * call.width, groups = (call.inputs + CHANNELS - 1) / CHANNELS;
+  const int split = blockIdx.x % splits, channel = blockIdx.x / splits % groups * CHANNELS;
+  const int output = blockIdx.x / splits / groups * GRADIENT_OUTPUTS;
+  // Places of tiles are those of blocks of one output.
+  const int outputs = call.outputs;
+  call.outputs = 1;
+
+  Real sums[OF_WARP][EACH * TAPS] = {};
+  const int tiles = tiles_of<PIXELS>(call) * batch;
+  for (int tile = split; tile < tiles; tile += splits) {
+    const Block block = block_of<SIZE, 1, PIXELS>(call, tile);
+    // The last tile has been read.
+    __syncthreads();
+    for (int i = threadIdx.x; i < PIXELS; i += THREADS) {
+      const int y = block.top + (i >> call.bits), x = block.left + (i & ((1 << call.bits) - 1));
+      const bool inside = y < call.height && x < call.width;
+      const Stored* from = grad + ((long long)block.batch * outputs + output) * pixels + (inside ? y * call.width + x : 0);
+#pragma unroll
+      for (int o = 0; o < GRADIENT_OUTPUTS; o++) {
+        of_grad[o * PIXELS + i] = inside && output + o < outputs ? load(from + (long long)o * pixels) : Real(0);
+      }
+    }
+    for (int i = threadIdx.x; i < block.pixels; i += THREADS) {
+      const Stored* from = source(call, block, i, channel);
+#pragma unroll
+      for (int c = 0; c < CHANNELS; c++) {
+        of_x[c * block.pixels + i] = from && channel + c < call.inputs ? load(from + (long long)c * pixels) : Real(0);
+      }
+    }
+    __syncthreads();
+    for (int k = 0; k < PIXELS / 32; k++) {
+      const int pixel = 32 * k + lane, tap0 = first_channel * block.pixels + first_tap(call, block, pixel);
+      Real g[OF_WARP];
+#pragma unroll
+      for (int o = 0; o < OF_WARP; o++) g[o] = of_grad[(first_output + o) * PIXELS + pixel];
+#pragma unroll
+      for (int c = 0; c < EACH; c++) {
+#pragma unroll
+        for (int tap = 0; tap < TAPS; tap++) {
+          const Real x = of_x[tap0 + c * block.pixels + (tap / SIZE * block.pitch + tap % SIZE) * call.dilation];
+#pragma unroll
+          for (int o = 0; o < OF_WARP; o++) sums[o][c * TAPS + tap] += g[o] * x;
+        }
+      }
+    }
+  }
+
+#pragma unroll
+  for (int o = 0; o < OF_WARP; o++) {
+#pragma unroll
+    for (int i = 0; i < EACH * TAPS; i++) {
+      Real sum = sums[o][i];
+#pragma unroll
+      for (int apart = 16; apart > 0; apart /= 2) sum += __shfl_xor_sync(FULL_WARP, sum, apart);
+      const int to_output = output + first_output + o, to_channel = channel + first_channel + i / TAPS;
+      if (lane == 0 && to_output < outputs && to_channel < call.inputs) {
+        partial[(((long long)split * outputs + to_output) * call.inputs + to_channel) * TAPS + i % TAPS] = sum;
+      }
+    }
+  }
+}
+
+#define GRADIENT_PARAMETERS                                                                                                              \
+  const Stored *x, const Stored *grad, Real *partial, int batch, int inputs, int outputs, int height, int width, int dilation, int bits, \
+      int splits
+#define SUM_WEIGHT_GRADIENTS(SIZE)                                                                                                       \
+  __shared__ Real of_grad[GRADIENT_OUTPUTS * GRADIENT_PIXELS];                                                                           \
+  __shared__ Real of_x[4 * channels_of_warp<SIZE>() * most_pixels<SIZE, GRADIENT_PIXELS>()];                                             \
+  const Call call = {x, 0, 0, 0, 0, 0, inputs, outputs, height, width, dilation, bits, 0};                                               \
+  sum_weight_gradients<SIZE>(call, grad, partial, batch, splits, of_grad, of_x)
+
+extern "C" __global__ void __launch_bounds__(THREADS, GRADIENT_BLOCKS) conv2d_weight_gradient_1x1(GRADIENT_PARAMETERS) { SUM_WEIGHT_GRADIENTS(1); }
+extern "C" __global__ void __launch_bounds__(THREADS, GRADIENT_BLOCKS) conv2d_weight_gradient_3x3(GRADIENT_PARAMETERS) { SUM_WEIGHT_GRADIENTS(3); }
+
+// All splits' sums, a thread for each weight.
+extern "C" __global__ void conv2d_weight_gradient_total(const Real* partial, Stored* d_weight, int weights, int splits) {
+  const int at = blockIdx.x * blockDim.x + threadIdx.x;
+  if (at >= weights) return;
+  double sum = 0;
+  for (int split = 0; split < splits; split++) sum += partial[(long long)split * weights + at];
+  store(d_weight + at, (Real)sum);
+}
