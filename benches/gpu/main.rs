@@ -54,6 +54,16 @@ impl Bench {
         })
     }
 
+    /// The same with convolutions by kernels of ours, which is so without cuDNN anyway.
+    fn run_directly<'a, T, E: Debug>(&'a self, f: impl Fn() -> Result<T, E> + 'a) -> Box<dyn FnMut() + 'a> {
+        let mut run = self.run(f);
+        Box::new(move || {
+            conv2d::set_direct(true);
+            run();
+            conv2d::set_direct(false);
+        })
+    }
+
     /// A network's result, its squared error and all gradients of that.
     fn step<'a>(
         &'a self,
@@ -127,6 +137,7 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     let contenders: Vec<Contender<'_>> = vec![
         ("copy of as many bytes", bench.copy(convolution.bytes)),
         ("conv2d 3x3", bench.run(|| conv2d(&x, &weight, None, &options))),
+        ("by a kernel of ours", bench.run_directly(|| conv2d(&x, &weight, None, &options))),
     ];
     side_by_side(&name("Convolution"), convolution, ROUNDS, contenders);
 
@@ -138,6 +149,7 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     let contenders: Vec<Contender<'_>> = vec![
         ("copy of as many bytes", bench.copy(backward.bytes)),
         ("conv2d 3x3", bench.run(|| conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
+        ("by kernels of ours", bench.run_directly(|| conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
     ];
     side_by_side(&name("Convolution's gradients"), backward, ROUNDS, contenders);
 
@@ -210,16 +222,27 @@ fn variables<C: DeserializeOwned>(
     Ok((config, VarBuilder::from_tensors(tensors, DType::F32, device)))
 }
 
+/// The networks with what the build convolves by, and where that is cuDNN, by kernels of ours.
+fn networks_both_ways(bench: &Bench, how: &str) -> Result<(), Box<dyn std::error::Error>> {
+    println!("\n# Networks, {how}");
+    networks(bench)?;
+    if cfg!(feature = "cudnn") {
+        println!("\n# Networks, {how}, convolutions by kernels of ours");
+        conv2d::set_direct(true);
+        networks(bench)?;
+        conv2d::set_direct(false);
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bench = Bench { device: derain::ops::device::cuda(0)? };
     for planes in SIZES {
         scans(&bench, planes)?;
         layers(&bench, planes)?;
     }
-    println!("\n# Networks, an event left by each use of a tensor");
-    networks(&bench)?;
-    println!("\n# Networks on a device used alone, as the examples do");
+    networks_both_ways(&bench, "an event left by each use of a tensor")?;
     // SAFETY: this is the only device of this program, and nothing here makes streams.
     let alone = Bench { device: unsafe { derain::ops::device::cuda_alone(0) }? };
-    networks(&alone)
+    networks_both_ways(&alone, "on a device used alone, as the examples do")
 }
