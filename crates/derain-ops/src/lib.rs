@@ -53,6 +53,8 @@ pub mod storage;
 pub mod temporal;
 #[cfg(test)]
 mod testing;
+#[doc(hidden)]
+pub mod update;
 pub mod upsample2x;
 
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, instance_norm};

@@ -9,6 +9,7 @@ use derain_models::rranet::{self, BatchStatistics};
 use derain_models::spanet::{self, ChannelOrder};
 use derain_models::weights::WeightFile;
 use derain_models::{Error as ModelError, RraNet, SpaNet};
+use derain_ops::update::approach;
 
 use crate::{NetworkConfig, Result};
 
@@ -113,7 +114,7 @@ impl Trainable {
         self.trained.iter().map(|&index| self.variables[index].clone()).collect()
     }
 
-    /// Takes what batch norms saw into their running statistics: running = (1 - momentum) · running + momentum · batch, once for each use.
+    /// Takes what batch norms saw into their running statistics: running = running + momentum · (batch - running), once for each use.
     pub(crate) fn follow(&self, statistics: &[BatchStatistics]) -> Result<()> {
         for BatchStatistics { name, mean, variance } in statistics {
             for (ending, seen) in [(RUNNING_MEAN, mean), (RUNNING_VARIANCE, variance)] {
@@ -121,8 +122,7 @@ impl Trainable {
                 let Ok(place) = self.names.binary_search(&name) else {
                     return Err(candle_core::Error::Msg(format!("the network has no parameter {name}")).into());
                 };
-                let running = &self.variables[place];
-                running.set(&((running.as_detached_tensor() * (1.0 - MOMENTUM))? + (seen * MOMENTUM)?)?)?;
+                approach(&self.variables[place], seen, MOMENTUM)?;
             }
         }
         Ok(())

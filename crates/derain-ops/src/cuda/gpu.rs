@@ -132,25 +132,37 @@ pub(crate) fn on_tensors<R, const N: usize>(
     on_storages(op, inputs, f)
 }
 
-/// Calls `f` with the elements of a storage that it changes, and of others where there are any.
-pub(crate) fn on_storage_to_change<R>(
+/// Calls `f` with the elements of storages that it changes, and of others where there are any.
+pub(crate) fn on_storages_to_change<R, const N: usize>(
     op: &'static str,
-    (changed, layout): (&mut CudaStorage, &Layout),
+    changed: [(&mut CudaStorage, &Layout); N],
     inputs: Vec<Option<(&CudaStorage, &Layout)>>,
-    f: impl for<'a> FnOnce(&Gpu<'a>, Input<'a>, Vec<Option<Input<'a>>>) -> Result<R>,
+    f: impl for<'a> FnOnce(&Gpu<'a>, [Input<'a>; N], Vec<Option<Input<'a>>>) -> Result<R>,
 ) -> Result<R> {
-    let layouts = || std::iter::once(layout).chain(inputs.iter().flatten().map(|&(_, layout)| layout));
-    if let Some(layout) = layouts().find(|layout| !layout.is_contiguous()) {
+    let mut layouts: Vec<&Layout> = changed.iter().map(|(_, layout)| *layout).collect();
+    layouts.extend(inputs.iter().flatten().map(|&(_, layout)| layout));
+    if let Some(layout) = layouts.iter().find(|layout| !layout.is_contiguous()) {
         return Err(candle_core::Error::msg(format!("{op}: expected a contiguous tensor, got {layout:?}")).into());
     }
-    check_same_gpu(op, changed, inputs.iter().flatten().map(|&(storage, _)| storage))?;
-    let device = changed.device.clone();
-    let gpu = Gpu { op, device: &device, shapes: layouts().map(Layout::shape).collect() };
-    let address = gpu.address(changed)?;
-    let changed = Input { memory: Memory::Changed(RefCell::new(changed), address), start: layout.start_offset() };
+    let Some((first, _)) = changed.first() else {
+        return Err(candle_core::Error::msg(format!("{op}: nothing to change")).into());
+    };
+    let others = changed[1..].iter().map(|(storage, _)| &**storage);
+    check_same_gpu(op, first, others.chain(inputs.iter().flatten().map(|&(storage, _)| storage)))?;
+    let device = first.device.clone();
+    let gpu = Gpu { op, device: &device, shapes: layouts.into_iter().map(Layout::shape).collect() };
+    let mut to_change = Vec::with_capacity(N);
+    for (storage, layout) in changed {
+        let address = gpu.address(storage)?;
+        let memory = Memory::Changed(RefCell::new(storage), address);
+        to_change.push(Input { memory, start: layout.start_offset() });
+    }
+    let Ok(to_change) = <[Input<'_>; N]>::try_from(to_change) else {
+        return Err(candle_core::Error::msg(format!("{op}: fewer storages than there are")).into());
+    };
     let lent = |(storage, layout): (_, &Layout)| Input { memory: Memory::Lent(storage), start: layout.start_offset() };
     let inputs = inputs.into_iter().map(|input| input.map(lent)).collect();
-    f(&gpu, changed, inputs)
+    f(&gpu, to_change, inputs)
 }
 
 /// What kernels have written, as a tensor of this shape without gradient.

@@ -8,7 +8,7 @@ use candle_core::DType;
 use super::Source;
 
 /// Those of all operations.
-const SOURCES: [&Source; 10] = [
+const SOURCES: [&Source; 11] = [
     &crate::batch_norm::KERNELS,
     &crate::conv2d::KERNELS,
     &crate::conv2d::DIRECT_KERNELS,
@@ -18,6 +18,7 @@ const SOURCES: [&Source; 10] = [
     &crate::max_pool2d::KERNELS,
     &crate::rlcn::KERNELS,
     &crate::ssim::KERNELS,
+    &crate::update::KERNELS,
     &crate::upsample2x::KERNELS,
 ];
 

@@ -7,9 +7,10 @@
 //! ```
 
 use candle_core::{Tensor, Var};
+use derain_ops::update::{AdamStep, adam};
 use serde::{Deserialize, Serialize};
 
-use super::elementwise::{same_shapes, update, update2};
+use super::same_shapes;
 use crate::{Error, Result};
 
 /// Adam's constants.
@@ -101,30 +102,17 @@ impl Adam {
         same_shapes("step", &self.first, gradients)?;
         let [beta1, beta2] = self.config.betas;
         let power = t.min(i32::MAX as u64) as i32;
-        let step = (rate / (1.0 - beta1.powi(power))) as f32;
-        let root = (1.0 / (1.0 - beta2.powi(power)).sqrt()) as f32;
-        let kept = (1.0 - rate * self.config.weight_decay) as f32;
-        let (epsilon, scale) = (self.config.epsilon as f32, scale as f32);
-        let ([b1, b2], [a1, a2]) = ([beta1 as f32, beta2 as f32], [(1.0 - beta1) as f32, (1.0 - beta2) as f32]);
-        for (((parameter, gradient), first), second) in
-            parameters.iter().zip(gradients).zip(&self.first).zip(&self.second)
-        {
-            if !parameter.device().is_cpu() {
-                // Elsewhere tensor by tensor: the update is a small share of a step.
-                let gradient = (gradient * f64::from(scale))?;
-                let m = ((first * f64::from(b1))? + (&gradient * f64::from(a1))?)?;
-                let v = ((second * f64::from(b2))? + (gradient.sqr()? * f64::from(a2))?)?;
-                let change = (&m * f64::from(step))?.div(&((v.sqrt()? * f64::from(root))? + f64::from(epsilon))?)?;
-                parameter.set(&((parameter.as_detached_tensor() * f64::from(kept))? - change)?)?;
-                first.slice_set(&m, 0, 0)?;
-                second.slice_set(&v, 0, 0)?;
-                continue;
-            }
-            update(first, gradient, "adam's first moment", |m, g| *m = b1 * *m + a1 * (g * scale))?;
-            update(second, gradient, "adam's second moment", |v, g| *v = b2 * *v + a2 * (g * scale) * (g * scale))?;
-            update2(parameter, [first, second], "adam", |w, m, v| {
-                *w = kept * *w - step * m / (v.sqrt() * root + epsilon);
-            })?;
+        let step = AdamStep {
+            betas: self.config.betas,
+            scale,
+            step: rate / (1.0 - beta1.powi(power)),
+            root: 1.0 / (1.0 - beta2.powi(power)).sqrt(),
+            epsilon: self.config.epsilon,
+            kept: 1.0 - rate * self.config.weight_decay,
+        };
+        let moments = self.first.iter().zip(&self.second);
+        for ((parameter, gradient), (first, second)) in parameters.iter().zip(gradients).zip(moments) {
+            adam(parameter, gradient, [first, second], &step)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 use candle_core::Tensor;
+use derain_ops::update::approach;
 
-use super::elementwise::{same_shapes, update};
+use super::same_shapes;
 use crate::{Error, Result};
 
 /// A moving average of weights: `a = d·a + (1 - d)·w` after each step.
@@ -39,13 +40,7 @@ impl MovingAverage {
         same_shapes("update", &self.tensors, weights)?;
         let share = 1.0 - self.decay.min((1.0 + t as f64) / (10.0 + t as f64));
         for (average, weight) in self.tensors.iter().zip(weights) {
-            if average.device().is_cpu() {
-                let share = share as f32;
-                update(average, weight, "moving average", |average, weight| *average += share * (weight - *average))?;
-            } else {
-                let moved = (average + ((weight.detach() - average)? * share)?)?;
-                average.slice_set(&moved, 0, 0)?;
-            }
+            approach(average, weight, share)?;
         }
         Ok(())
     }

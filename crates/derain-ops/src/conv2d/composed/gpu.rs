@@ -10,7 +10,7 @@ use super::epilogue::{Epilogue, Gradients};
 use crate::conv2d::cuda;
 use crate::conv2d::direct::{self, Convolution, Taps, weight_gradient};
 use crate::cuda::Arg;
-use crate::cuda::gpu::{Input, Memory, on_storage_to_change, on_tensors, tensor};
+use crate::cuda::gpu::{Input, Memory, on_storages_to_change, on_tensors, tensor};
 use crate::{Planes, Result};
 
 const OP: &str = "conv2d";
@@ -85,7 +85,7 @@ impl InplaceOp1 for Epilogue {
                 },
             });
         }
-        on_storage_to_change(OP, (sums, layout), inputs, |gpu, sums, inputs| {
+        on_storages_to_change(OP, [(sums, layout)], inputs, |gpu, [sums], inputs| {
             let argument = |at: usize| inputs.get(at).and_then(Option::as_ref).map_or(Arg::Null, Input::argument);
             let [bias, scale, residual] = [0, 1, 2].map(argument);
             let epilogue = cuda::Epilogue { dtype, planes, bias, scale, residual, activation: self.activation };
