@@ -33,6 +33,9 @@ use support::{Contender, Work, pattern, side_by_side};
 
 const ROUNDS: usize = 21;
 
+/// What convolves where kernels of ours do not.
+const BY_OTHERS: &str = if cfg!(feature = "cudnn") { "conv2d 3x3, cuDNN" } else { "conv2d 3x3, columns" };
+
 /// Pictures of SPANet's features: what training crops and larger ones, a large photograph's and a film's frames give.
 const SIZES: [Planes; 4] = [
     Planes { batch: 16, channels: 32, height: 64, width: 64 },
@@ -54,13 +57,13 @@ impl Bench {
         })
     }
 
-    /// The same with convolutions by kernels of ours, which is so without cuDNN anyway.
-    fn run_directly<'a, T, E: Debug>(&'a self, f: impl Fn() -> Result<T, E> + 'a) -> Box<dyn FnMut() + 'a> {
+    /// The same with convolutions by kernels of ours, or by cuDNN or candle's columns and products.
+    fn run_by<'a, T, E: Debug>(&'a self, ours: bool, f: impl Fn() -> Result<T, E> + 'a) -> Box<dyn FnMut() + 'a> {
         let mut run = self.run(f);
         Box::new(move || {
-            conv2d::set_direct(true);
+            conv2d::set_direct(ours);
             run();
-            conv2d::set_direct(false);
+            conv2d::set_direct(!cfg!(feature = "cudnn"));
         })
     }
 
@@ -136,8 +139,8 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     let convolution = moved(2.0, 18.0 * channels as f64);
     let contenders: Vec<Contender<'_>> = vec![
         ("copy of as many bytes", bench.copy(convolution.bytes)),
-        ("conv2d 3x3", bench.run(|| conv2d(&x, &weight, None, &options))),
-        ("by a kernel of ours", bench.run_directly(|| conv2d(&x, &weight, None, &options))),
+        (BY_OTHERS, bench.run_by(false, || conv2d(&x, &weight, None, &options))),
+        ("conv2d 3x3, ours", bench.run_by(true, || conv2d(&x, &weight, None, &options))),
     ];
     side_by_side(&name("Convolution"), convolution, ROUNDS, contenders);
 
@@ -148,8 +151,8 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     let grad = bench.tensor(y.dims(), -0.5);
     let contenders: Vec<Contender<'_>> = vec![
         ("copy of as many bytes", bench.copy(backward.bytes)),
-        ("conv2d 3x3", bench.run(|| conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
-        ("by kernels of ours", bench.run_directly(|| conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
+        (BY_OTHERS, bench.run_by(false, || conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
+        ("conv2d 3x3, ours", bench.run_by(true, || conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
     ];
     side_by_side(&name("Convolution's gradients"), backward, ROUNDS, contenders);
 

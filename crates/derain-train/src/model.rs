@@ -173,3 +173,34 @@ impl NetworkConfig {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use derain_models::rranet::RraNetConfig;
+
+    use super::*;
+
+    /// From mean 0 and variance 1: 0.9 · 0 + 0.1 · 2 = 0.2, 0.9 · 1 + 0.1 · 3 = 1.2; once more with 4 and 0.2: 0.58, 1.1.
+    #[test]
+    fn running_statistics_follow_each_use_of_a_norm() -> Result<()> {
+        let config = NetworkConfig::RraNet(RraNetConfig { widths: [4; 4], stages: 1, ..RraNetConfig::paper() });
+        let model = Trainable::new(&config, &config.initial_weights(1)?, &Device::Cpu)?;
+        let name = "encoder.1.conv1.1";
+        let value = |ending: &str| -> Result<Vec<f32>> {
+            let place = model.names.binary_search(&format!("{name}{ending}")).expect("a norm of that name");
+            Ok(model.variables[place].to_vec1()?)
+        };
+        let seen = |mean: f32, variance: f32| -> Result<BatchStatistics> {
+            let of = |value: f32| Tensor::full(value, 4, &Device::Cpu);
+            Ok(BatchStatistics { name: name.to_owned(), mean: of(mean)?, variance: of(variance)? })
+        };
+        assert_eq!((value(RUNNING_MEAN)?, value(RUNNING_VARIANCE)?), (vec![0.0; 4], vec![1.0; 4]));
+        model.follow(&[seen(2.0, 3.0)?, seen(4.0, 0.2)?])?;
+        for (ending, expected) in [(RUNNING_MEAN, 0.58), (RUNNING_VARIANCE, 1.1)] {
+            assert!(value(ending)?.iter().all(|&got| (got - expected).abs() < 1e-6), "{ending}: {:?}", value(ending)?);
+        }
+        let unknown = BatchStatistics { name: "nobody".into(), ..seen(1.0, 1.0)? };
+        assert!(model.follow(&[unknown]).is_err_and(|error| error.to_string().contains("nobody.running_mean")));
+        Ok(())
+    }
+}

@@ -1,8 +1,9 @@
-//! The convolution on GPUs: by cuDNN with the feature `cudnn`, with kernels of ours behind it, else by kernels of ours alone (`direct.rs`).
+//! The convolution on GPUs: with the feature `cudnn` by cuDNN and a kernel of ours behind it, else by kernels of ours alone (`direct.rs`).
 //!
-//! What those do not serve, dilations above 4, is made of candle's operations: columns of pixels and a matrix product, for the gradient for x a convolution
-//! with turned kernels, for that for the weights a matrix product for each of their places. (Candle's own gradients are a kernel without reuse for x
-//! and a convolution with kernels as large as the picture for the weights.)
+//! What those do not serve, 3x3 kernels with dilations above 4 and pictures with more results than 32 bits count, is made of candle's operations:
+//! columns of pixels and a matrix product, for the gradient for x a convolution with turned kernels, for that for the weights a matrix product for
+//! each of their places. (Candle's own gradients are a kernel without reuse for x and a convolution with kernels as large as the picture for the
+//! weights.)
 
 #[cfg(feature = "cudnn")]
 mod cudnn;
@@ -279,21 +280,22 @@ fn rows_within(most: usize, row: usize, height: usize, padding: usize) -> usize 
     }
 }
 
-/// Whether kernels of ours convolve, for benches: without cuDNN they do.
+/// Whether kernels of ours convolve where there is another way: for benches.
 #[cfg(feature = "cuda")]
 static DIRECT: AtomicBool = AtomicBool::new(!cfg!(feature = "cudnn"));
 
-/// Makes kernels of ours convolve, or cuDNN.
 #[cfg(feature = "cuda")]
 pub(super) fn set_direct(direct: bool) {
     DIRECT.store(direct, Ordering::Relaxed);
 }
 
-/// Whether a kernel of ours convolves this tensor with weights of this shape.
+/// Whether a kernel of ours convolves this tensor with weights of this shape: it does where cuDNN is not or does not count so far.
 #[cfg(feature = "cuda")]
 fn by_direct(x: &Tensor, (outputs, _, size, _): (usize, usize, usize, usize), dilation: usize) -> Result<bool> {
-    let served = || candle_core::Result::Ok(direct::serves(Planes::from(x.dims4()?), outputs, size, dilation));
-    Ok(DIRECT.load(Ordering::Relaxed) && x.device().is_cuda() && served()?)
+    let planes = Planes::from(x.dims4()?);
+    let most = planes.batch * planes.channels.max(outputs) * planes.pixels();
+    let wanted = DIRECT.load(Ordering::Relaxed) || (by_cudnn(x) && most > MOST_OF_CUDNN);
+    Ok(wanted && x.device().is_cuda() && direct::serves(planes, outputs, size, dilation))
 }
 
 /// Whether cuDNN convolves this tensor.

@@ -29,7 +29,7 @@ pub(crate) const SOURCE: Source = Source {
 /// `MOST_DILATION` of `tile.cu`.
 const MOST_DILATION: usize = 4;
 
-/// Fewer blocks than this leave a GPU's processors idle: smaller ones are more.
+/// Fewer blocks than this leave some of a GPU's processors idle: smaller ones are more.
 const FEW_BLOCKS: usize = 256;
 
 /// Whether this serves a convolution of `planes` to `outputs` channels.
@@ -37,7 +37,7 @@ pub(crate) fn serves(planes: Planes, outputs: usize, size: usize, dilation: usiz
     // Places in the packed weights and pixels of a plane are ints, places in a picture's result 32 bits.
     let weights = (planes.channels + 16) * (outputs + 64) * size * size;
     let counted = weights.max(planes.pixels()) <= i32::MAX as usize && outputs * planes.pixels() <= u32::MAX as usize;
-    (size == 1 || dilation <= MOST_DILATION) && counted
+    (size == 1 || (size == 3 && dilation <= MOST_DILATION)) && counted
 }
 
 /// What is convolved.
@@ -62,7 +62,7 @@ pub(crate) enum Taps {
 }
 
 /// What a block works on, and its kernels for 1x1 and for 3x3, as in `kernels.cu`.
-struct Tile {
+pub(crate) struct Tile {
     kernels: [&'static str; 2],
     outputs: usize,
     pixels: usize,
@@ -70,10 +70,11 @@ struct Tile {
 }
 
 const OF_16: Tile = Tile { kernels: ["conv2d_1x1_16", "conv2d_3x3_16"], outputs: 16, pixels: 512, threads: 256 };
-const OF_32: Tile = Tile { kernels: ["conv2d_1x1_32", "conv2d_3x3_32"], outputs: 32, pixels: 512, threads: 256 };
+const OF_32: Tile = Tile { kernels: ["conv2d_1x1_32", "conv2d_3x3_32"], outputs: 32, pixels: 256, threads: 128 };
 const OF_64: Tile = Tile { kernels: ["conv2d_1x1_64", "conv2d_3x3_64"], outputs: 64, pixels: 256, threads: 256 };
-const SMALL: Tile =
-    Tile { kernels: ["conv2d_1x1_32_small", "conv2d_3x3_32_small"], outputs: 32, pixels: 256, threads: 128 };
+
+#[cfg(test)]
+pub(crate) const TILES: [&Tile; 3] = [&OF_16, &OF_32, &OF_64];
 
 /// The width of tiles, as its power of 2: as wide as a warp, or less for narrow pictures.
 fn bits(planes: Planes) -> u32 {
@@ -85,14 +86,13 @@ fn bits(planes: Planes) -> u32 {
 }
 
 impl Tile {
-    /// Of as few outputs as there are, or small where there would be few blocks.
+    /// Of as few outputs as there are, or 32 of many where there would be few blocks.
     fn of(planes: Planes, outputs: usize) -> &'static Self {
-        let large = match outputs {
-            0..=16 => return &OF_16,
-            17..=32 => &OF_32,
-            _ => &OF_64,
-        };
-        if large.blocks(planes, outputs) < FEW_BLOCKS { &SMALL } else { large }
+        match outputs {
+            0..=16 => &OF_16,
+            33.. if OF_64.blocks(planes, outputs) >= FEW_BLOCKS => &OF_64,
+            _ => &OF_32,
+        }
     }
 
     fn blocks(&self, planes: Planes, outputs: usize) -> usize {
@@ -115,9 +115,11 @@ pub(crate) unsafe fn forward<L: Launcher>(
     unsafe { by_tile(launcher, Tile::of(convolution.planes, epilogue.planes.channels), convolution, epilogue) }
 }
 
+/// [`forward`] with a tile of the caller's choice, which changes no result.
+///
 /// # Safety
 /// As [`forward`].
-unsafe fn by_tile<L: Launcher>(
+pub(crate) unsafe fn by_tile<L: Launcher>(
     launcher: &L,
     tile: &Tile,
     convolution: &Convolution<'_, L::Buffer>,
@@ -137,8 +139,8 @@ unsafe fn by_tile<L: Launcher>(
         ("H", planes.height),
         ("W", planes.width),
         ("dilation", if size == 1 { 1 } else { dilation }),
-        ("tile", bits(planes) as usize),
-        ("activation", usize::from(activation == Activation::Relu)),
+        ("bits", bits(planes) as usize),
+        ("relu", usize::from(activation == Activation::Relu)),
     ];
     for (name, count) in counts {
         arguments.push(Arg::Int(int(SOURCE.name, name, count)?));

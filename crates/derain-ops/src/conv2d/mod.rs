@@ -150,11 +150,12 @@ pub fn gradients(
     Ok([of_x, of_weight])
 }
 
-/// Makes kernels of ours convolve on GPUs from now on, or cuDNN: what benches compare. Without the feature `cudnn` kernels of ours do.
+/// Makes kernels of ours convolve on GPUs from now on, as they do without cuDNN, or the other way that the build has: cuDNN, or candle's columns
+/// and products. For benches and tests.
 #[cfg(feature = "cuda")]
 #[doc(hidden)]
 pub fn set_direct(direct: bool) {
-    composed::set_direct(direct || !cfg!(feature = "cudnn"));
+    composed::set_direct(direct);
 }
 
 /// What a convolution is given, checked.

@@ -153,7 +153,7 @@ pub(crate) fn on_storages_to_change<R, const N: usize>(
     let gpu = Gpu { op, device: &device, shapes: layouts.into_iter().map(Layout::shape).collect() };
     let mut to_change = Vec::with_capacity(N);
     for (storage, layout) in changed {
-        let address = gpu.address(storage)?;
+        let address = gpu.address_to_change(storage)?;
         let memory = Memory::Changed(RefCell::new(storage), address);
         to_change.push(Input { memory, start: layout.start_offset() });
     }
@@ -179,6 +179,15 @@ impl<'a> Gpu<'a> {
         let stream: Arc<CudaStream> = self.device.cuda_stream();
         Ok(with_slice!(&storage.slice, slice => slice.device_ptr(&stream).0, {
             return Err(Error::DType { op: self.op, argument: "x", got: storage.dtype() });
+        }))
+    }
+
+    /// Where kernels may write once whoever reads or writes there now, on another stream, is done.
+    fn address_to_change(&self, storage: &mut CudaStorage) -> Result<CUdeviceptr> {
+        let stream: Arc<CudaStream> = self.device.cuda_stream();
+        let dtype = storage.dtype();
+        Ok(with_slice!(&mut storage.slice, slice => slice.device_ptr_mut(&stream).0, {
+            return Err(Error::DType { op: self.op, argument: "x", got: dtype });
         }))
     }
 

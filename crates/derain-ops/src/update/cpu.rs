@@ -3,19 +3,15 @@
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Tensor};
 use rayon::prelude::*;
 
-use super::AdamStep;
+use super::{AdamStep, AdamTensors};
 use crate::Result;
 use crate::storage::{elements, with_elements};
 
 /// Elements that one thread changes at a time.
 const PIECE: usize = 1 << 14;
 
-pub(super) fn adam(
-    parameter: &Tensor,
-    gradient: &Tensor,
-    [first, second]: [&Tensor; 2],
-    step: &AdamStep,
-) -> Result<()> {
+pub(super) fn adam(tensors: &AdamTensors<'_>, step: &AdamStep) -> Result<()> {
+    let &AdamTensors { parameter, gradient, first, second } = tensors;
     let &AdamStep { betas: [beta1, beta2], scale, step, root, epsilon, kept } = step;
     let [b1, b2, a1, a2] = [beta1, beta2, 1.0 - beta1, 1.0 - beta2].map(|value| value as f32);
     let [scale, step, root, epsilon, kept] = [scale, step, root, epsilon, kept].map(|value| value as f32);

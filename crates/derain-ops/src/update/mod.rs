@@ -22,7 +22,7 @@ use candle_core::{DType, Tensor};
 #[cfg(test)]
 pub(crate) use cuda::SOURCE as KERNELS;
 
-use crate::plane::{check_dtype, check_shape};
+use crate::plane::check_device;
 use crate::{Error, Result};
 
 /// Numbers of a step of Adam.
@@ -42,28 +42,44 @@ pub struct AdamStep {
     pub kept: f64,
 }
 
-/// Changes a parameter and its two moments by its gradient.
+/// A parameter, its gradient and what Adam keeps of it.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "named as in the module's formulas: w, g, m and v")]
+pub struct AdamTensors<'a> {
+    pub parameter: &'a Tensor,
+    pub gradient: &'a Tensor,
+    pub first: &'a Tensor,
+    pub second: &'a Tensor,
+}
+
+/// Changes parameters and their moments by their gradients. Every tensor is checked before the first one changes.
 ///
 /// # Errors
-/// When they differ in shape, are not f32 or share memory.
-pub fn adam(parameter: &Tensor, gradient: &Tensor, moments: [&Tensor; 2], step: &AdamStep) -> Result<()> {
+/// When those of one parameter differ in shape or device, are not f32 or share memory.
+pub fn adam(tensors: &[AdamTensors<'_>], step: &AdamStep) -> Result<()> {
     const OP: &str = "adam";
-    let [first, second] = moments;
-    check(OP, parameter, &[("gradient", gradient), ("first", first), ("second", second)])?;
-    #[cfg(feature = "cuda")]
-    if parameter.device().is_cuda() {
-        return gpu::adam(parameter, &gradient.contiguous()?, moments, step);
+    for &AdamTensors { parameter, gradient, first, second } in tensors {
+        let others = [("gradient", gradient), ("first moment", first), ("second moment", second)];
+        check(OP, ("parameter", parameter), &others, &[parameter, first, second])?;
     }
-    cpu::adam(parameter, gradient, moments, step)
+    for tensors in tensors {
+        #[cfg(feature = "cuda")]
+        if tensors.parameter.device().is_cuda() {
+            gpu::adam(tensors, step)?;
+            continue;
+        }
+        cpu::adam(tensors, step)?;
+    }
+    Ok(())
 }
 
 /// Moves each element of `average` by `share` of the way to that of `to`.
 ///
 /// # Errors
-/// When they differ in shape or are not f32.
+/// When they differ in shape or device, are not f32 or share memory.
 pub fn approach(average: &Tensor, to: &Tensor, share: f64) -> Result<()> {
     const OP: &str = "approach";
-    check(OP, average, &[("to", to)])?;
+    check(OP, ("average", average), &[("to", to)], &[average])?;
     #[cfg(feature = "cuda")]
     if average.device().is_cuda() {
         return gpu::approach(average, &to.contiguous()?, share);
@@ -71,29 +87,66 @@ pub fn approach(average: &Tensor, to: &Tensor, share: f64) -> Result<()> {
     cpu::approach(average, to, share)
 }
 
-/// The sum of the squares of each tensor's elements, in f64. NaN and infinity pass through. On a GPU it is waited for once.
+/// The sum of the squares of each tensor's elements, in f64. NaN and infinity pass through. A GPU is waited for once.
 ///
 /// # Errors
-/// When a tensor is not f32.
+/// When a tensor is not f32, or one is on another device than the first.
 pub fn sums_of_squares(tensors: &[Tensor]) -> Result<Vec<f64>> {
     const OP: &str = "sums_of_squares";
+    let Some(first) = tensors.first() else { return Ok(vec![]) };
     for tensor in tensors {
-        check(OP, tensor, &[])?;
+        check_dtype_and_device(OP, "tensors", tensor, first)?;
     }
     #[cfg(feature = "cuda")]
-    if tensors.first().is_some_and(|tensor| tensor.device().is_cuda()) {
+    if first.device().is_cuda() {
         return gpu::sums_of_squares(tensors);
     }
     cpu::sums_of_squares(tensors)
 }
 
-fn check(op: &'static str, first: &Tensor, others: &[(&'static str, &Tensor)]) -> Result<()> {
-    if first.dtype() != DType::F32 {
-        return Err(Error::DType { op, argument: "the first", got: first.dtype() });
-    }
+/// Whether the others fit the first, none of them shares memory with another, and those that change are contiguous.
+fn check(
+    op: &'static str,
+    (name, first): (&'static str, &Tensor),
+    others: &[(&'static str, &Tensor)],
+    changed: &[&Tensor],
+) -> Result<()> {
+    check_dtype_and_device(op, name, first, first)?;
     for &(argument, other) in others {
-        check_shape(op, argument, other, first.dims(), "that of the first")?;
-        check_dtype(op, argument, other, DType::F32)?;
+        check_dtype_and_device(op, argument, other, first)?;
+        if other.shape() != first.shape() {
+            let expected = format!("{:?}, that of the {name}", first.dims());
+            return Err(Error::Shape { op, argument, expected, got: other.shape().clone() });
+        }
+    }
+    if let Some(tensor) = changed.iter().find(|tensor| !tensor.is_contiguous()) {
+        let layout = tensor.layout();
+        return Err(candle_core::Error::msg(format!("{op}: what changes must be contiguous, got {layout:?}")).into());
+    }
+    // Each is locked while it changes: one memory for two would be garbage, or waited for without end.
+    let mut places: Vec<usize> = others.iter().map(|(_, other)| place(other)).chain([place(first)]).collect();
+    places.sort_unstable();
+    if places.windows(2).any(|two| two[0] == two[1]) {
+        return Err(candle_core::Error::msg(format!("{op}: its tensors must not share memory; copy one")).into());
     }
     Ok(())
+}
+
+fn check_dtype_and_device(op: &'static str, argument: &'static str, tensor: &Tensor, first: &Tensor) -> Result<()> {
+    check_device(op, tensor)?;
+    if tensor.dtype() != DType::F32 {
+        let message = format!("{op}: `{argument}` is {:?}; training changes f32 alone", tensor.dtype());
+        return Err(candle_core::Error::msg(message).into());
+    }
+    if tensor.device().location() != first.device().location() {
+        let (one, other) = (tensor.device().location(), first.device().location());
+        return Err(candle_core::Error::msg(format!("{op}: `{argument}` is on {one:?}, another on {other:?}")).into());
+    }
+    Ok(())
+}
+
+/// Where a tensor's storage lies.
+fn place(tensor: &Tensor) -> usize {
+    let (storage, _) = tensor.storage_and_layout();
+    std::ptr::from_ref(&*storage).addr()
 }

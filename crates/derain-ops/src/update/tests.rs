@@ -1,21 +1,25 @@
 use candle_core::{DType, Device, Tensor};
 
-use super::{AdamStep, adam, approach, sums_of_squares};
-use crate::{Error, Result};
+use super::{AdamStep, AdamTensors, adam, approach, sums_of_squares};
+use crate::Result;
 
-const STEP: AdamStep = AdamStep { betas: [0.5, 0.75], scale: 2.0, step: 3.0, root: 0.5, epsilon: 1.0, kept: 0.5 };
+const STEP: AdamStep = AdamStep { betas: [0.75, 0.25], scale: 2.0, step: 15.0, root: 2.0, epsilon: 1.0, kept: 0.5 };
 
 fn tensor(values: &[f32]) -> Result<Tensor> {
     Ok(Tensor::new(values, &Device::Cpu)?)
 }
 
-/// g = 4, m = 1/2·2 + 1/2·4 = 3, v = 3/4·16 + 1/4·16 = 16, w = 1/2·8 - 3·3 / (4/2 + 1) = 1.
+fn step([parameter, gradient, first, second]: [&Tensor; 4]) -> Result<()> {
+    adam(&[AdamTensors { parameter, gradient, first, second }], &STEP)
+}
+
+/// s·g = 4, m = 3/4·2 + 1/4·4 = 2.5, v = 1/4·148 + 3/4·16 = 49, w = 1/2·8 - 15·2.5 / (2·7 + 1) = 1.5.
 #[test]
 fn hand_computed_adam() -> Result<()> {
-    let [w, g, m, v] = [8.0, 2.0, 2.0, 16.0].map(|value| tensor(&[value]));
+    let [w, g, m, v] = [8.0, 2.0, 2.0, 148.0].map(|value| tensor(&[value]));
     let (w, g, m, v) = (w?, g?, m?, v?);
-    adam(&w, &g, [&m, &v], &STEP)?;
-    assert_eq!([w, m, v].map(|tensor| tensor.to_vec1::<f32>().expect("f32")), [[1.0], [3.0], [16.0]]);
+    step([&w, &g, &m, &v])?;
+    assert_eq!([w, m, v].map(|tensor| tensor.to_vec1::<f32>().expect("f32")), [[1.5], [2.5], [49.0]]);
     Ok(())
 }
 
@@ -37,16 +41,26 @@ fn squares_of_each_tensor() -> Result<()> {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_changes_nothing() -> Result<()> {
-    let (one, two) = (tensor(&[1.0])?, tensor(&[1.0, 2.0])?);
-    assert!(matches!(
-        adam(&one, &two, [&one, &one], &STEP),
-        Err(Error::Shape { op: "adam", argument: "gradient", .. })
-    ));
-    assert!(matches!(approach(&one, &two, 0.5), Err(Error::Shape { op: "approach", .. })));
-    let doubles = one.to_dtype(DType::F64)?;
-    assert!(matches!(approach(&doubles, &doubles, 0.5), Err(Error::DType { .. })));
-    assert!(matches!(sums_of_squares(&[doubles]), Err(Error::DType { .. })));
-    assert_eq!(one.to_vec1::<f32>()?, [1.0]);
+fn what_does_not_fit_is_refused_before_anything_changes() -> Result<()> {
+    let [w, g, m, v, two] = [&[1.0][..], &[1.0], &[1.0], &[1.0], &[1.0, 2.0]].map(tensor);
+    let (w, g, m, v, two) = (w?, g?, m?, v?, two?);
+    let doubles = w.to_dtype(DType::F64)?;
+    let says = |result: Result<()>, words: &str| {
+        let error = result.expect_err("refused").to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    says(step([&w, &two, &m, &v]), "`gradient` must have shape [1], that of the parameter");
+    says(step([&w, &g, &m, &doubles]), "`second moment` is F64; training changes f32 alone");
+    says(approach(&w, &two, 0.5), "`to` must have shape [1], that of the average");
+    says(approach(&two.narrow(0, 0, 1)?, &two.narrow(0, 1, 1)?, 0.5), "share memory");
+    says(step([&w, &g, &m, &m]), "share memory");
+    says(step([&w, &w, &m, &v]), "share memory");
+    says(sums_of_squares(&[doubles]).map(drop), "`tensors` is F64");
+    // The last parameter of several is as good as the first one.
+    let good = AdamTensors { parameter: &w, gradient: &g, first: &m, second: &v };
+    says(adam(&[good, AdamTensors { gradient: &two, ..good }], &STEP), "that of the parameter");
+    let rows = Tensor::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu)?;
+    says(approach(&rows.t()?, &rows.copy()?, 0.5), "contiguous");
+    assert_eq!([w, m, v].map(|tensor| tensor.to_vec1::<f32>().expect("f32")), [[1.0]; 3]);
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! ```
 
 use candle_core::{Tensor, Var};
-use derain_ops::update::{AdamStep, adam};
+use derain_ops::update::{AdamStep, AdamTensors, adam};
 use serde::{Deserialize, Serialize};
 
 use super::same_shapes;
@@ -111,9 +111,9 @@ impl Adam {
             kept: 1.0 - rate * self.config.weight_decay,
         };
         let moments = self.first.iter().zip(&self.second);
-        for ((parameter, gradient), (first, second)) in parameters.iter().zip(gradients).zip(moments) {
-            adam(parameter, gradient, [first, second], &step)?;
-        }
-        Ok(())
+        let tensors = parameters.iter().zip(gradients).zip(moments).map(|((parameter, gradient), (first, second))| {
+            AdamTensors { parameter: parameter.as_tensor(), gradient, first, second }
+        });
+        Ok(adam(&tensors.collect::<Vec<_>>(), &step)?)
     }
 }

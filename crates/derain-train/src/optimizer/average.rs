@@ -22,7 +22,7 @@ impl MovingAverage {
         if !(0.0..1.0).contains(&decay) {
             return Err(Error::config("ema", decay, "at least 0 and below 1"));
         }
-        let tensors = start.iter().map(|tensor| Ok(tensor.detach().copy()?)).collect::<Result<_>>()?;
+        let tensors = start.iter().map(|tensor| Ok(tensor.detach().force_contiguous()?)).collect::<Result<_>>()?;
         Ok(Self { decay, tensors })
     }
 

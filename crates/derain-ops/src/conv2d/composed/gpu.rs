@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CudaStorage, InplaceOp1, Layout, Storage, Tensor};
 
 use super::epilogue::{Epilogue, Gradients};
 use crate::conv2d::cuda;
-use crate::conv2d::direct::{self, Convolution, Taps, weight_gradient};
+use crate::conv2d::direct::{self, Convolution, Taps, Tile, weight_gradient};
 use crate::cuda::Arg;
 use crate::cuda::gpu::{Input, Memory, on_storages_to_change, on_tensors, tensor};
 use crate::{Planes, Result};
@@ -17,6 +17,17 @@ const OP: &str = "conv2d";
 
 /// The convolution of contiguous tensors in one pass, its epilogue included.
 pub(super) fn direct(x: &Tensor, weight: &Tensor, taps: Taps, dilation: usize, epilogue: &Epilogue) -> Result<Tensor> {
+    direct_by(None, [x, weight], taps, dilation, epilogue)
+}
+
+/// With a tile or with the one that fits.
+fn direct_by(
+    tile: Option<&Tile>,
+    [x, weight]: [&Tensor; 2],
+    taps: Taps,
+    dilation: usize,
+    epilogue: &Epilogue,
+) -> Result<Tensor> {
     let planes = Planes::from(x.dims4()?);
     let (first, second, size, _) = weight.dims4()?;
     let of_result = Planes { channels: if taps == Taps::Turned { second } else { first }, ..planes };
@@ -38,7 +49,12 @@ pub(super) fn direct(x: &Tensor, weight: &Tensor, taps: Taps, dilation: usize, e
                 activation: *activation,
             };
             // SAFETY: the entry point has checked all shapes and types, and the caller asked whether this serves them.
-            let y = unsafe { direct::forward(gpu, &convolution, &epilogue)? };
+            let y = unsafe {
+                match tile {
+                    Some(tile) => direct::by_tile(gpu, tile, &convolution, &epilogue)?,
+                    None => direct::forward(gpu, &convolution, &epilogue)?,
+                }
+            };
             tensor(y, (of_result.batch, of_result.channels, of_result.height, of_result.width))
         },
     )
@@ -46,12 +62,22 @@ pub(super) fn direct(x: &Tensor, weight: &Tensor, taps: Taps, dilation: usize, e
 
 /// The gradient for the weights `[O, C, K, K]`, K being `size`, of contiguous tensors.
 pub(super) fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: usize) -> Result<Tensor> {
+    weight_gradient_by(None, [x, grad], size, dilation)
+}
+
+/// With the pixels shared among as many blocks, or as many as fit.
+fn weight_gradient_by(splits: Option<usize>, [x, grad]: [&Tensor; 2], size: usize, dilation: usize) -> Result<Tensor> {
     let (planes, outputs) = (Planes::from(x.dims4()?), grad.dim(1)?);
     on_tensors(OP, [x, grad], |gpu, [x_input, grad]| {
         let convolution = weight_gradient::Convolution { dtype: x.dtype(), planes, outputs, size, dilation };
-        // SAFETY: the entry point has checked all shapes and types; the gradient is that for the sums of x.
-        let d_weight =
-            unsafe { weight_gradient::weight_gradient(gpu, &convolution, &x_input.argument(), &grad.argument())? };
+        let (x_input, grad) = (x_input.argument(), grad.argument());
+        // SAFETY: the entry point has checked all shapes and types, and the caller asked whether this serves them; the gradient is that for the sums.
+        let d_weight = unsafe {
+            match splits {
+                Some(splits) => weight_gradient::by_splits(gpu, &convolution, splits, &x_input, &grad)?,
+                None => weight_gradient::weight_gradient(gpu, &convolution, &x_input, &grad)?,
+            }
+        };
         tensor(d_weight, (outputs, planes.channels, size, size))
     })
 }

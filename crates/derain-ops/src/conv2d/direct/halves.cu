@@ -57,23 +57,41 @@ __device__ __forceinline__ void multiply(float (&sums)[4], const unsigned (&a)[4
 #endif
 }
 
-// As `finish`, for two pixels side by side that are a word of 32 bits in the scale, the residual and the result.
+// Two pixels side by side, at once where they are a whole word; the second only if it is in the picture.
+struct Pair {
+  bool word, second;
+};
+__device__ __forceinline__ unsigned load_pair(const Stored* from, Pair pair) {
+  if (pair.word) return *(const unsigned*)from;
+  return from[0] | (pair.second ? (unsigned)from[1] << 16 : 0);
+}
+__device__ __forceinline__ void store_pair(Stored* to, unsigned values, Pair pair) {
+  if (pair.word) {
+    *(unsigned*)to = values;
+    return;
+  }
+  to[0] = (Stored)values;
+  if (pair.second) to[1] = (Stored)(values >> 16);
+}
+
+// As `finish`, for a pair of pixels.
 template <int COUNT>
-__device__ __forceinline__ void finish_words(const Call& call, Real (&sums)[2][COUNT], int batch, int output, int apart, int pixel) {
+__device__ __forceinline__ void finish_pair(const Call& call, Real (&sums)[2][COUNT], int batch, int output, int apart, int pixel, Pair pair) {
   const unsigned pixels = call.height * call.width, at = output * pixels + pixel, step = apart * pixels;
-  const int count = (call.outputs - output + apart - 1) / apart;
+  const int last = (call.outputs - output - 1) / apart;
+  if (output >= call.outputs) return;
   const long long picture = (long long)batch * call.outputs * pixels;
   const auto low = [](unsigned word) { return to_real((Stored)word); };
   const auto high = [](unsigned word) { return to_real((Stored)(word >> 16)); };
   if (call.bias) {
 #pragma unroll
     for (int o = 0; o < COUNT; o++) {
-      const Real bias = o < count ? load(call.bias + output + o * apart) : Real(0);
+      const Real bias = load(call.bias + output + (o < last ? o : last) * apart);
       sums[0][o] += bias, sums[1][o] += bias;
     }
   }
   if (call.scale) {
-    const unsigned scale = *(const unsigned*)(call.scale + (long long)batch * pixels + pixel);
+    const unsigned scale = load_pair(call.scale + (long long)batch * pixels + pixel, pair);
 #pragma unroll
     for (int o = 0; o < COUNT; o++) sums[0][o] *= low(scale), sums[1][o] *= high(scale);
   }
@@ -81,15 +99,16 @@ __device__ __forceinline__ void finish_words(const Call& call, Real (&sums)[2][C
     const Stored* from = call.residual + picture;
 #pragma unroll
     for (int o = 0; o < COUNT; o++) {
-      const unsigned residual = o < count ? *(const unsigned*)(from + (at + o * step)) : 0;
+      const unsigned residual = load_pair(from + (at + (o < last ? o : last) * step), pair);
       sums[0][o] += low(residual), sums[1][o] += high(residual);
     }
   }
   Stored* to = call.y + picture;
+  const Real least = least_of(call);
 #pragma unroll
   for (int o = 0; o < COUNT; o++) {
-    const Real first = call.relu && sums[0][o] < 0 ? Real(0) : sums[0][o], second = call.relu && sums[1][o] < 0 ? Real(0) : sums[1][o];
-    if (o < count) *(unsigned*)(to + (at + o * step)) = to_stored(first) | (unsigned)to_stored(second) << 16;
+    const Real first = sums[0][o] < least ? least : sums[0][o], second = sums[1][o] < least ? least : sums[1][o];
+    if (o <= last) store_pair(to + (at + o * step), to_stored(first) | (unsigned)to_stored(second) << 16, pair);
   }
 }
 
@@ -155,18 +174,13 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, V
     const int y = block.top + (pixel >> call.bits), x = block.left + (pixel & ((1 << call.bits) - 1));
     if (y >= call.height || x >= call.width) continue;
     const int output = block.output + lane / 4, in_plane = y * call.width + x;
-    Real pair[2][2 * ROWS];
+    Real two[2][2 * ROWS];
 #pragma unroll
     for (int row = 0; row < 2 * ROWS; row++) {
-      pair[0][row] = sums[row / 2][eight][row % 2 * 2];
-      pair[1][row] = sums[row / 2][eight][row % 2 * 2 + 1];
+      two[0][row] = sums[row / 2][eight][row % 2 * 2];
+      two[1][row] = sums[row / 2][eight][row % 2 * 2 + 1];
     }
-    if (words) {
-      finish_words(call, pair, block.batch, output, 8, in_plane);
-    } else {
-      finish(call, pair[0], block.batch, output, 8, in_plane);
-      if (x + 1 < call.width) finish(call, pair[1], block.batch, output, 8, in_plane + 1);
-    }
+    finish_pair(call, two, block.batch, output, 8, in_plane, {words, x + 1 < call.width});
   }
 }
 #endif

@@ -1,9 +1,9 @@
-// Convolutions in one pass (conv2d/direct.rs), with what follows their sums: needs tile.cu, and floats.cu or halves.cu. For every pixel the C·K·K values that the kernel
-// meets there are a column, and the weights a matrix [O, C·K·K]: a block makes the product for OUTPUTS outputs and a tile of PIXELS pixels, chunk
-// by chunk of the channels. A chunk's pixels, with those around them that the kernel reaches, and its weights wait in shared memory. No column is
-// ever stored.
+// Convolutions in one pass (conv2d/direct.rs), with what follows their sums: needs tile.cu, and floats.cu or halves.cu. For every pixel the C·K·K
+// values that the kernel meets there are a column, and the weights a matrix [O, C·K·K]: a block makes the product for OUTPUTS outputs and a tile of
+// PIXELS pixels, chunk by chunk of the channels. A chunk's pixels, with those around them that the kernel reaches, and its weights wait in shared
+// memory. No column is ever stored.
 //
-// Weights come packed, by conv2d_pack. `pixels` are H·W.
+// Weights come packed, by conv2d_pack.
 
 // Weights [O, C, K, K], or [C, O, K, K] to be turned for the gradient of x, as `convolve` reads them: a thread for each packed one. What is beyond
 // the last output or channel is 0.
@@ -31,10 +31,8 @@ extern "C" __global__ void conv2d_pack(const Stored* weight, Stored* packed, int
   convolve<SIZE, OUTPUTS, PIXELS, THREADS>(call, block_of<SIZE, OUTPUTS, PIXELS>(call, blockIdx.x), values, weights)
 
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_1x1_16(PARAMETERS) { CONVOLVE(1, 16, 512, 256); }
-extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_1x1_32_small(PARAMETERS) { CONVOLVE(1, 32, 256, 128); }
-extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_1x1_32(PARAMETERS) { CONVOLVE(1, 32, 512, 256); }
+extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_1x1_32(PARAMETERS) { CONVOLVE(1, 32, 256, 128); }
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_1x1_64(PARAMETERS) { CONVOLVE(1, 64, 256, 256); }
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_3x3_16(PARAMETERS) { CONVOLVE(3, 16, 512, 256); }
-extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_3x3_32_small(PARAMETERS) { CONVOLVE(3, 32, 256, 128); }
-extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_3x3_32(PARAMETERS) { CONVOLVE(3, 32, 512, 256); }
+extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_3x3_32(PARAMETERS) { CONVOLVE(3, 32, 256, 128); }
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_3x3_64(PARAMETERS) { CONVOLVE(3, 64, 256, 256); }

@@ -69,16 +69,22 @@ __device__ __forceinline__ const Stored* source(const Call& call, const Block& b
   return call.x + ((long long)block.batch * call.inputs + channel) * call.height * call.width + (long long)y * call.width + x;
 }
 
+// What the activation raises smaller results to. As a value, not as a branch, which compilers would take around whole copies of the loop; and
+// by comparisons with it NaN stays.
+__device__ __forceinline__ Real least_of(const Call& call) { return call.relu ? Real(0) : Real(-LARGEST) * 2; }
+
 // Stores activation((sum + bias) · scale + residual) for the sums of one pixel, for `output` and those that follow it `apart` from each other.
 template <int COUNT>
 __device__ __forceinline__ void finish(const Call& call, Real (&sums)[COUNT], int batch, int output, int apart, int pixel) {
   // Of a picture, 32 bits count all values.
   const unsigned pixels = call.height * call.width, at = output * pixels + pixel, step = apart * pixels;
-  const int count = (call.outputs - output + apart - 1) / apart;
+  // Beyond the last output the last is read once more, which takes no branch.
+  const int last = (call.outputs - output - 1) / apart;
+  if (output >= call.outputs) return;
   const long long picture = (long long)batch * call.outputs * pixels;
   if (call.bias) {
 #pragma unroll
-    for (int o = 0; o < COUNT; o++) sums[o] += o < count ? load(call.bias + output + o * apart) : Real(0);
+    for (int o = 0; o < COUNT; o++) sums[o] += load(call.bias + output + (o < last ? o : last) * apart);
   }
   if (call.scale) {
     const Real scale = load(call.scale + (long long)batch * pixels + pixel);
@@ -88,12 +94,12 @@ __device__ __forceinline__ void finish(const Call& call, Real (&sums)[COUNT], in
   if (call.residual) {
     const Stored* from = call.residual + picture;
 #pragma unroll
-    for (int o = 0; o < COUNT; o++) sums[o] += o < count ? load(from + (at + o * step)) : Real(0);
+    for (int o = 0; o < COUNT; o++) sums[o] += load(from + (at + (o < last ? o : last) * step));
   }
   Stored* to = call.y + picture;
+  const Real least = least_of(call);
 #pragma unroll
   for (int o = 0; o < COUNT; o++) {
-    // A comparison, which leaves NaN as it is.
-    if (o < count) store(to + (at + o * step), call.relu && sums[o] < 0 ? Real(0) : sums[o]);
+    if (o <= last) store(to + (at + o * step), sums[o] < least ? least : sums[o]);
   }
 }

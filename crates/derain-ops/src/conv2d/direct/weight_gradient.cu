@@ -1,13 +1,13 @@
-// The gradient of the weights: needs tile.cu and sums.cu. dW[o, c, tap] = Σ g[o, p] · x[c, p + tap] over the pixels p of all pictures, g being the gradient for
-// the sums. A block has 16 outputs and some channels and goes over every `splits`-th tile of pixels; a warp has 8 of those outputs and a fourth of
-// the channels, and its lanes have pixels side by side. What lanes, and then blocks, have summed is added in a fixed order.
+// The gradient of the weights: needs tile.cu and sums.cu. dW[o, c, tap] = Σ g[o, p] · x[c, p + tap] over the pixels p of all pictures, g being the
+// gradient for the sums. A block has 16 outputs and some channels and goes over every `splits`-th tile of pixels; a warp has 8 of those outputs and a
+// fourth of the channels, and its lanes have pixels side by side. What lanes, and then blocks, have summed is added in a fixed order.
 
 // As much shared memory for both types.
 #define GRADIENT_PIXELS (1024 / (int)sizeof(Real))
 #define GRADIENT_OUTPUTS 16
 #define OF_WARP 8
 
-// As `BLOCKS`; with 128 registers halves would not do.
+// As `BLOCKS`; with the 128 registers that two blocks leave, halves would spill some (sm_80).
 #ifdef ELEMENT_F32
 #define GRADIENT_BLOCKS 2
 #else
@@ -97,11 +97,20 @@ __device__ __forceinline__ void sum_weight_gradients(Call call, const Stored* gr
 extern "C" __global__ void __launch_bounds__(THREADS, GRADIENT_BLOCKS) conv2d_weight_gradient_1x1(GRADIENT_PARAMETERS) { SUM_WEIGHT_GRADIENTS(1); }
 extern "C" __global__ void __launch_bounds__(THREADS, GRADIENT_BLOCKS) conv2d_weight_gradient_3x3(GRADIENT_PARAMETERS) { SUM_WEIGHT_GRADIENTS(3); }
 
-// All splits' sums, a thread for each weight.
+// All splits' sums: a block for TOTALS weights, of whose splits each of SHARES threads adds every SHARES-th.
+#define TOTALS 32
+#define SHARES 8
 extern "C" __global__ void conv2d_weight_gradient_total(const Real* partial, Stored* d_weight, int weights, int splits) {
-  const int at = blockIdx.x * blockDim.x + threadIdx.x;
-  if (at >= weights) return;
+  __shared__ double shares[SHARES][TOTALS];
+  const int share = threadIdx.y;
+  const long long at = (long long)blockIdx.x * TOTALS + threadIdx.x;
   double sum = 0;
-  for (int split = 0; split < splits; split++) sum += partial[(long long)split * weights + at];
+  if (at < weights) {
+    for (int split = share; split < splits; split += SHARES) sum += partial[(long long)split * weights + at];
+  }
+  shares[share][threadIdx.x] = sum;
+  __syncthreads();
+  if (share > 0 || at >= weights) return;
+  for (int i = 1; i < SHARES; i++) sum += shares[i][threadIdx.x];
   store(d_weight + at, (Real)sum);
 }

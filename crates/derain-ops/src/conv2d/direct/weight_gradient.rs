@@ -1,7 +1,8 @@
 //! The gradient of a convolution's weights on CUDA: grids, arguments and scratch of `weight_gradient.cu`.
 //!
-//! Blocks share the pixels among themselves; each sums its own, in the type of arithmetic, and their sums are added in f64, all in a fixed order: equal
-//! input gives equal bits.
+//! Blocks share the pixels among themselves; each lane sums its own in the type of arithmetic, and blocks' sums are added in f64, all in a fixed
+//! order: equal input gives equal bits. In f32 a lane's sum is as long as its share, over which rounding grows: 500 terms for most layers, 130,000
+//! where channels are 256 and the batch is 16 pictures of 512x512. Halves are multiplied in f32 here, not by tensor cores.
 
 use candle_core::DType;
 
@@ -43,7 +44,7 @@ impl Convolution {
 /// The gradient for the weights `[O, C, K, K]`, from `x` and the gradient `[B, O, H, W]` for the sums.
 ///
 /// # Safety
-/// The buffers must hold what this says.
+/// [`serves`] must say so. The buffers must hold what this says.
 pub(crate) unsafe fn weight_gradient<L: Launcher>(
     launcher: &L,
     convolution: &Convolution,
@@ -62,11 +63,11 @@ pub(crate) unsafe fn weight_gradient<L: Launcher>(
     unsafe { by_splits(launcher, convolution, splits, x, grad) }
 }
 
-/// Each of `splits` blocks has its share of the pixels.
+/// [`weight_gradient`] with the pixels shared among `splits` blocks.
 ///
 /// # Safety
 /// As [`weight_gradient`].
-unsafe fn by_splits<L: Launcher>(
+pub(crate) unsafe fn by_splits<L: Launcher>(
     launcher: &L,
     convolution: &Convolution,
     splits: usize,
@@ -86,7 +87,7 @@ unsafe fn by_splits<L: Launcher>(
         ("H", height),
         ("W", width),
         ("dilation", if size == 1 { 1 } else { dilation }),
-        ("tile", bits(planes) as usize),
+        ("bits", bits(planes) as usize),
         ("splits", splits),
     ];
     for (name, count) in counts {
@@ -98,11 +99,13 @@ unsafe fn by_splits<L: Launcher>(
         Arg::Int(int(SOURCE.name, "O·C·K·K", weights)?),
         Arg::Int(int(SOURCE.name, "splits", splits)?),
     ];
+    // TOTALS and SHARES of the kernel.
+    let totals_grid = Grid { blocks: weights.div_ceil(32), threads: (32, 8) };
     let kernel = if size == 1 { "conv2d_weight_gradient_1x1" } else { "conv2d_weight_gradient_3x3" };
     // SAFETY: these are the kernels' parameters; each sum belongs to one warp, each weight to one thread.
     unsafe {
         launcher.launch(&SOURCE, dtype, kernel, Grid::of_sums(convolution.groups() * splits), &arguments)?;
-        launcher.launch(&SOURCE, dtype, "conv2d_weight_gradient_total", Grid::of(weights), &totals)?;
+        launcher.launch(&SOURCE, dtype, "conv2d_weight_gradient_total", totals_grid, &totals)?;
     }
     Ok(d_weight)
 }

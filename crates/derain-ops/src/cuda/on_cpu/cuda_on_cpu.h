@@ -2,7 +2,7 @@
 //
 // Threads of a block are fibres of one system thread, each running until it meets a barrier or a warp's exchange; the order in which they run
 // is the caller's choice. A missing barrier shows where an order lets a reader overtake its writer, so tests run several. Not modelled: lanes
-// in lock step, weak memory, launch limits, approximate arithmetic.
+// in lock step, weak memory, launch limits, approximate arithmetic, a warp whose lanes meet at different `ldmatrix` or `mma`.
 #pragma once
 #include <cmath>
 #include <cstdint>

@@ -5,11 +5,12 @@ use candle_core::{DType, Device, Storage, Tensor};
 
 use crate::conv2d::composed::epilogue::{Epilogue, Gradients};
 use crate::conv2d::composed::{data_gradient, weight_gradient};
-use crate::conv2d::{Activation, Conv2dOptions, conv2d, conv2d_residual};
+use crate::conv2d::direct::{TILES, Taps};
+use crate::conv2d::{Activation, Conv2dOptions, conv2d, conv2d_residual, set_direct};
 use crate::cuda::tests_gpu::{gpu, inputs, values};
 use crate::testing::assert_close;
 
-/// The whole way, as callers go it: without cuDNN by one kernel. Halves against f32 on the CPU, from the same values.
+/// The whole way, as callers go it: by kernels of ours, with cuDNN also by that. Halves against f32 on the CPU, from the same values.
 #[test]
 fn convolutions() -> crate::Result<()> {
     let Some(gpu) = gpu() else { return Ok(()) };
@@ -45,11 +46,62 @@ fn convolutions() -> crate::Result<()> {
             let on_cpu = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
             let expected = drawn(&Device::Cpu).into_iter().map(|tensor| tensor.to_dtype(on_cpu));
             let expected = run(expected.collect::<candle_core::Result<_>>()?)?;
-            for (at, (got, expected)) in run(drawn(&gpu))?.iter().zip(&expected).enumerate() {
-                assert_close(got, expected, tolerance, &format!("{shapes:?} {dtype:?}: {at}"));
+            for direct in [!cfg!(feature = "cudnn"), true] {
+                set_direct(direct);
+                for (at, (got, expected)) in run(drawn(&gpu))?.iter().zip(&expected).enumerate() {
+                    assert_close(got, expected, tolerance, &format!("{shapes:?} {dtype:?}, ours {direct}: {at}"));
+                }
+                set_direct(!cfg!(feature = "cudnn"));
             }
         }
     }
+    Ok(())
+}
+
+/// Every tile and shares of several tiles, which else only large pictures have, and one picture that is large enough for the largest tile.
+#[test]
+fn tiles_and_shares() -> crate::Result<()> {
+    let Some(gpu) = gpu() else { return Ok(()) };
+    let ([batch, channels, height, width], outputs) = ([2, 5, 18, 34], 33);
+    for (size, dtype, tolerance) in
+        [(1, DType::F32, 1e-5), (3, DType::F32, 1e-5), (1, DType::BF16, 3e-2), (3, DType::BF16, 3e-2)]
+    {
+        let shapes = [
+            vec![batch, channels, height, width],
+            vec![outputs, channels, size, size],
+            vec![batch, outputs, height, width],
+        ];
+        let drawn = |device: &Device, dtype: DType| -> candle_core::Result<Vec<Tensor>> {
+            inputs(&shapes, (-1.0, 1.0), dtype, device).iter().map(Tensor::detach).map(Ok).collect()
+        };
+        let expected: Vec<_> = drawn(&Device::Cpu, dtype)?
+            .iter()
+            .map(|tensor| tensor.to_dtype(DType::F32))
+            .collect::<candle_core::Result<_>>()?;
+        let sums = values(&conv2d(&expected[0], &expected[1], None, &Conv2dOptions::default())?);
+        let of_weight = values(&weight_gradient(&expected[0], &expected[2], size, 1)?);
+        let on_gpu = drawn(&gpu, dtype)?;
+        let [x, weight, grad] = &on_gpu[..] else { panic!("three tensors") };
+        for tile in TILES {
+            let y = super::direct_by(Some(tile), [x, weight], Taps::AsTheyAre, 1, &Epilogue::default())?;
+            assert_close(&values(&y), &sums, tolerance, &format!("{size}x{size} {dtype:?}"));
+        }
+        for splits in [1, 3] {
+            let got = super::weight_gradient_by(Some(splits), [x, grad], size, 1)?;
+            assert_close(
+                &values(&got),
+                &of_weight,
+                3.0 * tolerance,
+                &format!("{size}x{size} {dtype:?}, {splits} shares"),
+            );
+        }
+    }
+    let shapes = [vec![1, 3, 256, 264], vec![33, 3, 3, 3]];
+    let run = |device: &Device| {
+        let tensors = inputs(&shapes, (-1.0, 1.0), DType::F32, device);
+        conv2d(&tensors[0].detach(), &tensors[1].detach(), None, &Conv2dOptions::default())
+    };
+    assert_close(&values(&run(&gpu)?), &values(&run(&Device::Cpu)?), 1e-5, "a large picture");
     Ok(())
 }
 

@@ -60,7 +60,7 @@ fn kernels_equal_the_reference_in_any_order_of_threads() {
         let Some(program) = Program::compile(&SOURCE, tolerances.0) else { return };
         let mut noise = Noise::new(85);
         for case in CASES {
-            for splits in [None, Some(2)] {
+            for splits in [None, Some(2), Some(11)] {
                 check(tolerances, case, splits, &mut noise).assert(&program);
             }
         }
@@ -82,11 +82,14 @@ fn mutants_fail() {
         ("/ 32 % 2 * OF_WARP", 0, "/ 32 % 2"),
         ("lane == 0 && to_output < outputs", 0, "lane == 0"),
         ("apart > 0; apart /= 2", 1, "apart > 1; apart /= 2"),
-        ("split < splits; split++", 0, "split < 1; split++"),
+        ("split += SHARES", 0, "split += splits"),
+        ("int i = 1; i < SHARES", 0, "int i = 2; i < SHARES"),
+        ("__syncthreads();\n  if (share", 0, "if (share"),
         ("tap % SIZE) * call.dilation", 0, "tap % SIZE)"),
     ];
     let mut noise = Noise::new(86);
-    let checks = [((2, 5, 9, 37), 17, 3, 2), ((1, 2, 18, 34), 3, 3, 1)]
-        .map(|case| check((DType::F32, 1e-5, 1e-4), case, Some(2), &mut noise));
+    // Blocks with several tiles each, and more shares than the totals' threads.
+    let checks = [(((2, 5, 9, 37), 17, 3, 2), 2), (((1, 2, 34, 34), 3, 3, 1), 9)]
+        .map(|(case, splits)| check((DType::F32, 1e-5, 1e-4), case, Some(splits), &mut noise));
     assert_noticed(&SOURCE, DType::F32, &mutants, &checks);
 }
