@@ -109,19 +109,19 @@ impl Call {
     }
 
     fn result(&self) -> Result<Tensor> {
-        #[cfg(feature = "cuda")]
-        if by_direct(&self.x, self.weight.dims4()?, self.dilation)? {
-            return gpu::direct(&self.x, &self.weight, Taps::AsTheyAre, self.dilation, &self.epilogue);
-        }
-        self.epilogue.forward(self.sums()?)
+        self.sums_then(&self.epilogue)
     }
 
     fn sums(&self) -> Result<Tensor> {
+        self.sums_then(&Epilogue::default())
+    }
+
+    fn sums_then(&self, epilogue: &Epilogue) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
         if by_direct(&self.x, self.weight.dims4()?, self.dilation)? {
-            return gpu::direct(&self.x, &self.weight, Taps::AsTheyAre, self.dilation, &Epilogue::default());
+            return gpu::direct(&self.x, &self.weight, Taps::AsTheyAre, self.dilation, epilogue);
         }
-        convolution(&self.x, &self.weight, self.dilation, MOST_COLUMNS)
+        epilogue.forward(convolution(&self.x, &self.weight, self.dilation, MOST_COLUMNS)?)
     }
 }
 

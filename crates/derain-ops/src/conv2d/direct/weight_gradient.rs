@@ -102,7 +102,7 @@ pub(crate) unsafe fn by_splits<L: Launcher>(
     // TOTALS and SHARES of the kernel.
     let totals_grid = Grid { blocks: weights.div_ceil(32), threads: (32, 8) };
     let kernel = if size == 1 { "conv2d_weight_gradient_1x1" } else { "conv2d_weight_gradient_3x3" };
-    // SAFETY: these are the kernels' parameters; each sum belongs to one warp, each weight to one thread.
+    // SAFETY: these are the kernels' parameters; each sum belongs to one warp, each weight to one block.
     unsafe {
         launcher.launch(&SOURCE, dtype, kernel, Grid::of_sums(convolution.groups() * splits), &arguments)?;
         launcher.launch(&SOURCE, dtype, "conv2d_weight_gradient_total", totals_grid, &totals)?;
