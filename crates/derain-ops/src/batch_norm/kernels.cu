@@ -20,11 +20,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_pieces(const St
   __shared__ double warps[2][WARPS];
   const Piece piece = piece_of(pixels);
   Real values[RUN];
+  load_elements(piece, pixels, x, values);
   double sum = 0, squares = 0;
-  for_elements(piece, pixels, [&](int k, long long at) {
-    values[k] = load(x + at);
-    sum += values[k];
-  });
+  for_elements(piece, pixels, [&](int k, long long) { sum += values[k]; });
   const double mean = sum_block(sum, warps[0]) / piece.count;
   for_elements(piece, pixels, [&](int k, long long) { squares += (values[k] - mean) * (values[k] - mean); });
   squares = sum_block(squares, warps[1]);
@@ -67,15 +65,26 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const int channel = piece.plane % channels;
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
   const Real slope = load(gamma + channel) * statistics.inverse, offset = load(beta + channel);
-  for_elements(piece, pixels, [&](int, long long at) {
-    const Real value = (Real)(load(x + at) - statistics.mean) * slope + offset;
-    store(y + at, relu && value < 0 ? (Real)0 : value);
+  Real values[RUN];
+  load_elements(piece, pixels, x, values);
+  for_elements(piece, pixels, [&](int k, long long) {
+    const Real value = (Real)(values[k] - statistics.mean) * slope + offset;
+    values[k] = relu && value < 0 ? (Real)0 : value;
   });
+  store_elements(piece, pixels, values, y);
 }
 
-// g as it arrives at the normalized x: a ReLU lets it through where its result is above 0.
-__device__ __forceinline__ Real gradient_at(const Stored* grad, const Stored* y, long long at) {
-  return y && !(load(y + at) > 0) ? (Real)0 : load(grad + at);
+// x and g as it arrives at the normalized x: a ReLU lets it through where its result y is above 0.
+__device__ __forceinline__ void load_gradient(const Piece& piece, int pixels, const Stored* x, const Stored* grad, const Stored* y,
+                                              Real (&values)[RUN], Real (&g)[RUN]) {
+  Real results[RUN];
+  load_elements(piece, pixels, x, values);
+  load_elements(piece, pixels, grad, g);
+  load_elements(piece, pixels, y, results);
+#pragma unroll
+  for (int k = 0; k < RUN; k++) {
+    if (y && !(results[k] > 0)) g[k] = 0;
+  }
 }
 
 // What each piece adds to the gradients of γ and β: Σ g · x̂ and Σ g, to `sums` [B·C·pieces, 2]. Where the moments are constants, `d_x` gets
@@ -88,13 +97,15 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const int channel = piece.plane % channels;
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
   const Real slope = load(gamma + channel) * statistics.inverse;
+  Real values[RUN], g[RUN];
+  load_gradient(piece, pixels, x, grad, y, values, g);
   double d_gamma = 0, d_beta = 0;
-  for_elements(piece, pixels, [&](int, long long at) {
-    const Real g = gradient_at(grad, y, at);
-    d_gamma += g * (load(x + at) - statistics.mean);
-    d_beta += g;
-    if (d_x) store(d_x + at, slope * g);
+  for_elements(piece, pixels, [&](int k, long long) {
+    d_gamma += g[k] * (values[k] - statistics.mean);
+    d_beta += g[k];
+    g[k] *= slope;
   });
+  if (d_x) store_elements(piece, pixels, g, d_x);
   d_gamma = sum_block(d_gamma, warps[0]);
   d_beta = sum_block(d_beta, warps[1]);
   if (threadIdx.x > 0) return;
@@ -127,7 +138,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const double count = (double)batch * pixels;
   const Real slope = load(gamma + channel) * statistics.inverse;
   const Real tilt = totals[channel] / count * statistics.inverse, shift = totals[channels + channel] / count;
-  for_elements(piece, pixels, [&](int, long long at) {
-    store(d_x + at, slope * (gradient_at(grad, y, at) - shift - tilt * (Real)(load(x + at) - statistics.mean)));
-  });
+  Real values[RUN], g[RUN];
+  load_gradient(piece, pixels, x, grad, y, values, g);
+  for_elements(piece, pixels, [&](int k, long long) { g[k] = slope * (g[k] - shift - tilt * (Real)(values[k] - statistics.mean)); });
+  store_elements(piece, pixels, g, d_x);
 }

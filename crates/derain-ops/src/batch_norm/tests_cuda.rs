@@ -123,13 +123,13 @@ fn mutants_fail() {
         ("piece.plane % channels", 0, "piece.plane / channels"),
         ("/ piece.count", 0, "/ PIECE"),
         ("moments[channels + channel] + epsilon", 0, "moments[channels + channel]"),
-        ("if (d_x) store(d_x + at, slope * g);", 0, ""),
+        ("if (d_x) store_elements(piece, pixels, g, d_x);", 0, ""),
         ("d_gamma * statistics.inverse", 0, "d_gamma"),
         ("- shift", 0, ""),
         ("totals[channel] / count", 0, "totals[channel]"),
         ("relu && value < 0", 0, "relu && value < -0.1"),
-        ("!(load(y + at) > 0)", 0, "!(load(y + at) > 0.1)"),
-        ("slope * (gradient_at(grad, y, at)", 0, "slope * (load(grad + at)"),
+        ("!(results[k] > 0)", 0, "!(results[k] > 0.1)"),
+        ("load_elements(piece, pixels, y, results);", 0, "load_elements(piece, pixels, grad, results);"),
     ];
     let mut noise = Noise::new(92);
     let checks = [((2, 2, 5, 7), Activation::Relu), ((2, 2, 63, 67), Activation::None)];

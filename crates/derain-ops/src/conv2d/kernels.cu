@@ -14,17 +14,19 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const unsigned plane = piece.plane;
   const Real offset = bias ? load(bias + plane % outputs) : Real(0);
   const Stored* scales = scale ? scale + to_scale(plane, outputs, pixels) : 0;
-  Real values[RUN];
-  for_elements(piece, pixels, [&](int k, long long at) {
-    Real value = load(y + at);
-    if (bias) value += offset;
-    if (scales) value *= load(scales + at);
-    if (residual) value += load(residual + at);
+  Real values[RUN], factors[RUN], summands[RUN];
+  load_elements(piece, pixels, y, values);
+  load_elements(piece, pixels, scales, factors);
+  load_elements(piece, pixels, residual, summands);
+#pragma unroll
+  for (int k = 0; k < RUN; k++) {
+    if (bias) values[k] += offset;
+    if (scales) values[k] *= factors[k];
+    if (residual) values[k] += summands[k];
     // A comparison, which leaves NaN as it is.
-    values[k] = relu && value < 0 ? Real(0) : value;
-  });
-  // Stores come last: to a compiler they may change what is loaded next, so among the loads they would hold those up.
-  for_elements(piece, pixels, [&](int k, long long at) { store(y + at, values[k]); });
+    if (relu && values[k] < 0) values[k] = 0;
+  }
+  store_elements(piece, pixels, values, y);
 }
 
 // g, which is the residual's gradient, and ds = g · scale, each unless it is null; `sums` gets each piece's sum of ds, which make the bias's.
@@ -34,14 +36,22 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   __shared__ double warps[WARPS];
   const Piece piece = piece_of(pixels);
   const Stored* scales = scale ? scale + to_scale(piece.plane, outputs, pixels) : 0;
+  Real values[RUN], results[RUN], factors[RUN];
+  load_elements(piece, pixels, grad, values);
+  load_elements(piece, pixels, relu ? y : 0, results);
+  load_elements(piece, pixels, scales, factors);
+#pragma unroll
+  for (int k = 0; k < RUN; k++) {
+    if (relu && results[k] <= 0) values[k] = 0;
+  }
+  if (g) store_elements(piece, pixels, values, g);
   Real sum = 0;
-  for_elements(piece, pixels, [&](int, long long at) {
-    Real value = relu && load(y + at) <= 0 ? Real(0) : load(grad + at);
-    if (g) store(g + at, value);
-    if (scales) value *= load(scales + at);
-    if (ds) store(ds + at, value);
-    sum += value;
-  });
+#pragma unroll
+  for (int k = 0; k < RUN; k++) {
+    if (scales) values[k] *= factors[k];
+    sum += values[k];
+  }
+  if (ds) store_elements(piece, pixels, values, ds);
   const double total = sum_block(sum, warps);
   if (threadIdx.x == 0) sums[blockIdx.x] = total;
 }

@@ -29,6 +29,18 @@ template <class F> __device__ __forceinline__ void for_elements(const Piece& pie
   }
 }
 
+// This thread's elements of a tensor, 0 outside the piece and where there is no tensor. Kernels load all that they need by this before they compute,
+// and store last: loads that need not wait for one another are what keeps memory busy, and to a compiler a store may change what is loaded next.
+__device__ __forceinline__ void load_elements(const Piece& piece, int elements, const Stored* from, Real (&values)[RUN]) {
+#pragma unroll
+  for (int k = 0; k < RUN; k++) values[k] = 0;
+  if (from) for_elements(piece, elements, [&](int k, long long at) { values[k] = load(from + at); });
+}
+
+__device__ __forceinline__ void store_elements(const Piece& piece, int elements, const Real (&values)[RUN], Stored* to) {
+  for_elements(piece, elements, [&](int k, long long at) { store(to + at, values[k]); });
+}
+
 // The sum over a channel's pieces, in all pictures of the batch, of `term(piece)`, to all threads: a block for each channel.
 template <class Term>
 __device__ __forceinline__ double sum_pieces(int batch, int channels, int pieces, double (&warps)[WARPS], Term term) {

@@ -1,4 +1,11 @@
 //! The scans on CUDA: grids, arguments and scratch of `kernels/`.
+//!
+//! In elements for each element of x:
+//!
+//! | pass | cannot be avoided | what the kernels move |
+//! | --- | --- | --- |
+//! | [`forward`] | read x, write four maps: 5 | the same; x once more for the other axis where planes do not fit the second-level cache |
+//! | [`backward`] | read h and g of four directions, write dx: 9 | 11: along columns dx is written, along rows read and written; what a direction adds to the other's is in the cache |
 
 use candle_core::DType;
 
@@ -11,7 +18,9 @@ pub(crate) const SOURCE: Source = Source {
     text: concat!(
         include_str!("kernels/lines.cu"),
         include_str!("kernels/forward.cu"),
-        include_str!("kernels/backward.cu")
+        include_str!("kernels/columns.cu"),
+        include_str!("kernels/rows.cu"),
+        include_str!("kernels/coefficients.cu")
     ),
 };
 
@@ -20,6 +29,9 @@ const LANES: usize = 32;
 const SEGMENTS: u32 = 8;
 /// Positions of a chunk: CHUNK of the kernels, SEGMENTS · RUN.
 const CHUNK: usize = 128;
+/// Pixels that a warp takes at a step along rows, of how many rows: PER_WARP of the kernels. And a block's warps, ROW_WARPS.
+const PER_WARP: usize = 256;
+const ROW_WARPS: u32 = 4;
 
 /// The inputs of a call, whose type of elements is `dtype`.
 pub(crate) struct Inputs<'a, B> {
@@ -99,6 +111,27 @@ pub(crate) unsafe fn forward<L: Launcher>(
     Ok(out)
 }
 
+/// How the gradients along rows are shared out: a warp takes several rows where they are short.
+struct Rows {
+    kernel: &'static str,
+    /// Columns that a group of a warp's lanes takes at a step: SPAN.
+    span: usize,
+}
+
+impl Rows {
+    fn of(width: usize) -> Self {
+        if width <= PER_WARP / 2 {
+            Self { kernel: "irnn_backward_narrow_rows", span: PER_WARP / 4 }
+        } else {
+            Self { kernel: "irnn_backward_wide_rows", span: PER_WARP }
+        }
+    }
+
+    fn a_block(&self) -> usize {
+        ROW_WARPS as usize * (PER_WARP / self.span)
+    }
+}
+
 /// The gradients for x, weights and biases of a sum weighted by `grad`, from the scans `h` before their maps, both `[B, 4·C, H, W]`.
 ///
 /// # Safety
@@ -116,18 +149,20 @@ pub(crate) unsafe fn backward<L: Launcher>(
     let wider =
         if arithmetic(dtype) == dtype { None } else { Some(launcher.allocate(arithmetic(dtype), planes.len())?) };
     let partial = wider.as_ref().unwrap_or(&x);
+    let rows = Rows::of(planes.width);
+    let row_strips = planes.height.div_ceil(rows.a_block());
     let sums = |strips| launcher.allocate(DType::F64, Direction::ALL.len() * counts.planes * strips * 2);
-    let (column_sums, row_sums) = (sums(counts.column_strips)?, sums(counts.row_strips)?);
+    let (column_sums, row_sums) = (sums(counts.column_strips)?, sums(row_strips)?);
     let coefficients = launcher.allocate(dtype, 2 * Direction::ALL.len() * planes.channels)?;
 
-    let common = || [h.again(), grad.again(), inputs.weights.again(), inputs.biases.again(), inputs.maps.again()];
+    let common = || [h.again(), grad.again(), inputs.weights.again(), inputs.maps.again(), Arg::Buffer(partial)];
     let dimensions = || [Arg::Int(counts.channels), Arg::Int(counts.height), Arg::Int(counts.width)];
-    let mut columns = Vec::from(common());
-    columns.extend([Arg::Buffer(partial), Arg::Buffer(&column_sums)]);
-    columns.extend(dimensions());
-    let mut rows = Vec::from(common());
-    rows.extend([Arg::Buffer(partial), Arg::Buffer(&x), Arg::Buffer(&row_sums)]);
-    rows.extend(dimensions());
+    let mut by_columns = Vec::from(common());
+    by_columns.push(Arg::Buffer(&column_sums));
+    by_columns.extend(dimensions());
+    let mut by_rows = Vec::from(common());
+    by_rows.extend([Arg::Buffer(&x), Arg::Buffer(&row_sums)]);
+    by_rows.extend(dimensions());
     let totals = [
         Arg::Buffer(&column_sums),
         Arg::Buffer(&row_sums),
@@ -135,14 +170,22 @@ pub(crate) unsafe fn backward<L: Launcher>(
         Arg::Int(int(SOURCE.name, "B", planes.batch)?),
         Arg::Int(counts.channels),
         Arg::Int(int(SOURCE.name, "W", counts.column_strips)?),
-        Arg::Int(int(SOURCE.name, "H", counts.row_strips)?),
+        Arg::Int(int(SOURCE.name, "H", row_strips)?),
     ];
+    int(SOURCE.name, "B·(H + W)", planes.batch * (counts.column_strips + row_strips))?;
+    let row_grid = Grid { blocks: counts.planes * row_strips, threads: (LANES as u32, ROW_WARPS) };
     // SAFETY: these are the kernels' parameters. Each strip of each plane has its two sums in two of the four directions, each element of
-    // x belongs to one strip of columns and one of rows, and a thread above 8·C does nothing.
+    // x belongs to one strip of columns and one of rows, and warps above 8·C do nothing.
     unsafe {
-        launcher.launch(&SOURCE, dtype, "irnn_backward_columns", counts.grid(counts.column_strips), &columns)?;
-        launcher.launch(&SOURCE, dtype, "irnn_backward_rows", counts.grid(counts.row_strips), &rows)?;
-        launcher.launch(&SOURCE, dtype, "irnn_coefficient_gradients", Grid::of(8 * planes.channels), &totals)?;
+        launcher.launch(&SOURCE, dtype, "irnn_backward_columns", counts.grid(counts.column_strips), &by_columns)?;
+        launcher.launch(&SOURCE, dtype, rows.kernel, row_grid, &by_rows)?;
+        launcher.launch(
+            &SOURCE,
+            dtype,
+            "irnn_coefficient_gradients",
+            Grid::of(LANES * 8 * planes.channels),
+            &totals,
+        )?;
     }
     Ok(Gradients { x, coefficients })
 }

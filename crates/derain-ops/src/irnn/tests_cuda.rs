@@ -9,8 +9,9 @@ use crate::cuda::on_cpu::checks::{TOLERANCES, far};
 use crate::cuda::on_cpu::{Contents, ORDERS, Program, Recorder, rounded};
 use crate::testing::{Noise, assert_close};
 
-/// One pixel, one row, one column; around a strip of 32 lines, a segment of 16 positions and a chunk of 128; several planes.
-const SHAPES: [(usize, usize, usize, usize); 12] = [
+/// One pixel, one row, one column; around a strip of 32 lines, a segment of 16 positions and a chunk of 128; around a warp's step along rows, 64
+/// columns of narrow pictures and 256 of others; more than waits in shared memory; several planes.
+const SHAPES: [(usize, usize, usize, usize); 17] = [
     (1, 1, 1, 1),
     (2, 3, 1, 5),
     (1, 2, 7, 1),
@@ -23,6 +24,11 @@ const SHAPES: [(usize, usize, usize, usize); 12] = [
     (1, 1, 3, 129),
     (1, 1, 129, 127),
     (2, 1, 40, 300),
+    (1, 2, 18, 64),
+    (2, 1, 5, 128),
+    (1, 1, 9, 257),
+    (1, 1, 260, 3),
+    (1, 1, 2, 2100),
 ];
 
 struct Case {
@@ -144,19 +150,32 @@ fn mutants_fail() {
         ("__syncthreads();", 4, ";"),
         ("__syncwarp();", 0, ";"),
         ("__syncwarp();", 2, ";"),
+        ("__syncwarp();", 4, ";"),
+        ("__syncwarp();", 5, ";"),
+        ("__syncwarp();", 6, ";"),
         ("start + RUN;", 0, "start + RUN - 1;"),
         ("k == border ? Real(0) : b", 0, "b"),
-        ("if (k != border)", 0, "if (true)"),
+        ("continues<ASCENDING>(start + k, length)", 0, "true"),
+        ("continues<ASCENDING>(first + k, width)", 0, "true"),
+        ("kept[keeps ? chunk : 0]", 0, "kept[0]"),
+        ("kept[keeps ? along : 0]", 0, "kept[0]"),
         ("carry = state;", 0, "carry = 0;"),
         ("if (!DAMPED && a < 0) state", 0, "if (false) state"),
         ("recurrence.a >= 0 && ", 0, ""),
         ("slopes.edge[next][lane]", 0, "slopes.edge[segment][lane]"),
         ("column >= width", 0, "column > width"),
         ("first_row + row < height && ", 0, ""),
+        ("lane >= apart", 0, "lane > apart"),
+        ("factor * carry + offset", 0, "offset"),
+        ("threadIdx.x - lane + last", 0, "last"),
+        ("lane == last ? h_after", 0, "lane == last ? Real(0)"),
+        ("sum_share[i] = sum[at]", 0, "sum_share[i] = 0"),
+        ("first_row + down < height && ", 0, ""),
+        ("column + along < width", 0, "column + along <= width"),
     ];
     let mut noise = Noise::new(22);
-    let cases =
-        [(1, 1, 129, 33), (1, 1, 33, 300), (1, 2, 20, 20)].map(|shape| Case::new(DType::F32, shape, false, &mut noise));
+    let cases = [(1, 1, 129, 33), (1, 1, 33, 300), (1, 2, 20, 100)]
+        .map(|shape| Case::new(DType::F32, shape, false, &mut noise));
     for (original, nth, changed) in mutants {
         let Some(program) = Program::compile_mutant(&cuda::SOURCE, DType::F32, original, nth, changed) else { return };
         let noticed = cases.iter().any(|case| {
@@ -200,4 +219,24 @@ fn large_weights_and_nan_stay_what_they_are() {
     x[20] = f64::NAN;
     let got = run(&x, 0.5);
     assert!(got[..20].iter().all(|h| h.is_finite()) && got[20..].iter().all(|h| h.is_nan()), "{got:?}");
+}
+
+/// Right's h at the end of a row, and down's at the end of a column, are no factor of any gradient: infinite, they are not to make 0 · ∞.
+#[test]
+fn what_lies_beyond_a_line_adds_nothing() {
+    let Some(program) = Program::compile(&cuda::SOURCE, DType::F32) else { return };
+    let planes = Planes::from((1, 1, 20, 20));
+    let recorder = Recorder::default();
+    let end = |i: usize| i % 20 == 19 || i / 20 == 19;
+    let h: Vec<f64> = (0..1600).map(|i| if end(i % 400) { f64::INFINITY } else { 0.5 }).collect();
+    let (h, grad) = (recorder.upload(DType::F32, &h), recorder.upload(DType::F32, &[1.0; 1600]));
+    let (weights, biases) = (recorder.upload(DType::F32, &[0.5; 4]), recorder.upload(DType::F32, &[0.0; 4]));
+    let [weights, biases] = [&weights, &biases].map(Arg::Buffer);
+    let inputs = cuda::Inputs { dtype: DType::F32, planes, weights, biases, maps: Arg::Null };
+    // SAFETY: launches are only recorded; the process that runs them is apart from this one.
+    let gradients = unsafe { cuda::backward(&recorder, &inputs, &Arg::Buffer(&h), &Arg::Buffer(&grad)) };
+    let coefficients = gradients.expect("recorded").coefficients;
+    let got = program.run(&recorder, 0).expect("runs").of(&coefficients).to_vec();
+    // Those of weights, up, right, down, left: rows and columns at the far end are infinite for all but the lines that end there.
+    assert!(got[..4].iter().all(|d| !d.is_nan()), "{got:?}");
 }

@@ -116,10 +116,12 @@ inline uint16_t float_to_half(float value) {
 
 #define __syncthreads() coc::barrier(__LINE__)
 #define __syncwarp() ((void)coc::exchange(0xffffffffu, 0, coc::lane(), __LINE__))
+#define __shfl_sync(mask, value, other) coc::shuffle(mask, value, (other) % 32, __LINE__)
 #define __shfl_xor_sync(mask, value, distance) coc::shuffle(mask, value, coc::lane() ^ (distance), __LINE__)
 
 // What the caches are told changes no value.
 template <class T> void __stcs(T* place, T value) { *place = value; }
+template <class T> T __ldcs(const T* place) { return *place; }
 
 // Device functions that <cmath> has under another name.
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }

@@ -1,5 +1,88 @@
 // The scans: needs lines.cu.
 
+// 32 lines by RUN positions of a segment, one column wider than needed: lanes that read a column meet 32 banks. Where a warp goes along lines, each
+// half of it takes one, RUN positions of lines that are RUN apart: these meet 32 banks, too, where those of neighbouring lines share one.
+typedef Real Tile[LANES][RUN + 1];
+#define BATCH 4
+
+struct Recurrence {
+  Real a, b;
+};
+
+__device__ __forceinline__ Recurrence recurrence_of(const Stored* weights, const Stored* biases, int direction, int channels,
+                                                    int channel) {
+  const Recurrence recurrence = {load(weights + direction * channels + channel), load(biases + direction * channels + channel)};
+  return recurrence;
+}
+
+// Results, which nothing here reads again, make room in the cache first: for x, which four scans read.
+__device__ __forceinline__ void store_result(Stored* place, Real value) { __stcs(place, to_stored(value)); }
+
+// This thread's positions of a strip's columns. Offsets within a plane are ints: cuda.rs sees to it that they fit.
+__device__ __forceinline__ void load_columns(const Stored* x, int height, int width, int column, int chunk,
+                                             Real (&line)[RUN]) {
+  const int start = chunk * CHUNK + threadIdx.y * RUN, count = column < width ? inside(start, height) : 0;
+  int at = start * width + column;
+#pragma unroll
+  for (int k = 0; k < RUN; k++, at += width) {
+    Real value = 0;
+    if (k < count) value = load(x + at);
+    line[k] = value;
+  }
+}
+
+// What a warp reads along a strip's rows, so that its accesses are whole pieces of memory.
+__device__ __forceinline__ void fetch_rows(const Stored* x, int height, int width, int first_row, int chunk,
+                                           Real (&line)[RUN]) {
+  const int k = threadIdx.x % RUN, first = threadIdx.x - k, column = chunk * CHUNK + threadIdx.y * RUN + k;
+  int at = (first_row + first) * width + column;
+#pragma unroll
+  for (int i = 0; i < RUN; i++, at += width) {
+    const int row = first + i;
+    Real value = 0;
+    if (first_row + row < height && column < width) value = load(x + at);
+    line[i] = value;
+  }
+}
+
+// Turns what was fetched in the warp's own tile, to this thread's positions of its row.
+__device__ __forceinline__ void turn_rows(Tile& tile, Real (&line)[RUN]) {
+  const int k_fetched = threadIdx.x % RUN, first = threadIdx.x - k_fetched;
+#pragma unroll
+  for (int i = 0; i < RUN; i++) tile[first + i][k_fetched] = line[i];
+  __syncwarp();
+#pragma unroll
+  for (int k = 0; k < RUN; k++) line[k] = tile[threadIdx.x][k];
+  // The tile serves the next chunk, or results.
+  __syncwarp();
+}
+
+// Stores the tile's values, each times the map's if there is one, a warp along rows.
+__device__ __forceinline__ void store_rows(Tile& tile, const Stored* map, Stored* to, int height, int width, int first_row, int chunk) {
+  const int k = threadIdx.x % RUN, first = threadIdx.x - k, column = chunk * CHUNK + threadIdx.y * RUN + k;
+  int at = (first_row + first) * width + column;
+  __syncwarp();
+#pragma unroll
+  for (int start = 0; start < RUN; start += BATCH) {
+    // All of the map's before the first store: after it a load waits, as it might be what it reads.
+    Real factors[BATCH];
+    if (map) {
+#pragma unroll
+      for (int i = 0; i < BATCH; i++) {
+        factors[i] = 0;
+        if (first_row + first + start + i < height && column < width) factors[i] = load(map + at + i * width);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < BATCH; i++, at += width) {
+      const int row = first + start + i;
+      if (first_row + row < height && column < width) store_result(to + at, map ? tile[row][k] * factors[i] : tile[row][k]);
+    }
+  }
+  // The tile takes other values next.
+  __syncwarp();
+}
+
 // Steps h -> max(a h + c, 0) are closed under composition in the form h -> min(max(factor h + offset, low), high). The upper bound
 // matters for a < 0 alone. Bounds keep a factor from becoming infinite, which times h = 0 would be NaN: not for a in 0..1 (DAMPED), where factors
 // shrink. That saves half of the instructions, which take longer than the memory does.
@@ -81,7 +164,7 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, BLOCKS_AT_ONCE)
   __shared__ Tile tiles[SEGMENTS];
   const int column_strips = (width + LANES - 1) / LANES, row_strips = (height + LANES - 1) / LANES;
   const long long pixels = (long long)height * width;
-  const Strip strip = strip_of(column_strips + row_strips, channels, pixels);
+  const Strip strip = strip_of(blockIdx.x, column_strips + row_strips, channels, pixels);
   x += strip.input;
   out += strip.output;
   const long long direction_stride = channels * pixels;
@@ -98,7 +181,7 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, BLOCKS_AT_ONCE)
       for (int step = 0; step < chunks; step++) {
         const int chunk = pass == 0 ? step : chunks - 1 - step;
         // Where the scan turns, the last chunk is still here.
-        if (pass == 0 || step > 0) load_columns(x, 0, height, width, column, chunk, line);
+        if (pass == 0 || step > 0) load_columns(x, height, width, column, chunk, line);
         const int start = chunk * CHUNK + threadIdx.y * RUN;
         const auto emit = [&](int k, Real h) {
           if (column >= width) return;
@@ -124,7 +207,7 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, BLOCKS_AT_ONCE)
       for (int step = 0; step < chunks; step++) {
         const int chunk = pass == 0 ? step : chunks - 1 - step;
         if (pass == 0 || step > 0) {
-          fetch_rows(x, 0, height, width, first_row, chunk, line);
+          fetch_rows(x, height, width, first_row, chunk, line);
           turn_rows(tile, line);
         }
         const auto emit = [&](int k, Real h) { tile[threadIdx.x][k] = h; };
@@ -133,8 +216,7 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, BLOCKS_AT_ONCE)
         } else {
           scan<false>(line, chunk, width, recurrence, shared, carry, emit);
         }
-        for_rows(tile, height, width, first_row, chunk,
-                 [&](int at, Real h) { store_result(to + at, map ? h * load(map + at) : h); });
+        store_rows(tile, map, to, height, width, first_row, chunk);
       }
     }
   }
