@@ -48,6 +48,10 @@ pub(crate) struct Arguments {
     pub(crate) judge: JudgeName,
 
     /// Folder in which `--judge terminal` shows candidates, instead of a temporary one.
+    /// Goes on although another judge began the data set. What was judged stays so.
+    #[arg(long)]
+    judge_changed: bool,
+
     #[arg(long, value_name = "DIR")]
     pub(crate) review: Option<PathBuf>,
 
@@ -165,6 +169,7 @@ impl Arguments {
         let folder = output.ancestors().find(|folder| folder.is_dir());
         folder.unwrap_or(Path::new("/")).to_owned()
     }
+            judge_changed: self.judge_changed,
 
     /// The file beside the data set that keeps the verdicts of the review page. Its folder is made.
     #[cfg(feature = "review")]

@@ -120,7 +120,8 @@ pub struct BuildReport {
 ///
 /// # Errors
 /// Before anything is written: options that make no sense, no videos, names that collide, a file that cannot be read, an output folder
-/// that is in use, was begun differently or is not empty. Later: when the disk refuses or the judge gives no verdict.
+/// that is in use, was begun differently (or with another judge, without [`BuildOptions::judge_changed`]) or is not empty. Later: when the
+/// disk refuses or the judge gives no verdict.
 pub fn build_dataset(
     input: impl AsRef<Path>,
     output: impl AsRef<Path>,
@@ -135,7 +136,7 @@ pub fn build_dataset(
     tree.check_free(if options.shard.is_part() { Resume::Continue } else { resume })?;
     let videos = videos::find(input, output)?;
     let hashes = videos::hash_all(&videos, observer)?;
-    let plan = Plan::new(options, &videos, &hashes);
+    let plan = Plan::new(options, judge.name(), &videos, &hashes);
     let lock = tree.begin(&plan, options.shard)?;
     let builds: Vec<VideoBuild<'_>> = videos
         .iter()

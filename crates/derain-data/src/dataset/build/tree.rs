@@ -135,7 +135,8 @@ impl Tree {
         };
         let path = self.root.join(PLAN);
         // Shards that begin at once may all write it: the same one, or they notice before their next video that it is another.
-        if !path.exists() {
+        // So they do where the judge is changed, which those that work for the former one notice.
+        if self.read_json::<Plan>(&path)?.is_none_or(|begun| plan.changes_judge_alone(&begun)) {
             self.write_json(&path, plan)?;
         }
         self.check_plan(plan)?;
