@@ -74,7 +74,12 @@ fn build_with_page(arguments: &Arguments) -> Result<BuildReport> {
     writeln!(io::stderr(), "judge the clean images at {}", server.url())?;
     let mut judge = server.judge().with_density(arguments.density());
     let (options, resume) = (arguments.options(), arguments.resume());
-    let mut observe = |event: BuildEvent<'_>| server.observe(&event);
+    let mut observe = |event: BuildEvent<'_>| {
+        if let BuildEvent::PassedOver { files } = event {
+            progress::warn_of_passed_over(files);
+        }
+        server.observe(&event);
+    };
     Ok(build_dataset(&arguments.input, &arguments.output, &options, resume, &mut judge, &mut observe)?)
 }
 

@@ -351,6 +351,29 @@ fn a_plan_that_names_no_judge_is_gone_on_with() {
 }
 
 #[test]
+fn the_output_may_lie_below_the_videos() {
+    let bench = Bench::new(1, 8);
+    bench.build("in/out/set", &options(), Resume::Refuse).unwrap();
+    let report = bench.build("in/out/set", &options(), Resume::Continue).unwrap();
+    assert_eq!(report.manifest.videos.len(), 1);
+}
+
+#[test]
+fn files_that_are_no_videos_are_named() {
+    let bench = Bench::new(1, 8);
+    fs::write(bench.path("in/v 1.insv"), "x").unwrap();
+    let mut named = Vec::new();
+    let mut observer = |event: BuildEvent<'_>| {
+        if let BuildEvent::PassedOver { files } = event {
+            named.push(files.to_vec());
+        }
+    };
+    build_dataset(bench.path("in"), bench.path("out"), &options(), Resume::Refuse, &mut AcceptAll, &mut observer)
+        .unwrap();
+    assert_eq!(named, [[bench.path("in/v 1.insv")]]);
+}
+
+#[test]
 fn a_broken_video_is_reported_and_the_others_are_done() {
     let bench = Bench::new(2, 8);
     bench.video("short", 7, 2);
