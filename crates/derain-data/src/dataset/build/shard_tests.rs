@@ -157,3 +157,20 @@ fn shards_with_other_options_are_refused() {
     let error = build_dataset(input, output, &share(2, 2), Resume::Refuse, judge, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("the judge was none and is auto now"), "{error}");
 }
+
+#[test]
+fn claims_can_be_made_while_others_remove_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = Tree::new(folder.path());
+    thread::scope(|scope| {
+        for shard in ["a", "b"] {
+            let tree = &tree;
+            scope.spawn(move || {
+                for _ in 0..2000 {
+                    drop(tree.claim(shard).unwrap());
+                    tree.remove_claims().unwrap();
+                }
+            });
+        }
+    });
+}
