@@ -148,6 +148,18 @@ fn a_video_file_is_whole() {
 }
 
 #[test]
+fn a_folder_beside_a_picture_of_its_name_is_no_frame() {
+    let bench = Bench::new();
+    fs::copy(bench.path("photos/a.png"), bench.path("photos/b.png")).unwrap();
+    for _ in 0..2 {
+        bench.done("-i photos -o films --frames 2");
+    }
+    for film in ["a", "b", "b/c"] {
+        assert!(bench.path(&format!("films/rain/{film}/000002.png")).is_file(), "{film}");
+    }
+}
+
+#[test]
 fn mistakes_are_named_and_nothing_is_written() {
     let bench = Bench::new();
     fs::write(bench.path("typo.json"), r#"{"densty": 1}"#).unwrap();
