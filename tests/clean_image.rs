@@ -188,4 +188,8 @@ fn borders_that_a_hand_held_camera_has_not_always_seen_are_cut_off() {
     let clean = bench.picture("clean.png");
     assert_eq!(clean.dimensions(), (93, 60));
     assert_eq!(clean, image::imageops::crop_imm(&scene, 7, 0, 93, 60).to_image());
+    // Nor does the hand's trembling count as rain.
+    let output = bench.run("-i held -o clean.png --camera handheld --judge auto");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("of the first 4 frames is rain, taken for sparse"), "{said}");
 }

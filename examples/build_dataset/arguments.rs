@@ -13,6 +13,7 @@ use derain::data::dataset::{BuildOptions, MovingScenes, PatchPlacement, Resume};
 use derain::data::judge::{Density, Schedule};
 
 use crate::support::choices::CleanChoices;
+use crate::support::paths::resolve;
 use crate::support::size;
 
 /// Builds a data set of rainy and clean patches from rain videos of still scenes.
@@ -46,6 +47,10 @@ pub(crate) struct Arguments {
     /// Who judges the clean images: nobody, measurements, or a person at the terminal or on a web page.
     #[arg(long, value_enum, default_value_t, value_name = "WHO")]
     pub(crate) judge: JudgeName,
+
+    /// Goes on although another judge began the data set. What was judged stays so.
+    #[arg(long)]
+    judge_changed: bool,
 
     /// Folder in which `--judge terminal` shows candidates, instead of a temporary one.
     #[arg(long, value_name = "DIR")]
@@ -130,6 +135,14 @@ impl Arguments {
             self.review.is_none() || self.judge == JudgeName::Terminal,
             "--review is the folder of --judge terminal: nobody else looks there"
         );
+        if let Some(folder) = &self.review {
+            // A later run would take its pictures for frames.
+            ensure!(
+                !resolve(folder)?.starts_with(resolve(&self.input)?),
+                "--review {} lies in the folder of videos: choose another",
+                folder.display()
+            );
+        }
         if let Some(folder) = &self.spool {
             ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
         }
@@ -156,6 +169,7 @@ impl Arguments {
             schedule: Schedule::for_density(self.density),
             clean,
             shard: self.shard,
+            judge_changed: self.judge_changed,
         }
     }
 

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! The clean image of each video comes from its frames; patches of frames and the same patches of the clean image are the pairs, on the
-//! training or the test side by video. `--resume` goes on after a kill, to the same files as an unbroken run. A video that fails is
-//! reported and the others are done. With `--shard I/N`, N machines build one data set. The exit status is 0 only if no video failed; one that was rejected has not failed.
+//! training or the test side by video. `--resume` goes on after a kill, with the same judge, to the same files as an unbroken
+//! run. A video that fails is reported and the others are done. With `--shard I/N`, N machines build one data set. The exit status is 0 only if no
+//! video failed; one that was rejected has not failed.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -73,7 +74,12 @@ fn build_with_page(arguments: &Arguments) -> Result<BuildReport> {
     writeln!(io::stderr(), "judge the clean images at {}", server.url())?;
     let mut judge = server.judge().with_density(arguments.density());
     let (options, resume) = (arguments.options(), arguments.resume());
-    let mut observe = |event: BuildEvent<'_>| server.observe(&event);
+    let mut observe = |event: BuildEvent<'_>| {
+        if let BuildEvent::PassedOver { files } = event {
+            progress::warn_of_passed_over(files);
+        }
+        server.observe(&event);
+    };
     Ok(build_dataset(&arguments.input, &arguments.output, &options, resume, &mut judge, &mut observe)?)
 }
 

@@ -1,12 +1,16 @@
 //! A bar on a terminal, a line for each video elsewhere.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use derain::data::dataset::{BuildEvent, RecordedVerdict};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Steps of the bar for one video.
 const STEPS: u64 = 1000;
+
+/// Files that a warning names.
+const NAMED: usize = 5;
 
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -24,6 +28,7 @@ impl Progress {
 
     pub(crate) fn event(&mut self, event: BuildEvent<'_>) {
         match event {
+            BuildEvent::PassedOver { files } => self.bar.suspend(|| warn_of_passed_over(files)),
             BuildEvent::Hashing { video, done, of } => {
                 self.bar.set_length(of as u64 * STEPS);
                 self.bar.set_position(done as u64 * STEPS);
@@ -64,6 +69,16 @@ impl Progress {
             _ => {}
         }
     }
+}
+
+/// Whoever has 30 videos should not have to count those in the data set.
+pub(crate) fn warn_of_passed_over(files: &[PathBuf]) {
+    let named: Vec<String> = files.iter().take(NAMED).map(|file| file.display().to_string()).collect();
+    let others = match files.len() - named.len() {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    tracing::warn!("passed over, since no videos are called so: {}{others}", named.join(", "));
 }
 
 impl Drop for Progress {

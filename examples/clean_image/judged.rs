@@ -28,7 +28,7 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
     let density = match arguments.density {
         Some(density) => density,
         None => {
-            let estimate = estimate_density(&mut *open_frames(&arguments.input, &frame_options(arguments))?)?;
+            let estimate = estimate_density(open(arguments)?.as_mut())?;
             tracing::info!(
                 "{:.0} % of the first {} frames is rain, taken for {}: --density overrides that",
                 100.0 * estimate.covered,
@@ -44,8 +44,7 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
         schedule.most = schedule.most.max(schedule.first);
         schedule.fewest = schedule.fewest.min(schedule.first);
     }
-    let source = open_frames(&arguments.input, &frame_options(arguments))?;
-    let mut source = steady(source, &arguments.camera.as_library())?;
+    let mut source = open(arguments)?;
     let video = arguments.input.file_name().unwrap_or(arguments.input.as_os_str()).to_string_lossy().into_owned();
     let mut judged = |judge: &mut dyn Judge, progress: Progress| -> Result<(Judged, Duration)> {
         let mut source = Timed { source: source.as_mut(), decoding: Duration::ZERO, progress };
@@ -69,10 +68,12 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
     }
 }
 
-fn frame_options(arguments: &Arguments) -> FrameOptions {
+/// The frames from the first, with what is done about the camera.
+fn open(arguments: &Arguments) -> Result<Box<dyn FrameSource + Send>> {
     let [start, stride] =
         [arguments.start, arguments.stride].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-    FrameOptions { start, stride, length: None }
+    let source = open_frames(&arguments.input, &FrameOptions { start, stride, length: None })?;
+    Ok(steady(source, &arguments.camera.as_library())?)
 }
 
 type Judging<'a> = dyn FnMut(&mut dyn Judge, Progress) -> Result<(Judged, Duration)> + 'a;

@@ -1,19 +1,15 @@
 //! Which file becomes which, decided and checked before anything is written.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use derain::data;
 
 use crate::arguments::Arguments;
 use crate::support::paths::{file_id, is_folder, resolve};
-
-/// What the names of photographs end in that cannot be read: HEIC, AVIF, JPEG XL, and cameras' raw formats.
-const UNREADABLE: [&str; 15] =
-    ["arw", "avif", "cr2", "cr3", "dng", "heic", "heif", "hif", "jxl", "nef", "orf", "pef", "raf", "rw2", "srw"];
+use crate::support::unreadable::warn_of_unreadable;
 
 /// One picture to do.
 #[derive(Debug)]
@@ -107,26 +103,6 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
         );
     }
     Ok(tasks)
-}
-
-/// Whoever has 300 photographs should not have to count what came out.
-fn warn_of_unreadable(folder: &Path) -> Result<()> {
-    let is_unreadable = |path: &Path| {
-        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-        UNREADABLE.iter().any(|unreadable| extension.eq_ignore_ascii_case(unreadable))
-    };
-    let found = data::find_files(folder, is_unreadable)?;
-    if let Some(first) = found.first() {
-        tracing::warn!(
-            "passed over, since HEIC, AVIF, JPEG XL and raw photographs cannot be read: {}{} (convert them to JPEG, PNG or TIFF)",
-            first.display(),
-            match found.len() - 1 {
-                0 => String::new(),
-                others => format!(" and {others} more"),
-            }
-        );
-    }
-    Ok(())
 }
 
 /// Marks the tasks that would write the same file.

@@ -35,6 +35,7 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     let folder = Parts::folder_of(output);
     // The folder goes last, so an output without it is finished.
     if arguments.resume && output.is_file() && !folder.exists() {
+        Parts::clear_away(&folder)?;
         tracing::info!("{} is there already: skipped", output.display());
         return Ok(Outcome::Skipped);
     }

@@ -7,6 +7,7 @@ pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod paths;
 pub(crate) mod size;
+pub(crate) mod unreadable;
 
 use std::error::Error;
 use std::io::{self, Write};

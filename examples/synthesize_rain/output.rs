@@ -36,7 +36,8 @@ impl Output<'_> {
         self.folder.join(kind).join(self.name)
     }
 
-    /// Fails if a film's folder holds anything that this film would not replace: whoever reads it would take it for frames.
+    /// Fails if a film's folder holds any file that this film would not replace: whoever reads it would take it for a frame. Folders
+    /// there are films of their own, of the photographs in a folder of the same name.
     pub(crate) fn check_frames(&self, kind: &str, count: u32) -> Result<()> {
         let folder = self.frames(kind);
         if !folder.exists() {
@@ -45,7 +46,11 @@ impl Output<'_> {
         data::remove_orphans(&folder)?;
         let entries = fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
         for entry in entries {
-            let name = entry.with_context(|| format!("cannot list {}", folder.display()))?.file_name();
+            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            if entry.path().is_dir() {
+                continue;
+            }
+            let name = entry.file_name();
             let number = name.to_str().and_then(|name| name.strip_suffix(".png")?.parse::<u32>().ok());
             let ours = number
                 .is_some_and(|number| (1..=count).contains(&number) && name.to_str() == Some(&frame_name(number - 1)));

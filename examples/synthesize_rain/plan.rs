@@ -9,6 +9,7 @@ use derain::data;
 
 use crate::arguments::Arguments;
 use crate::output::KINDS;
+use crate::support::unreadable::warn_of_unreadable;
 
 /// One photograph to rain on.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
                 arguments.output.display(),
                 input.display()
             );
+            warn_of_unreadable(input)?;
             let pictures = data::find_pictures(input)?.into_iter();
             pictures.map(|path| Task { input: input.join(&path), name: path.with_extension("") }).collect()
         }

@@ -41,7 +41,11 @@ impl Kind {
     pub(crate) fn options(&self, arguments: &Arguments, seed: u64, width: u32, height: u32) -> Result<RainOptions> {
         let (options, natural_scale) = match self {
             Self::Fixed(options) => (options.clone(), 1.0),
-            Self::Preset(options) => (options.clone(), (width as f32 * height as f32 / PRESET_AREA).sqrt().max(FINEST)),
+            Self::Preset(options) => {
+                let scale = (width as f32 * height as f32 / PRESET_AREA).sqrt().max(FINEST);
+                // From 229 megapixels on, streaks would be thicker than they may be.
+                (options.clone(), scale.min(options.largest_scale()))
+            }
             Self::Varied(range) => (range.sample(&mut Pcg64Mcg::seed_from_u64(seed))?, 1.0),
         };
         let scale = arguments.scale.unwrap_or(natural_scale);

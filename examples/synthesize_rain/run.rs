@@ -1,4 +1,4 @@
-//! Rains on one photograph after the other.
+//! Rains on the photographs: on single pictures a few at a time, on films one after the other.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use derain::data;
 use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
 
 use crate::arguments::Arguments;
 use crate::film::Film;
@@ -14,6 +15,9 @@ use crate::plan::{Task, plan};
 use crate::rain::{Kind, seed_of};
 use crate::report::{Entry, Rain, Report};
 use crate::support::{describe, files};
+
+/// Single pictures that are made at once: most of the work on one is for one core. Few, as all are in memory.
+const AT_ONCE: usize = 4;
 
 /// Whether everything asked for was done.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
@@ -26,31 +30,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let bar = ProgressBar::new(tasks.len() as u64 * frames);
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left  {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    // A film keeps all cores busy by its frames.
+    let at_once = if arguments.frames.is_some() { 1 } else { AT_ONCE };
     let mut pictures = Vec::new();
-    for (done, task) in (1..).zip(&tasks) {
-        bar.set_message(task.name.display().to_string());
-        let (rain, error) = match rain_on(task, &kind, arguments, &bar) {
-            Ok(rain) => {
-                bar.suspend(|| {
-                    tracing::info!(
-                        "[{done}/{}] {}: {:.2} dB against the clean picture",
-                        tasks.len(),
-                        task.name.display(),
-                        rain.psnr.0
-                    )
-                });
-                (Some(rain), None)
-            }
-            Err(reason) => {
-                let reason = describe(reason.as_ref());
-                let _ = bar.suspend(|| writeln!(io::stderr(), "error: {}: {reason}", task.input.display()));
-                (None, Some(reason))
-            }
-        };
-        // A failed film leaves frames out.
-        bar.set_position(done * frames);
-        let (input, name) = (task.input.to_string_lossy().into_owned(), task.name.to_string_lossy().into_owned());
-        pictures.push(Entry { input, name, rain, error });
+    for some in tasks.chunks(at_once) {
+        let done: Vec<Result<Rain>> = some.par_iter().map(|task| rain_on(task, &kind, arguments, &bar)).collect();
+        for (task, done) in some.iter().zip(done) {
+            let (rain, error) = match done {
+                Ok(rain) => {
+                    bar.suspend(|| {
+                        tracing::info!(
+                            "[{}/{}] {}: {:.2} dB against the clean picture",
+                            pictures.len() + 1,
+                            tasks.len(),
+                            task.name.display(),
+                            rain.psnr.0
+                        )
+                    });
+                    (Some(rain), None)
+                }
+                Err(reason) => {
+                    let reason = describe(reason.as_ref());
+                    let _ = bar.suspend(|| writeln!(io::stderr(), "error: {}: {reason}", task.input.display()));
+                    (None, Some(reason))
+                }
+            };
+            let (input, name) = (task.input.to_string_lossy().into_owned(), task.name.to_string_lossy().into_owned());
+            pictures.push(Entry { input, name, rain, error });
+        }
+        // What failed leaves frames out.
+        bar.set_position(pictures.len() as u64 * frames);
     }
     bar.finish_and_clear();
     let failed = pictures.iter().filter(|entry| entry.error.is_some()).count();
@@ -71,6 +80,7 @@ fn clean_up(arguments: &Arguments, tasks: &[Task]) {
 }
 
 fn rain_on(task: &Task, kind: &Kind, arguments: &Arguments, bar: &ProgressBar) -> Result<Rain> {
+    bar.set_message(task.name.display().to_string());
     let photograph = data::load_picture(&task.input)?.image.into_rgb8();
     let film = Film::new(photograph, kind, seed_of(&task.name, arguments.seed), arguments)?;
     film.write(&Output { folder: &arguments.output, name: &task.name }, bar)

@@ -244,6 +244,9 @@ fn a_person_judges_at_the_terminal() {
     assert_failed(&output, "no verdict on scene2");
     assert!(bench.path("look/candidate.png").is_file() && bench.path("look/input.png").is_file());
     assert!(!bench.path("out/manifest.json").exists());
+    // Whoever forgets the judge would have everything accepted.
+    let forgotten = bench.run(&format!("{ARGUMENTS} -o out --resume"));
+    assert_failed(&forgotten, "the judge was terminal and is none now");
     let output = bench.answer(&format!("{arguments} --resume"), "a\n");
     assert_done(&output);
     assert!(stderr(&output).contains("1 of them rejected"), "{}", stderr(&output));
@@ -251,13 +254,23 @@ fn a_person_judges_at_the_terminal() {
     let videos = manifest["videos"].as_array().unwrap();
     assert_eq!((videos[0]["frames"].as_u64(), videos[1]["reason"].as_str()), (Some(30), Some("a tram")));
     assert_eq!((videos[1]["pairs"].as_array().unwrap().len(), videos[2]["judge"].as_str()), (0, Some("terminal")));
+    assert_done(&bench.run(&format!("{ARGUMENTS} -o out --resume --judge-changed")));
+    assert_eq!(bench.json("out/manifest.json"), manifest);
+    let output = bench.run(&format!("{ARGUMENTS} -o out2 --judge terminal --review in/look"));
+    assert_failed(&output, "--review in/look lies in the folder of videos");
 }
 
 #[test]
 fn failures_are_said_and_the_rest_is_done() {
     let bench = Bench::new(2, 21);
     fs::write(bench.path("in/scene0/5.png"), "no picture").unwrap();
+    fs::write(bench.path("in/scene3.insv"), "a camera's own format").unwrap();
     let output = bench.run(&format!("{ARGUMENTS} -o out"));
+    assert!(
+        stderr(&output).contains("passed over, since no videos are called so: in/scene3.insv"),
+        "{}",
+        stderr(&output)
+    );
     assert_failed(&output, "scene0 failed:");
     assert!(stderr(&output).contains("5.png") && stderr(&output).contains("1 of 2 videos done"), "{}", stderr(&output));
     assert_failed(&bench.run("-i nowhere -o x"), "nowhere");

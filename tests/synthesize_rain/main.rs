@@ -148,6 +148,43 @@ fn a_video_file_is_whole() {
 }
 
 #[test]
+fn a_folder_beside_a_picture_of_its_name_is_no_frame() {
+    let bench = Bench::new();
+    fs::copy(bench.path("photos/a.png"), bench.path("photos/b.png")).unwrap();
+    for _ in 0..2 {
+        bench.done("-i photos -o films --frames 2");
+    }
+    for film in ["a", "b", "b/c"] {
+        assert!(bench.path(&format!("films/rain/{film}/000002.png")).is_file(), "{film}");
+    }
+}
+
+#[test]
+fn many_pictures_are_reported_in_order() {
+    let bench = Bench::new();
+    // More than are made at once, some of which fail.
+    for number in 1..=9 {
+        fs::copy(bench.path("photos/a.png"), bench.path(&format!("photos/{number}.png"))).unwrap();
+    }
+    for number in [3, 7] {
+        fs::write(bench.path(&format!("photos/{number}.png")), "no picture").unwrap();
+    }
+    fs::write(bench.path("photos/10.heic"), "x").unwrap();
+    let output = bench.run("-i photos -o wet --json report.json");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("2 of 11 failed") && said.contains("passed over") && said.contains("10.heic"), "{said}");
+    let places: Vec<_> = (1..=11).filter_map(|place| said.find(&format!("[{place}/11]"))).collect();
+    assert!(places.len() == 9 && places.is_sorted(), "{said}");
+    let report = bench.json("report.json");
+    let names: Vec<_> = report["pictures"].as_array().unwrap().iter().map(|entry| entry["name"].as_str()).collect();
+    let expected = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b/c"].map(Some);
+    assert_eq!(names, expected);
+    assert!(report["pictures"][2]["error"].is_string() && report["pictures"][3]["error"].is_null());
+    bench.done("-i photos/8.png -o alone");
+    assert_eq!(bench.picture("alone/rain/8.png"), bench.picture("wet/rain/8.png"));
+}
+
+#[test]
 fn mistakes_are_named_and_nothing_is_written() {
     let bench = Bench::new();
     fs::write(bench.path("typo.json"), r#"{"densty": 1}"#).unwrap();

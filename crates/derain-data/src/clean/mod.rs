@@ -108,7 +108,7 @@ impl CleanImage {
     /// Adds a copy of a frame. After an error the frames are what they were before.
     ///
     /// # Errors
-    /// [`Error::FrameSize`] or [`Error::EmptyFrame`] if it does not fit; [`Error::TooManyFrames`] after 65,535;
+    /// [`Error::FrameSize`] or [`Error::EmptyFrame`] if it does not fit; [`Error::TooManyFrames`] after 65,535, at once if more are expected;
     /// [`Error::SpoolSpace`] or [`Error::Io`] if it has to be spooled and the disk does not take it; [`Error::InvalidOption`].
     pub fn push(&mut self, frame: &RgbImage) -> Result<(), Error> {
         let length = self.check(frame)?;
@@ -193,7 +193,9 @@ impl CleanImage {
         if width == 0 || height == 0 {
             return Err(Error::EmptyFrame { index, width, height });
         }
-        if index == MAX_FRAMES {
+        // Where it is known that there will be too many, before hours are spent on them.
+        let will_be_too_many = index == 0 && self.options.expected_frames.is_some_and(|expected| expected > MAX_FRAMES);
+        if index == MAX_FRAMES || will_be_too_many {
             return Err(Error::TooManyFrames { limit: MAX_FRAMES });
         }
         match &self.frames {

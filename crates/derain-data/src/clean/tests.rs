@@ -246,18 +246,25 @@ fn too_many_frames() {
     }
     assert!(matches!(clean.push(&RgbImage::new(1, 1)), Err(Error::TooManyFrames { limit: MAX_FRAMES })));
     assert_eq!(clean.finish().unwrap().image, RgbImage::new(1, 1));
+    let expecting = |frames| CleanImage::new(CleanOptions { expected_frames: Some(frames), ..Default::default() });
+    expecting(MAX_FRAMES).push(&RgbImage::new(1, 1)).unwrap();
+    let refused = expecting(MAX_FRAMES + 1).push(&RgbImage::new(1, 1));
+    assert!(matches!(refused, Err(Error::TooManyFrames { limit: MAX_FRAMES })));
 }
 
 #[test]
 fn space_and_folder_are_checked_before_frames_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = CleanOptions { max_memory: 0, spool_folder: Some(folder.path().into()), ..Default::default() };
-    options.expected_frames = Some(usize::MAX);
-    let frame = RgbImage::new(64, 64);
+    options.expected_frames = Some(MAX_FRAMES);
+    // Frames of 200 MB, of which no disk takes so many.
+    let side = 8192;
     let mut clean = CleanImage::new(options.clone());
-    let error = clean.push(&frame).unwrap_err();
-    assert!(matches!(error, Error::SpoolSpace { needed: u64::MAX, .. }), "{error}");
+    let error = clean.push(&RgbImage::new(side, side)).unwrap_err();
+    let all = MAX_FRAMES as u64 * 3 * u64::from(side).pow(2);
+    assert!(matches!(error, Error::SpoolSpace { needed, .. } if needed == all), "{error}");
     assert_eq!(clean.frames(), 0);
+    let frame = RgbImage::new(64, 64);
 
     options.expected_frames = Some(2);
     let mut clean = CleanImage::new(options.clone());

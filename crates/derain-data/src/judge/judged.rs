@@ -18,7 +18,8 @@ pub struct Judged {
 }
 
 /// Makes clean images from the frames of `source`, with more frames each time that the judge wants them, until one is accepted or
-/// rejected. Frames are read once, as they are needed. A wish for more frames than the video or the schedule has is a rejection.
+/// rejected. Frames are read once, as they are needed. Where video or schedule end, [`Candidate::next`] is `None`; if the video could not
+/// say that it ends there, the same image is judged again without it. A wish for more frames even then is a rejection.
 ///
 /// Of registered frames ([`Camera::Handheld`](crate::Camera::Handheld)) the image, and what the judge sees, is whole; at its borders some
 /// frames had nothing but their repeated edge: [`Judged::unseen`].
@@ -39,9 +40,8 @@ pub fn judged_clean_image(
     let too_few = |frames| Error::TooFewFrames { video: video.to_owned(), frames, fewest: schedule.fewest };
     let input = source.next_frame()?.ok_or_else(|| too_few(0))?;
     clean.push(&input)?;
-    let mut wanted = schedule.first;
-    for asked in 0.. {
-        let before = clean.frames();
+    let (mut wanted, mut asked) = (schedule.first, 0);
+    loop {
         while clean.frames() < wanted {
             match source.next_frame()? {
                 Some(frame) => clean.push_owned(frame)?,
@@ -51,10 +51,7 @@ pub fn judged_clean_image(
         if clean.frames() < schedule.fewest {
             return Err(too_few(clean.frames()));
         }
-        if asked > 0 && clean.frames() == before {
-            return exhausted(clean, source.unseen(), "the video");
-        }
-        let at_end = clean.frames() < wanted;
+        let mut at_end = clean.frames() < wanted || source.expected() == Some(clean.frames());
         let next = if at_end { None } else { schedule.next(clean.frames(), asked) };
         let result = clean.result()?;
         let candidate = Candidate {
@@ -67,22 +64,24 @@ pub fn judged_clean_image(
             clip: &clean,
             next,
         };
-        match (judge.judge(&candidate)?, next) {
-            (Verdict::MoreFrames, Some(next)) => wanted = next,
-            (Verdict::MoreFrames, None) => {
-                return exhausted(clean, source.unseen(), if at_end { "the video" } else { "the schedule" });
+        let mut verdict = judge.judge(&candidate)?;
+        if let (Verdict::MoreFrames, Some(next)) = (&verdict, next) {
+            if let Some(frame) = source.next_frame()? {
+                clean.push_owned(frame)?;
+                (wanted, asked) = (next, asked + 1);
+                continue;
             }
-            (verdict, _) => return Ok(Judged { clean: result, verdict, unseen: source.unseen() }),
+            // The source ends just here and could not say so: the judge shall choose between what is left, as at any other end.
+            at_end = true;
+            verdict = judge.judge(&Candidate { next: None, ..candidate })?;
         }
+        if verdict == Verdict::MoreFrames {
+            let who = if at_end { "the video" } else { "the schedule" };
+            let reason = format!("more frames were wanted than the {} that {who} has", result.frames);
+            verdict = Verdict::Reject { reason };
+        }
+        return Ok(Judged { clean: result, verdict, unseen: source.unseen() });
     }
-    // Wishes for more end before the count does.
-    exhausted(clean, source.unseen(), "the schedule")
-}
-
-fn exhausted(clean: CleanImage, unseen: Insets, who: &str) -> Result<Judged, Error> {
-    let clean = clean.result()?;
-    let reason = format!("more frames were wanted than the {} that {who} has", clean.frames);
-    Ok(Judged { clean, verdict: Verdict::Reject { reason }, unseen })
 }
 
 #[cfg(test)]
@@ -91,8 +90,8 @@ mod tests {
     use crate::judge::{AcceptAll, Density};
     use image::{Rgb, RgbImage};
 
-    /// Frames whose level is their number, of which it says how many were read.
-    struct Counted(usize, usize);
+    /// Frames whose level is their number: how many were read, how many there are, and whether that is known beforehand.
+    struct Counted(usize, usize, bool);
 
     impl FrameSource for Counted {
         fn next_frame(&mut self) -> Result<Option<RgbImage>, Error> {
@@ -106,7 +105,7 @@ mod tests {
             (2, 1)
         }
         fn expected(&self) -> Option<usize> {
-            None
+            self.2.then_some(self.1)
         }
         fn unseen(&self) -> Insets {
             Insets { left: self.0 as u32, ..Insets::default() }
@@ -129,7 +128,7 @@ mod tests {
     }
 
     fn judge(frames: usize, verdicts: Vec<Verdict>, density: Density) -> (Judged, Vec<(usize, Option<usize>)>, usize) {
-        let (mut source, mut script) = (Counted(0, frames), Script(verdicts, Vec::new()));
+        let (mut source, mut script) = (Counted(0, frames, false), Script(verdicts, Vec::new()));
         let schedule = Schedule::for_density(density);
         let judged = judged_clean_image(&mut source, "v", &CleanOptions::default(), &mut script, &schedule).unwrap();
         (judged, script.1, source.0)
@@ -153,16 +152,16 @@ mod tests {
     fn short_videos_are_used_as_they_are() {
         let (judged, seen, _) = judge(7, vec![Verdict::Accept], Density::Normal);
         assert_eq!((seen, judged.clean.frames), (vec![(7, None)], 7));
-        // The end of the video is found out only by asking for more.
-        for (frames, looks) in [(20, 1), (23, 2)] {
+        // The end of the video is found out only by asking for more: then the judge is asked again.
+        for (frames, last) in [(20, 20), (23, 23)] {
             let (judged, seen, _) = judge(frames, vec![Verdict::MoreFrames], Density::Sparse);
-            assert_eq!(seen.len(), looks);
+            assert_eq!(seen, [(20, Some(30)), (last, None)]);
             let reason = format!("more frames were wanted than the {frames} that the video has");
             assert_eq!(judged.verdict, Verdict::Reject { reason });
         }
         let schedule = Schedule::default();
         for frames in [0, 2] {
-            let source = &mut Counted(0, frames);
+            let source = &mut Counted(0, frames, false);
             let error =
                 judged_clean_image(source, "v", &CleanOptions::default(), &mut AcceptAll, &schedule).unwrap_err();
             assert_eq!(error.to_string(), format!("v has {frames} frames: a clean image needs at least 3"));
@@ -170,9 +169,22 @@ mod tests {
     }
 
     #[test]
+    fn a_wish_that_the_video_cannot_meet_is_no_verdict() {
+        let verdicts = vec![Verdict::MoreFrames, Verdict::Accept];
+        let (judged, seen, _) = judge(20, verdicts.clone(), Density::Sparse);
+        assert_eq!((seen, judged.verdict), (vec![(20, Some(30)), (20, None)], Verdict::Accept));
+        assert_eq!(judged.clean.frames, 20);
+        // Nor is it offered where the end is known.
+        let (mut source, mut script) = (Counted(0, 20, true), Script(verdicts[1..].to_vec(), Vec::new()));
+        let schedule = Schedule::for_density(Density::Sparse);
+        judged_clean_image(&mut source, "v", &CleanOptions::default(), &mut script, &schedule).unwrap();
+        assert_eq!(script.1, [(20, None)]);
+    }
+
+    #[test]
     fn options_are_checked_before_a_frame_is_read() {
         let options = CleanOptions { percentile: Some(101), ..CleanOptions::default() };
-        let mut source = Counted(0, 5);
+        let mut source = Counted(0, 5, false);
         let judged = judged_clean_image(&mut source, "v", &options, &mut AcceptAll, &Schedule::fixed(5));
         assert!(matches!(judged, Err(Error::InvalidOption { option: "percentile", .. })) && source.0 == 0);
     }

@@ -51,7 +51,7 @@ pub struct Candidate<'a> {
     pub input: &'a RgbImage,
     /// The frames that the image was made from.
     pub clip: &'a CleanImage,
-    /// Frames that the next image would be made from, if the video has them; `None` if the schedule ends here.
+    /// Frames that the next image would be made from, if the video has them; `None` if the schedule or the video ends here.
     pub next: Option<usize>,
 }
 

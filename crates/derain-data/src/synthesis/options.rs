@@ -33,6 +33,7 @@ pub struct Bokeh {
 
 impl Bokeh {
     pub(super) const DENSEST: f32 = 2_000.0;
+    const LARGEST: f32 = 300.0;
 }
 
 impl Default for Bokeh {
@@ -118,6 +119,9 @@ impl RainOptions {
     pub(super) const DENSEST: f32 = 200_000.0;
     /// The slowest and the fastest nearest drops, pixels per second.
     pub(super) const SPEEDS: [f32; 2] = [1.0, 1e6];
+    const THICKEST: f32 = 60.0;
+    /// The widest circle of confusion.
+    const SOFTEST: f32 = 100.0;
 
     /// Rain at 25 frames a second over a picture of about 480 rows, without veil, noise or compression
     /// below [`Density::Dense`].
@@ -193,6 +197,23 @@ impl RainOptions {
         }
     }
 
+    /// The largest factor by which [`RainOptions::scaled`] leaves lengths and speeds in their ranges.
+    #[must_use]
+    pub fn largest_scale(&self) -> f32 {
+        let limits = [
+            (self.speed, Self::SPEEDS[1]),
+            (self.speed * self.exposure, streak::MAX_LENGTH),
+            (self.thickness, Self::THICKEST),
+            (self.defocus, Self::SOFTEST),
+            (self.bokeh.diameter, Bokeh::LARGEST),
+        ];
+        // Products may be rounded up.
+        limits
+            .into_iter()
+            .map(|(value, limit)| limit * (1.0 - 4.0 * f32::EPSILON) / value)
+            .fold(f32::INFINITY, f32::min)
+    }
+
     /// Mean number of streaks over a pixel, however faint. A pixel of a long video is free of rain in about
     /// a share exp(−coverage) of its frames.
     #[must_use]
@@ -228,20 +249,20 @@ impl RainOptions {
             ("speed", self.speed, slowest, fastest),
             ("exposure", self.exposure, 1e-5, 1.0),
             ("frame_time", self.frame_time, 1e-5, 60.0),
-            ("thickness", self.thickness, 0.1, 60.0),
+            ("thickness", self.thickness, 0.1, Self::THICKEST),
             ("size_spread", self.size_spread, 0.0, 1.0),
             ("depth", self.depth, 1.0, 30.0),
             ("opacity", self.opacity, 0.0, 1.0),
             ("opacity_spread", self.opacity_spread, 0.0, 1.5),
             ("fade", self.fade, 0.0, 4.0),
             ("focus", self.focus, 1.0, 1000.0),
-            ("defocus", self.defocus, 0.0, 100.0),
+            ("defocus", self.defocus, 0.0, Self::SOFTEST),
             ("taper", self.taper, 0.0, 1.0),
             ("soft_ends", self.soft_ends, 0.0, 1.0),
             ("beading", self.beading, 0.0, 1.0),
             ("unevenness", self.unevenness, 0.0, 1.5),
             ("bokeh.density", bokeh.density, 0.0, Bokeh::DENSEST),
-            ("bokeh.diameter", bokeh.diameter, 1.0, 300.0),
+            ("bokeh.diameter", bokeh.diameter, 1.0, Bokeh::LARGEST),
             ("bokeh.opacity", bokeh.opacity, 0.0, 1.0),
             ("light", self.light, 0.0, 10.0),
             ("veil", self.veil, 0.0, 0.95),
@@ -283,6 +304,19 @@ mod tests {
         // At widths where the pixel's own blur does not count.
         let broad = RainOptions { thickness: 20.0, ..RainOptions::default() };
         assert!((broad.scaled(3.0).coverage() / broad.coverage() - 1.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn the_largest_scale_stays_in_range() {
+        let broad = RainOptions { exposure: 1.0, ..RainOptions::default() };
+        let soft = RainOptions { defocus: 30.0, ..RainOptions::default() };
+        for options in Density::ALL.map(RainOptions::preset).iter().chain([&broad, &soft]) {
+            let most = options.largest_scale();
+            options.scaled(most).check().unwrap();
+            assert!(options.scaled(1.001 * most).check().is_err(), "{most}");
+        }
+        // Pictures of 229 megapixels are 27 times as high as those that presets suit.
+        assert_eq!(RainOptions::default().largest_scale().floor(), 27.0);
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod tree;
 mod video;
 mod videos;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::judge::Judge;
@@ -37,6 +37,7 @@ use plan::Plan;
 use share::{BuiltShare, Collected};
 use tree::Tree;
 use video::VideoBuild;
+use videos::Found;
 
 pub use manifest::{DatasetVideo, Format, Manifest, RecordedVerdict};
 pub use options::{BuildOptions, MovingScenes, PatchPlacement, Resume};
@@ -48,6 +49,11 @@ pub(super) use tree::MANIFEST;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum BuildEvent<'a> {
+    /// Passes over files that do not end as those of videos do. Said once, before the videos are read.
+    PassedOver {
+        /// The files, in natural order.
+        files: &'a [PathBuf],
+    },
     /// Reads a video whole for its hash.
     Hashing {
         /// The video's name.
@@ -108,6 +114,7 @@ pub struct BuildReport {
 }
 
 /// Builds the data set `output` from the videos in `input`: files (`.y4m`, or whatever the feature `video` reads) and folders of frames.
+/// `output` may lie in `input`, also in a folder of its own there.
 ///
 /// Video after video: the clean image is made and judged, then patches are cut in parallel. A video that cannot be decoded is reported and
 /// the others are done; the bytes of all must be there to read. The number of pairs of a video is [`BuildOptions::pairs_per_video`], or as
@@ -120,7 +127,8 @@ pub struct BuildReport {
 ///
 /// # Errors
 /// Before anything is written: options that make no sense, no videos, names that collide, a file that cannot be read, an output folder
-/// that is in use, was begun differently or is not empty. Later: when the disk refuses or the judge gives no verdict.
+/// that is in use, was begun differently (or with another judge, without [`BuildOptions::judge_changed`]) or is not empty. Later: when the
+/// disk refuses or the judge gives no verdict.
 pub fn build_dataset(
     input: impl AsRef<Path>,
     output: impl AsRef<Path>,
@@ -133,9 +141,12 @@ pub fn build_dataset(
     options.check()?;
     let tree = Tree::new(output);
     tree.check_free(if options.shard.is_part() { Resume::Continue } else { resume })?;
-    let videos = videos::find(input, output)?;
+    let Found { videos, others } = videos::find(input, output)?;
+    if !others.is_empty() {
+        observer(BuildEvent::PassedOver { files: &others });
+    }
     let hashes = videos::hash_all(&videos, observer)?;
-    let plan = Plan::new(options, &videos, &hashes);
+    let plan = Plan::new(options, judge.name(), &videos, &hashes);
     let lock = tree.begin(&plan, options.shard)?;
     let builds: Vec<VideoBuild<'_>> = videos
         .iter()

@@ -43,6 +43,10 @@ pub struct BuildOptions {
     /// The share of the videos that this call does; others do the others. Every share needs the same input and options.
     #[serde(skip)]
     pub shard: Shard,
+    /// Goes on although another judge began, whose verdicts stay; the rest of the build is this call's judge's. Otherwise a judge who was
+    /// merely forgotten would let everything pass.
+    #[serde(skip)]
+    pub judge_changed: bool,
 }
 
 /// Where in a frame patches lie.
@@ -94,6 +98,7 @@ impl Default for BuildOptions {
             schedule: Schedule::default(),
             clean: CleanOptions::default(),
             shard: Shard::WHOLE,
+            judge_changed: false,
         }
     }
 }

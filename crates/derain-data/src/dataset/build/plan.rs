@@ -11,6 +11,9 @@ use super::videos::Video;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
     pub(super) options: BuildOptions,
+    /// Who judges; builds begun by earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) judge: Option<String>,
     pub(super) videos: Vec<PlannedVideo>,
 }
 
@@ -23,7 +26,7 @@ pub(super) struct PlannedVideo {
 }
 
 impl Plan {
-    pub(super) fn new(options: &BuildOptions, videos: &[Video], hashes: &[String]) -> Self {
+    pub(super) fn new(options: &BuildOptions, judge: &str, videos: &[Video], hashes: &[String]) -> Self {
         let splits = assign(hashes, options.test_fraction, options.seed);
         let videos = videos
             .iter()
@@ -31,7 +34,13 @@ impl Plan {
             .zip(splits)
             .map(|((video, sha256), split)| PlannedVideo { name: video.name.clone(), sha256: sha256.clone(), split })
             .collect();
-        Self { options: options.clone(), videos }
+        Self { options: options.clone(), judge: Some(judge.to_owned()), videos }
+    }
+
+    /// Whether this plan is `begun` but for the judge, who may be another.
+    pub(super) fn changes_judge_alone(&self, begun: &Self) -> bool {
+        let same_judge = Self { judge: self.judge.clone(), ..begun.clone() };
+        self.options.judge_changed && self.judge != begun.judge && self.difference(&same_judge).is_none()
     }
 
     /// The first thing in which this plan is not `begun`, for people.
@@ -40,6 +49,11 @@ impl Plan {
             && let Some(changed) = changed_option(&now, &then)
         {
             return Some(changed);
+        }
+        if let (Some(now), Some(then)) = (&self.judge, &begun.judge)
+            && now != then
+        {
+            return Some(format!("the judge was {then} and is {now} now (`judge_changed` allows that)"));
         }
         let find = |plan: &Self, name: &str| plan.videos.iter().find(|video| video.name == name).cloned();
         for video in &begun.videos {

@@ -5,7 +5,7 @@ use std::thread;
 
 use super::tests::{Bench, options};
 use super::*;
-use crate::judge::{AcceptAll, Candidate, Verdict};
+use crate::judge::{AcceptAll, AutoJudge, Candidate, Verdict};
 use crate::{Error, Shard};
 
 impl Bench {
@@ -151,4 +151,26 @@ fn shards_with_other_options_are_refused() {
     let other = BuildOptions { patch: 7, ..share(2, 2) };
     let error = bench.build("out", &other, Resume::Continue).unwrap_err().to_string();
     assert!(error.contains("patch was 6 and is 7 now"), "{error}");
+    // A judge who is forgotten would be nobody, who accepts everything.
+    let (input, output) = (bench.path("in"), bench.path("out"));
+    let judge = &mut AutoJudge::default();
+    let error = build_dataset(input, output, &share(2, 2), Resume::Refuse, judge, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("the judge was none and is auto now"), "{error}");
+}
+
+#[test]
+fn claims_can_be_made_while_others_remove_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = Tree::new(folder.path());
+    thread::scope(|scope| {
+        for shard in ["a", "b"] {
+            let tree = &tree;
+            scope.spawn(move || {
+                for _ in 0..2000 {
+                    drop(tree.claim(shard).unwrap());
+                    tree.remove_claims().unwrap();
+                }
+            });
+        }
+    });
 }

@@ -321,9 +321,15 @@ fn verdicts_outlive_the_judge_and_rejected_videos_have_no_pairs() {
             Ok(Verdict::Accept)
         }
     }
-    let report =
-        build_dataset(bench.path("in"), bench.path("out"), &options(), Resume::Continue, &mut Never, &mut |_| {})
-            .unwrap();
+    let go_on = |judge_changed| {
+        let options = BuildOptions { judge_changed, ..options() };
+        build_dataset(bench.path("in"), bench.path("out"), &options, Resume::Continue, &mut Never, &mut |_| {})
+    };
+    let error = go_on(false).unwrap_err().to_string();
+    assert!(error.contains("the judge was leaves and is never now"), "{error}");
+    let report = go_on(true).unwrap();
+    assert!(build(&mut Leaves("v_1", true)).unwrap_err().to_string().contains("the judge was never and is leaves now"));
+    go_on(false).unwrap();
     let [first, second] = &report.manifest.videos[..] else { panic!("two videos") };
     assert_eq!(
         (first.verdict, first.reason.as_deref(), first.pairs.as_deref()),
@@ -331,6 +337,40 @@ fn verdicts_outlive_the_judge_and_rejected_videos_have_no_pairs() {
     );
     assert_eq!((first.judge.as_str(), second.judge.as_str()), ("leaves", "never"));
     assert!(!bench.path("out/clean/v_0.png").exists() && bench.path("out/clean/v_1.png").exists());
+}
+
+#[test]
+fn a_plan_that_names_no_judge_is_gone_on_with() {
+    let bench = Bench::new(1, 8);
+    bench.build("out", &options(), Resume::Refuse).unwrap();
+    let plan = bench.path("out/build/plan.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&plan).unwrap()).unwrap();
+    assert_eq!(json.as_object_mut().unwrap().remove("judge").unwrap(), "none");
+    fs::write(&plan, json.to_string()).unwrap();
+    bench.build("out", &options(), Resume::Continue).unwrap();
+}
+
+#[test]
+fn the_output_may_lie_below_the_videos() {
+    let bench = Bench::new(1, 8);
+    bench.build("in/out/set", &options(), Resume::Refuse).unwrap();
+    let report = bench.build("in/out/set", &options(), Resume::Continue).unwrap();
+    assert_eq!(report.manifest.videos.len(), 1);
+}
+
+#[test]
+fn files_that_are_no_videos_are_named() {
+    let bench = Bench::new(1, 8);
+    fs::write(bench.path("in/v 1.insv"), "x").unwrap();
+    let mut named = Vec::new();
+    let mut observer = |event: BuildEvent<'_>| {
+        if let BuildEvent::PassedOver { files } = event {
+            named.push(files.to_vec());
+        }
+    };
+    build_dataset(bench.path("in"), bench.path("out"), &options(), Resume::Refuse, &mut AcceptAll, &mut observer)
+        .unwrap();
+    assert_eq!(named, [[bench.path("in/v 1.insv")]]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The folders and files of a data set.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -26,6 +26,8 @@ const PLAN: &str = "build/plan.json";
 const LOCK: &str = "build/lock";
 /// A file for each video that a shard is at work on, locked by it. Gone when the data set is complete.
 const CLAIMS: &str = "build/claims";
+/// More often than shards end together.
+const CLAIM_TRIES: usize = 100;
 
 /// Where everything is.
 pub(super) struct Tree {
@@ -38,7 +40,7 @@ pub(super) fn relative_folders(split: Split) -> [String; 2] {
 }
 
 /// A file that exists for its lock alone.
-fn open_lock(path: &Path) -> std::io::Result<File> {
+fn open_lock(path: &Path) -> io::Result<File> {
     // Network file systems lock only what is open for reading and writing.
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
@@ -135,7 +137,8 @@ impl Tree {
         };
         let path = self.root.join(PLAN);
         // Shards that begin at once may all write it: the same one, or they notice before their next video that it is another.
-        if !path.exists() {
+        // So they do where the judge is changed, which those that work for the former one notice.
+        if self.read_json::<Plan>(&path)?.is_none_or(|begun| plan.changes_judge_alone(&begun)) {
             self.write_json(&path, plan)?;
         }
         self.check_plan(plan)?;
@@ -164,9 +167,18 @@ impl Tree {
     /// Keeps a video for one shard while the result lives; `None` if another has it.
     pub(super) fn claim(&self, video: &str) -> Result<Option<File>, Error> {
         let folder = self.root.join(CLAIMS);
-        fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
         let path = folder.join(video);
-        let file = open_lock(&path).map_err(Error::io("open", &path))?;
+        let open = || fs::create_dir_all(&folder).and_then(|()| open_lock(&path));
+        // Another shard that finds the data set complete may remove the folder at any moment.
+        let is_removed = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists);
+        let mut opened = open();
+        for _ in 0..CLAIM_TRIES {
+            if !opened.as_ref().is_err_and(is_removed) {
+                break;
+            }
+            opened = open();
+        }
+        let file = opened.map_err(Error::io("open", &path))?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Ok(None),
             // As in `begin`.
@@ -178,8 +190,8 @@ impl Tree {
     pub(super) fn remove_claims(&self) -> Result<(), Error> {
         let folder = self.root.join(CLAIMS);
         match fs::remove_dir_all(&folder) {
-            // Another shard found the data set complete, too.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            // Another shard found the data set complete, too, or claims a video just now and will find it so.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Ok(()),
             result => result.map_err(Error::io("remove", &folder)),
         }
     }

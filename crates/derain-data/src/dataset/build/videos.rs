@@ -14,7 +14,7 @@ use crate::hash::hash_file;
 use crate::hex::hex;
 use crate::{Error, is_picture_name};
 
-/// What files of video end in; with other endings they are passed over, like any other file.
+/// What files of video end in; with other endings they are passed over, like any other file, and named.
 const EXTENSIONS: [&str; 16] =
     ["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "ts", "webm", "wmv", "y4m"];
 
@@ -27,23 +27,28 @@ pub(super) struct Video {
     pub(super) path: PathBuf,
 }
 
-/// The videos in `folder`, in natural order; `output` is none of them, nor is what begins with a dot.
-pub(super) fn find(folder: &Path, output: &Path) -> Result<Vec<Video>, Error> {
-    let output = output.canonicalize().ok();
-    let mut paths = Vec::new();
+/// What a folder holds.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) videos: Vec<Video>,
+    /// Files that are no videos by their names.
+    pub(super) others: Vec<PathBuf>,
+}
+
+/// The videos in `folder`, in natural order. Neither `output` nor a folder in which it lies is one, nor what begins with a dot.
+pub(super) fn find(folder: &Path, output: &Path) -> Result<Found, Error> {
+    let output = resolve(output);
+    let (mut paths, mut others) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
         let path = entry.path();
-        if entry.file_name().as_encoded_bytes().starts_with(b".")
-            || (output.is_some() && path.canonicalize().ok() == output)
-        {
+        if entry.file_name().as_encoded_bytes().starts_with(b".") || is_for_output(&path, output.as_deref())? {
             continue;
         }
-        if is_video(&path)? {
-            paths.push(path);
-        }
+        if is_video(&path)? { &mut paths } else { &mut others }.push(path);
     }
     paths.sort_by(|a, b| natural_order(a, b));
+    others.sort_by(|a, b| natural_order(a, b));
     let mut names: HashMap<String, PathBuf> = HashMap::new();
     let mut videos = Vec::new();
     for path in paths {
@@ -55,8 +60,21 @@ pub(super) fn find(folder: &Path, output: &Path) -> Result<Vec<Video>, Error> {
     }
     match videos.is_empty() {
         true => Err(DatasetError::NoVideos { path: folder.to_owned() }.into()),
-        false => Ok(videos),
+        false => Ok(Found { videos, others }),
     }
+}
+
+/// The absolute path with links resolved, as far as it exists.
+fn resolve(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    let resolve = |above: &Path| Some(above.canonicalize().ok()?.join(absolute.strip_prefix(above).ok()?));
+    absolute.ancestors().find_map(resolve)
+}
+
+/// Whether a path is the output or a folder in which it lies, unless that is a video itself.
+fn is_for_output(path: &Path, output: Option<&Path>) -> Result<bool, Error> {
+    let (Some(output), Ok(path)) = (output, path.canonicalize()) else { return Ok(false) };
+    Ok(output == path || (output.starts_with(&path) && pictures_of(&path)?.is_empty()))
 }
 
 fn is_video(path: &Path) -> Result<bool, Error> {
@@ -116,7 +134,7 @@ mod tests {
 
     fn names(folder: &Path) -> Result<Vec<String>, String> {
         find(folder, &folder.join("out"))
-            .map(|videos| videos.into_iter().map(|video| video.name).collect())
+            .map(|found| found.videos.into_iter().map(|video| video.name).collect())
             .map_err(|e| e.to_string())
     }
 
@@ -132,6 +150,9 @@ mod tests {
         fs::write(path("frames.v1/1.png"), "x").unwrap();
         fs::create_dir_all(path("out/clean")).unwrap();
         assert_eq!(names(folder.path()).unwrap(), ["frames.v1", "street_2", "street_10"]);
+        fs::write(path("street.insv"), "x").unwrap();
+        let found = find(folder.path(), &path("out")).unwrap();
+        assert_eq!(found.others, [path("notes.txt"), path("street.insv")]);
         fs::write(path("street_2.avi"), "x").unwrap();
         assert!(names(folder.path()).unwrap_err().contains("would both be called street_2"));
         fs::remove_file(path("street_2.avi")).unwrap();
@@ -141,6 +162,25 @@ mod tests {
         fs::create_dir(path("empty")).unwrap();
         assert!(names(folder.path()).unwrap_err().contains("holds no pictures"));
         assert!(names(&path("nowhere")).unwrap_err().contains("nowhere"));
+    }
+
+    #[test]
+    fn the_output_is_no_video_wherever_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("street.y4m"), "x").unwrap();
+        fs::create_dir(path("frames")).unwrap();
+        fs::write(path("frames/1.png"), "x").unwrap();
+        let found = |output: &str| find(folder.path(), &path(output)).unwrap().videos.len();
+        // In folders that are there, before and after the build, and in a video.
+        fs::create_dir_all(path("out/below")).unwrap();
+        for output in ["out", "out/below", "out/below/set", "out/new/set"] {
+            assert_eq!(found(output), 2, "{output}");
+        }
+        fs::remove_dir_all(path("out")).unwrap();
+        for output in ["out/set", "frames/set"] {
+            assert_eq!(found(output), 2, "{output}");
+        }
     }
 
     #[test]

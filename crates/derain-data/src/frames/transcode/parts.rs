@@ -2,12 +2,13 @@
 //!
 //! The folder holds `manifest.json`, which says what the groups were made from, `checked.json`, which says how far the input is known to be
 //! sound, groups by number, and a file that is locked while a run works there. Everything is written beside its name, synced and renamed.
+//! When the video is whole, the folder gets another name before anything in it goes.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -196,12 +197,33 @@ impl Parts {
     /// # Errors
     /// When the disk refuses.
     pub fn remove(self) -> Result<(), Error> {
-        // Without its manifest, what a kill leaves now is of no use to a later run.
-        self.clear()?;
-        self.remove_file(OsStr::new(LOCK))?;
         let Self { folder, lock, .. } = self;
+        Self::clear_away(&folder)?;
+        // All groups in one step, as there may be thousands: a kill leaves all that a later run goes on with, or nothing.
+        // Windows renames no folder in which a file is open.
+        let lock = Some(lock).filter(|_| !cfg!(windows));
+        fs::rename(&folder, removed_of(&folder)).map_err(Error::io("remove", &folder))?;
+        sync(parent_of(&folder))?;
         drop(lock);
-        fs::remove_dir(&folder).map_err(Error::io("remove", &folder))
+        Self::clear_away(&folder)
+    }
+
+    /// Removes what a kill left of a folder that was being removed; [`begin`](Self::begin), [`restart`](Self::restart) and
+    /// [`resume`](Self::resume) do so, too.
+    ///
+    /// # Errors
+    /// When it holds other files, or the disk refuses.
+    pub fn clear_away(folder: &Path) -> Result<(), Error> {
+        let removed = removed_of(folder);
+        let names = match parts_in(&removed) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(()),
+            names => names?,
+        };
+        for name in names {
+            let path = removed.join(name);
+            gone(fs::remove_file(&path)).map_err(Error::io("remove", &path))?;
+        }
+        gone(fs::remove_dir(&removed)).map_err(Error::io("remove", &removed))
     }
 
     pub(super) fn group_count(&self) -> usize {
@@ -222,14 +244,10 @@ impl Parts {
     }
 
     fn lock(folder: &Path) -> Result<Self, Error> {
+        Self::clear_away(folder)?;
         fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
         let path = folder.join(LOCK);
-        for name in names_in(folder)? {
-            let ours = [MANIFEST, CHECKED, LOCK].iter().any(|ours| name == *ours);
-            if !ours && !is_group(&name) && !temporary::is_ours(Path::new(&name)) {
-                return Err(TranscodeError::NotParts { folder: folder.to_owned(), name }.into());
-            }
-        }
+        parts_in(folder)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(Error::io("open", &path))?;
         match lock.try_lock() {
@@ -291,6 +309,39 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let json = serde_json::to_vec_pretty(value).map_err(|source| Error::Json { path: path.to_owned(), source })?;
     write_durably(path, &json)
+}
+
+/// What a folder of parts is called while it is removed.
+fn removed_of(folder: &Path) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(".removed");
+    folder.with_file_name(name)
+}
+
+fn parent_of(folder: &Path) -> &Path {
+    folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Success also if another run was faster to remove it.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// The names in a folder, in which nothing else may be.
+fn parts_in(folder: &Path) -> Result<Vec<OsString>, Error> {
+    let is_part = |name: &OsString| {
+        [MANIFEST, CHECKED, LOCK].iter().any(|ours| name == *ours)
+            || is_group(name)
+            || temporary::is_ours(Path::new(name))
+    };
+    let names = names_in(folder)?;
+    match names.iter().find(|name| !is_part(name)) {
+        Some(name) => Err(TranscodeError::NotParts { folder: folder.to_owned(), name: name.clone() }.into()),
+        None => Ok(names),
+    }
 }
 
 fn names_in(folder: &Path) -> Result<Vec<OsString>, Error> {

@@ -40,6 +40,9 @@ pub struct DensityEstimate {
 /// Estimates how dense the rain is from the first 20 frames of `source`, or all if there are fewer. Open the source once more to use
 /// those frames.
 ///
+/// The scene must lie still in the frames: those of a hand-held camera are to be registered first ([`steady`](crate::steady)), or edges
+/// that move pass for rain.
+///
 /// # Errors
 /// [`Error::NoFramesGiven`], [`Error::FrameSize`], and those of the source.
 pub fn estimate_density(source: &mut dyn FrameSource) -> Result<DensityEstimate, Error> {

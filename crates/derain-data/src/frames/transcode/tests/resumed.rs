@@ -112,6 +112,35 @@ fn finished_groups_are_removed_on_demand_only() {
 }
 
 #[test]
+fn parts_go_all_at_once() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (input, parts_folder) = (folder.path().join("a.mp4"), folder.path().join("b.parts"));
+    Film { times: (0..40).map(|index| 4 * index).collect(), ..Film::default() }.write(&input);
+    let encoder = VideoEncoder::new(VideoReader::open(&input).expect("opened").format(), &EncodeOptions::default());
+    let encoder = encoder.expect("encoder");
+    let origin = Origin::of(&input, &encoder).expect("origin");
+    let mut parts = Parts::begin(&parts_folder, &origin).expect("parts");
+    work(&input, &mut parts, &encoder, usize::MAX);
+    // Ends the removal before all is gone, as a kill does.
+    let (obstacle, removed) = (parts_folder.join("000009.group"), folder.path().join("b.parts.removed"));
+    fs::create_dir(obstacle).expect("made");
+    assert!(parts.remove().is_err());
+    assert!(!parts_folder.exists() && removed.exists());
+    fs::remove_dir(removed.join("000009.group")).expect("removed");
+    fs::write(removed.join("000008.group"), "left").expect("written");
+    // Nothing of it is gone on with, and nothing stays.
+    let parts = Parts::resume(&parts_folder, &origin).expect("parts");
+    assert_eq!(parts.times().count(), 0);
+    assert!(!removed.exists());
+    parts.remove().expect("removed");
+    fs::create_dir(&removed).expect("made");
+    fs::write(removed.join("diary.txt"), "dear").expect("written");
+    let others = Parts::begin(&parts_folder, &origin).map(drop);
+    assert!(matches!(others, Err(Error::Transcode(TranscodeError::NotParts { .. }))), "{others:?}");
+    assert!(removed.join("diary.txt").exists() && !parts_folder.exists());
+}
+
+#[test]
 fn finished_groups_serve_another_length() {
     let folder = tempfile::tempdir().expect("folder");
     let (input, parts_folder) = (folder.path().join("a.mp4"), folder.path().join("b.parts"));
