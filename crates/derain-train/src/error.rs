@@ -90,6 +90,17 @@ pub enum Error {
         /// Photographs that the validation is to have.
         held_out: usize,
     },
+    /// A training picture cannot be used, which was found before training began.
+    #[error(
+        "a training picture cannot be used, and by their headers {others} more may be like it: before training begins, repair it or take it, with \
+         its partner, out of the data"
+    )]
+    UnusablePicture {
+        /// Pictures or pairs after it whose headers look wrong as well.
+        others: usize,
+        /// Which one, and what is wrong with it.
+        source: derain_data::Error,
+    },
     /// A new training would overwrite another.
     #[error("a training was begun in {}: resume it, or choose another output folder", folder.display())]
     Begun {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{StopHandle, Trainer};
 use crate::checkpoint::{self, Loaded, Names, Progress, Tensors};
-use crate::data::{ValidationPairs, training_source};
+use crate::data::{ValidationPairs, check_pictures, training_source};
 use crate::folder::{CHECKPOINT, Folder};
 use crate::model::{AnyNetwork, Trainable};
 use crate::observer::{Observer, WrittenKind};
@@ -32,6 +32,7 @@ impl Trainer {
         let steps_per_epoch = samples / config.batch_size;
         if steps_per_epoch == 0 {
             // An epoch without steps would pass for a training that is done.
+        check_pictures(&source, &config.augment.crop)?;
             return Err(DataError::from(DatasetError::NoBatch { samples, batch_size: config.batch_size }).into());
         }
         let steps = match (config.steps, config.epochs) {
