@@ -101,6 +101,18 @@ pub enum Error {
         /// Which one, and what is wrong with it.
         source: derain_data::Error,
     },
+    /// Sample pictures of a training would become its data.
+    #[error(
+        "the output folder {} lies in {}, where training or validation pictures come from: what is written there would be taken for \
+         one of them; choose an output folder elsewhere",
+        output.display(), data.display()
+    )]
+    OutputInData {
+        /// The output folder.
+        output: PathBuf,
+        /// The folder of pictures.
+        data: PathBuf,
+    },
     /// A new training would overwrite another.
     #[error("a training was begun in {}: resume it, or choose another output folder", folder.display())]
     Begun {

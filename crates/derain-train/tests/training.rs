@@ -114,6 +114,14 @@ fn training_pictures_that_cannot_be_used_are_told_before_training() {
 }
 
 #[test]
+fn an_output_folder_in_the_data_is_refused() {
+    let bench = Bench::new();
+    let error = Trainer::new(bench.config("photos/run", 2, NETWORKS[0])).err().unwrap();
+    assert!(matches!(error, Error::OutputInData { .. }), "{error}");
+    assert!(!bench.path().join("photos/run").exists());
+}
+
+#[test]
 fn a_trainer_is_shown_without_its_weights() {
     let bench = Bench::new();
     let trainer = Trainer::new(bench.config("run", 3, NETWORKS[0])).unwrap();

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{StopHandle, Trainer};
 use crate::checkpoint::{self, Loaded, Names, Progress, Tensors};
 use crate::data::{ValidationPairs, check_pictures, training_source};
-use crate::folder::{CHECKPOINT, Folder};
+use crate::folder::{CHECKPOINT, Folder, check_apart};
 use crate::model::{AnyNetwork, Trainable};
 use crate::observer::{Observer, WrittenKind};
 use crate::optimizer::{Adam, MovingAverage};
@@ -25,6 +25,10 @@ impl Trainer {
         config.check()?;
         if !config.micro_batches.is_multiple_of(ranks.size()) {
             return Err(Error::Uneven { micro_batches: config.micro_batches, ranks: ranks.size() });
+        }
+        let leads = ranks.rank() == 0;
+        if leads {
+            check_apart(&config.output, config.data_paths())?;
         }
         // All data and weights before the folder is made: a mistyped path leaves none behind.
         let (source, data) = training_source(&config)?;
@@ -39,7 +43,6 @@ impl Trainer {
             (Some(steps), _) => steps,
             (None, epochs) => epochs.unwrap_or_default().saturating_mul(steps_per_epoch as u64),
         };
-        let leads = ranks.rank() == 0;
         let validation = if leads { ValidationPairs::load(&config)? } else { ValidationPairs::default() };
         let parameters = match &config.init_from {
             // Where there is a checkpoint, nothing else is the start.
