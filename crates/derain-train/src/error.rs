@@ -119,6 +119,18 @@ pub enum Error {
         /// The output folder.
         folder: PathBuf,
     },
+    /// A training's checkpoint is gone, and a new training would overwrite what is left.
+    #[error(
+        "{} has no checkpoint to go on from, but {left} of an earlier training, which would be overwritten: put `checkpoint.safetensors` back, \
+         move the training's files away to begin anew, or choose another output folder",
+        folder.display()
+    )]
+    CheckpointGone {
+        /// The output folder.
+        folder: PathBuf,
+        /// A file that was found in it.
+        left: &'static str,
+    },
     /// Another process trains into the same folder.
     #[error("another process is training into {}", folder.display())]
     Busy {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use derain_data::{remove_orphans, write_durably};
 
+use crate::log::{LOG, tells_of_a_checkpoint};
 use crate::{Error, Result};
 
 /// All that a resume needs.
@@ -13,6 +14,9 @@ pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Weights of the checkpoint.
 pub(crate) const LAST: &str = "last.safetensors";
+
+/// Weights of the best validation.
+const BEST: &str = "best.safetensors";
 
 /// A training's folder, locked against other processes.
 #[derive(Debug)]
@@ -64,7 +68,25 @@ impl Folder {
 
     /// Weights of the best validation.
     pub(crate) fn best(&self) -> PathBuf {
-        self.root.join("best.safetensors")
+        self.root.join(BEST)
+    }
+
+    /// What an earlier training has left in a folder without a checkpoint.
+    pub(crate) fn left_behind(&self) -> Option<&'static str> {
+        [LAST, BEST, LOG].into_iter().find(|name| self.root.join(name).exists())
+    }
+
+    /// What shows that there was a checkpoint, in a folder that has none. The best weights and a log may be those of a training that was killed
+    /// before its first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) fn lost_checkpoint(&self) -> Result<Option<&'static str>> {
+        if self.last().exists() {
+            return Ok(Some(LAST));
+        }
+        let log = self.root.join(LOG);
+        Ok((log.exists() && tells_of_a_checkpoint(&log)?).then_some(LOG))
     }
 
     /// Writes unless the file has this content already.

@@ -62,7 +62,8 @@ impl Trainer {
     /// A new training on the CPU.
     ///
     /// # Errors
-    /// When the configuration makes no sense, its data or initial weights cannot be read, or its folder holds a training's checkpoint already.
+    /// When the configuration makes no sense, its data or initial weights cannot be read, its folder lies in its data, or holds a training already:
+    /// [`Error::Begun`], [`Error::CheckpointGone`]. Of training pictures the headers are looked at: [`Error::UnusablePicture`].
     pub fn new(config: TrainConfig) -> Result<Self> {
         Self::new_on(config, &Device::Cpu)
     }
@@ -81,9 +82,15 @@ impl Trainer {
     /// # Errors
     /// As [`new`](Self::new), on every rank if on any; [`Error::Uneven`] or [`Error::RanksDiffer`].
     pub fn new_among(config: TrainConfig, device: &Device, ranks: Arc<dyn Ranks>) -> Result<Self> {
-        let own = Self::prepare(config, device, &ranks).and_then(|trainer| match trainer.has_begun() {
-            true => Err(Error::Begun { folder: trainer.folder.root().to_owned() }),
-            false => Ok(trainer),
+        let own = Self::prepare(config, device, &ranks).and_then(|trainer| {
+            let folder = || trainer.folder.root().to_owned();
+            if trainer.has_begun() {
+                return Err(Error::Begun { folder: folder() });
+            }
+            match trainer.folder.left_behind().filter(|_| trainer.leads()) {
+                Some(left) => Err(Error::CheckpointGone { folder: folder(), left }),
+                None => Ok(trainer),
+            }
         });
         Self::join(own, &*ranks)
     }
@@ -92,7 +99,7 @@ impl Trainer {
     /// no checkpoint was written yet, it starts anew.
     ///
     /// # Errors
-    /// As [`new`](Self::new), but for the folder; [`Error::BegunDifferently`] if what decides the weights is not as it was,
+    /// As [`new`](Self::new), but for a folder with a checkpoint; [`Error::BegunDifferently`] if what decides the weights is not as it was,
     /// [`Error::Checkpoint`] if the checkpoint is damaged.
     pub fn resume(config: TrainConfig) -> Result<Self> {
         Self::resume_on(config, &Device::Cpu)
@@ -119,6 +126,10 @@ impl Trainer {
         });
         Self::join(own, &*ranks)
     }
+            } else if trainer.leads()
+                && let Some(left) = trainer.folder.lost_checkpoint()?
+            {
+                return Err(Error::CheckpointGone { folder: trainer.folder.root().to_owned(), left });
 
     /// Whether this rank has a checkpoint in its folder.
     fn has_begun(&self) -> bool {

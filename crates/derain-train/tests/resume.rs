@@ -128,6 +128,37 @@ fn a_stop_does_not_wait_for_a_validation_and_the_resume_makes_up_for_it() {
     assert_eq!(whole_log, broken_log);
 }
 
+#[test]
+fn what_is_left_of_a_training_without_its_checkpoint_is_not_overwritten() {
+    let bench = Bench::new();
+    let config = || TrainConfig { checkpoint_interval: 3, ..bench.config("run", 5, NETWORKS[0]) };
+    let lines_alone = || RunLog::new(LogOptions { tensorboard: false, samples: false });
+    let path = |name: &str| bench.path().join("run").join(name);
+    // A kill before the first checkpoint leaves a log: a resume begins anew.
+    struct Kill;
+    impl Observer for Kill {
+        fn step(&mut self, step: &StepRecord) -> Observed {
+            if step.step == 2 { Err("killed".into()) } else { Ok(()) }
+        }
+    }
+    let killed = Trainer::new(config()).unwrap().run(&mut (&mut lines_alone(), &mut Kill));
+    assert!(killed.is_err() && path("log.jsonl").exists());
+    let refused = Trainer::new(config()).err().unwrap();
+    assert!(matches!(refused, Error::CheckpointGone { left: "log.jsonl", .. }), "{refused}");
+    Trainer::resume(config()).unwrap().run(&mut lines_alone()).unwrap();
+    fs::remove_file(path("checkpoint.safetensors")).unwrap();
+    for left in ["last.safetensors", "log.jsonl"] {
+        for begin in [Trainer::new, Trainer::resume] {
+            let refused = begin(config()).err().unwrap();
+            let Error::CheckpointGone { .. } = refused else { panic!("{left}: {refused}") };
+        }
+        fs::remove_file(path("last.safetensors")).ok();
+        fs::remove_file(path("best.safetensors")).ok();
+    }
+    fs::remove_file(path("log.jsonl")).unwrap();
+    assert!(Trainer::new(config()).is_ok());
+}
+
 /// The lines of a log without its times.
 fn without_times(log: &[u8]) -> Vec<Value> {
     let line = |line: &[u8]| {
