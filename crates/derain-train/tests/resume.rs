@@ -128,6 +128,45 @@ fn a_stop_does_not_wait_for_a_validation_and_the_resume_makes_up_for_it() {
     assert_eq!(whole_log, broken_log);
 }
 
+/// Fails as a kill would, in a validation.
+struct KilledInValidation;
+
+impl Observer for KilledInValidation {
+    fn validating(&mut self, _done: usize, _of: usize) -> Observed {
+        Err("killed".into())
+    }
+}
+
+#[test]
+fn a_kill_in_a_validation_costs_no_step() {
+    let bench = Bench::new();
+    let config = |output| TrainConfig { checkpoint_interval: 4, ..bench.config(output, 6, NETWORKS[0]) };
+    let lines_alone = || RunLog::new(LogOptions { tensorboard: false, samples: false });
+    Trainer::new(config("whole")).unwrap().run(&mut lines_alone()).unwrap();
+    // In the validation after step 4, in the one that makes up for it, and after the last step.
+    for step in [4, 4, 6] {
+        let mut trainer = Trainer::resume(config("broken")).unwrap();
+        if step == 6 {
+            let mut watch = Watch { stop_after: Some((5, trainer.stop_handle())), ..Watch::default() };
+            assert_eq!(trainer.run(&mut (&mut lines_alone(), &mut watch)).unwrap(), Outcome::Stopped { step: 5 });
+        }
+        let killed = trainer.run(&mut (&mut lines_alone(), &mut KilledInValidation));
+        assert!(matches!(killed, Err(Error::Observer(_))), "{killed:?}");
+        drop(trainer);
+        let trainer = Trainer::resume(config("broken")).unwrap();
+        assert!(format!("{trainer:?}").contains(&format!(", step: {step},")), "{trainer:?}");
+    }
+    let mut trainer = Trainer::resume(config("broken")).unwrap();
+    assert_eq!(trainer.run(&mut lines_alone()).unwrap(), Outcome::Finished);
+    let [(whole, whole_log), (broken, broken_log)] = ["whole", "broken"].map(|run| {
+        let mut files = bench.files(run);
+        let log = files.remove("log.jsonl").unwrap();
+        (files, without_times(&log))
+    });
+    assert!(whole == broken, "the files differ");
+    assert_eq!(whole_log, broken_log);
+}
+
 #[test]
 fn what_is_left_of_a_training_without_its_checkpoint_is_not_overwritten() {
     let bench = Bench::new();

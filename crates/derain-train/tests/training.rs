@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 
 use common::{Bench, NETWORKS, Watch, train};
-use derain_data::dataset::AugmentOptions;
+use derain_data::dataset::{AugmentOptions, Crop};
 use derain_models::{Derainer, Network};
 use derain_train::{
     DataConfig, Error, LossConfig, PairData, PairPlace, Schedule, TrainConfig, Trainer, ValidationConfig,
@@ -114,11 +114,39 @@ fn training_pictures_that_cannot_be_used_are_told_before_training() {
 }
 
 #[test]
+fn a_damaged_picture_costs_no_step() {
+    let bench = Bench::new();
+    train(bench.config("whole", 12, NETWORKS[0]));
+    let mut config = bench.config("run", 12, NETWORKS[0]);
+    let DataConfig::Synthesized(data) = &mut config.data else { panic!("its data are synthesized") };
+    // So that pictures are read again after the first epoch.
+    data.cache_mb = 0;
+    let mut trainer = Trainer::new(config.clone()).unwrap();
+    let step = bench.train_until_damaged(&mut trainer, 3);
+    drop(trainer);
+    let trainer = Trainer::resume(config.clone()).unwrap();
+    assert!(step >= 3 && format!("{trainer:?}").contains(&format!(", step: {step},")), "{trainer:?} after {step}");
+    drop(trainer);
+    Trainer::resume(config).unwrap().run(&mut ()).unwrap();
+    assert!(bench.files("whole") == bench.files("run"));
+}
+
+#[test]
 fn an_output_folder_in_the_data_is_refused() {
     let bench = Bench::new();
     let error = Trainer::new(bench.config("photos/run", 2, NETWORKS[0])).err().unwrap();
     assert!(matches!(error, Error::OutputInData { .. }), "{error}");
     assert!(!bench.path().join("photos/run").exists());
+}
+
+/// What is looked at before a checkpoint must have as many pairs as batch norms need.
+#[test]
+fn crops_of_eight_pixels_are_trained_on() {
+    let bench = Bench::new();
+    let (name, network, _) = NETWORKS[1];
+    let mut config = bench.config("run", 1, (name, network, "l1 = 1.0\nssim = 0.0\nattention = 0.0"));
+    (config.micro_batches, config.augment.crop) = (1, Crop::Window { size: 8 });
+    assert_eq!(train(config).len(), 1);
 }
 
 #[test]

@@ -65,6 +65,7 @@ impl Trainer {
             samples,
             steps,
             steps_per_epoch,
+            validation_pairs: validation.len(),
             validation,
             progress: Progress::new(config.decisive()?, data),
             notice: None,
