@@ -8,7 +8,8 @@ use std::fs;
 use common::{Bench, NETWORKS, Watch, train};
 use derain_data::synthesis::RainRange;
 use derain_train::{
-    DataConfig, Error, LogOptions, Observed, Observer, Outcome, RunLog, StepRecord, StopHandle, TrainConfig, Trainer,
+    DataConfig, Error, LogOptions, Observed, Observer, Outcome, RunLog, Schedule, StepRecord, StopHandle, TrainConfig,
+    Trainer,
 };
 use serde_json::Value;
 
@@ -165,6 +166,27 @@ fn a_kill_in_a_validation_costs_no_step() {
     });
     assert!(whole == broken, "the files differ");
     assert_eq!(whole_log, broken_log);
+}
+
+#[test]
+fn a_shortened_training_ends_with_its_validation() {
+    let bench = Bench::new();
+    let config = |output, steps| {
+        let schedule = Schedule::Constant { rate: 0.01 };
+        TrainConfig { schedule, ..bench.config(output, steps, NETWORKS[0]) }
+    };
+    train(config("whole", 6));
+    let mut trainer = Trainer::new(config("run", 20)).unwrap();
+    let mut watch = Watch { stop_after: Some((6, trainer.stop_handle())), ..Watch::default() };
+    assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step: 6 });
+    drop(trainer);
+    // The second time there is nothing left to do.
+    for validations in [1, 0] {
+        let mut watch = InValidation::default();
+        let outcome = Trainer::resume(config("run", 6)).unwrap().run(&mut watch).unwrap();
+        assert_eq!((outcome, watch.validations), (Outcome::Finished, validations));
+        assert!(bench.files("whole") == bench.files("run"));
+    }
 }
 
 #[test]

@@ -32,11 +32,11 @@ impl Trainer {
         }
         // All data and weights before the folder is made: a mistyped path leaves none behind.
         let (source, data) = training_source(&config)?;
+        check_pictures(&source, &config.augment.crop)?;
         let samples = source.len();
         let steps_per_epoch = samples / config.batch_size;
         if steps_per_epoch == 0 {
             // An epoch without steps would pass for a training that is done.
-        check_pictures(&source, &config.augment.crop)?;
             return Err(DataError::from(DatasetError::NoBatch { samples, batch_size: config.batch_size }).into());
         }
         let steps = match (config.steps, config.epochs) {
@@ -86,6 +86,9 @@ impl Trainer {
             self.progress.best = None;
             self.notice = Some("the validation is another than before: the best score begins anew".into());
         }
+        // A training that is to end here now has its last validation still before it.
+        let is_last = self.progress.step == self.steps && self.pairs_due() > 0;
+        self.progress.validation_due |= is_last && self.progress.validated != Some(self.steps);
         // A kill between the two leaves the weights a checkpoint behind.
         self.folder.ensure(&self.folder.last(), &self.weight_file()?)
     }

@@ -78,6 +78,7 @@ impl Trainer {
         }
         self.progress.validation_due = false;
         if scored {
+            self.progress.validated = Some(self.progress.step);
             self.record_scores(&inputs, &outputs, begun, observer)?;
         }
         if !pictures.is_empty() {
