@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`load_picture`] | reads BMP, JPEG, PNG, PNM, TIFF or WebP, upright, within a memory limit ([what becomes of what](load)) |
 //! | [`load_picture_from`] | the same from bytes in memory |
+//! | [`picture_size`] | how large a picture is, by its header alone |
 //! | [`save_picture`] | writes the format that the file name asks for, or says why it cannot ([what each holds](encode)) |
 //! | [`write_durably`] | replaces a file so that a kill leaves the old or the new one, never a part |
 //! | [`remove_orphans`] | removes what a killed [`write_durably`] left behind |
@@ -59,6 +60,7 @@ pub mod register;
 #[cfg(feature = "review")]
 pub mod review;
 mod shard;
+mod size;
 pub mod synthesis;
 mod temporary;
 #[doc(hidden)]
@@ -81,3 +83,4 @@ pub use register::{
     StillnessCheck, steady,
 };
 pub use shard::Shard;
+pub use size::picture_size;

@@ -2,8 +2,9 @@
 //!
 //! Two pictures pair if their paths are equal but for the extension: `a/1.png` and `a/1.jpg`. What is left pairs if both lie in
 //! the same folder and the only number in their names is the same: `norain-001.png` and `rain-1.png`. The number is a run of
-//! digits in the file's name without extension, its leading zeros left out. Folders of other names may hold other scenes, so
-//! numbers do not pair across them. Everything must pair with exactly one picture.
+//! digits in the file's name without extension, its leading zeros left out; an `x2` at its end, as Rain200 has it, is not looked at:
+//! `norain-1x2.png` and `norain-1.png`. Folders of other names may hold other scenes, so numbers do not pair across them. Everything
+//! must pair with exactly one picture.
 //!
 //! ```
 //! use derain_metrics::pairing::pair;
@@ -102,14 +103,25 @@ fn stem(path: &Path) -> Option<PathBuf> {
     Some(path.with_extension(""))
 }
 
-/// The folder, and the only run of digits in the name, without leading zeros.
+/// Rain streaks at twice the scale, at the end of a rainy picture's name: a leftover of the code that made Rain100 and Rain200.
+const SCALE_SUFFIX: &[u8; 2] = b"x2";
+
+/// The folder, and the only run of digits in the name, without leading zeros and the scale.
 fn only_number(path: &Path) -> Option<(PathBuf, Vec<u8>)> {
     // Digits are the same bytes in every encoding that file names have.
     let name = path.file_stem()?.as_encoded_bytes();
+    let name = match name.split_last_chunk::<2>() {
+        Some((rest, suffix)) if suffix.eq_ignore_ascii_case(SCALE_SUFFIX) && ends_in_digit(rest) => rest,
+        _ => name,
+    };
     let mut runs = name.split(|byte| !byte.is_ascii_digit()).filter(|run| !run.is_empty());
     let (first, second) = (runs.next()?, runs.next());
     let zeros = first.iter().take_while(|&&digit| digit == b'0').count();
     second.is_none().then(|| (path.parent().unwrap_or(Path::new("")).to_owned(), first[zeros..].to_vec()))
+}
+
+fn ends_in_digit(name: &[u8]) -> bool {
+    name.last().is_some_and(u8::is_ascii_digit)
 }
 
 /// A picture, as its place in one of the lists.
@@ -254,6 +266,20 @@ mod tests {
             ["no partner for reference clean-1.png", "no partner for test rain-1-2.png"]
         );
         assert_eq!(pairs(&["1-2.png"], &["1-2.bmp"]).len(), 1);
+    }
+
+    #[test]
+    fn the_scale_of_rain200_is_no_number() {
+        assert_eq!(
+            pairs(&["norain-1.png", "norain-12.png"], &["norain-1x2.png", "norain-012X2.png"]),
+            strings(&[("norain-1.png", "norain-1x2.png"), ("norain-12.png", "norain-012X2.png")])
+        );
+        // What is equal goes first, and without a number before it `x2` is one.
+        assert_eq!(pairs(&["1x2.png", "norain-1.png"], &["1x2.png", "rain-1.png"]).len(), 2);
+        assert_eq!(
+            problems(&["norain-1.png", "a-2.png"], &["x2.png", "1x2y.png"]),
+            ["no partner for reference norain-1.png", "no partner for test 1x2y.png"]
+        );
     }
 
     #[test]

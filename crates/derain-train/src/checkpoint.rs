@@ -34,6 +34,9 @@ pub(crate) struct Progress {
     /// Whether the validation after the last step is still to be done, as the training was stopped first.
     #[serde(default)]
     pub validation_due: bool,
+    /// The step of the last validation that scored all pairs.
+    #[serde(default)]
+    pub validated: Option<u64>,
     /// The best validation so far.
     pub best: Option<Best>,
     /// Hash of the pairs and the protocol that it was scored by.
@@ -73,6 +76,7 @@ impl Progress {
             step: 0,
             position,
             validation_due: false,
+            validated: None,
             best: None,
             best_on: String::new(),
             config,

@@ -90,11 +90,46 @@ pub enum Error {
         /// Photographs that the validation is to have.
         held_out: usize,
     },
+    /// A training picture cannot be used, which was found before training began.
+    #[error(
+        "a training picture cannot be used, and by their headers {others} more may be like it: before training begins, repair it or take it, with \
+         its partner, out of the data"
+    )]
+    UnusablePicture {
+        /// Pictures or pairs after it whose headers look wrong as well.
+        others: usize,
+        /// Which one, and what is wrong with it.
+        source: derain_data::Error,
+    },
+    /// Sample pictures of a training would become its data.
+    #[error(
+        "the output folder {} lies in {}, where training or validation pictures come from: what is written there would be taken for \
+         one of them; choose an output folder elsewhere",
+        output.display(), data.display()
+    )]
+    OutputInData {
+        /// The output folder.
+        output: PathBuf,
+        /// The folder of pictures.
+        data: PathBuf,
+    },
     /// A new training would overwrite another.
     #[error("a training was begun in {}: resume it, or choose another output folder", folder.display())]
     Begun {
         /// The output folder.
         folder: PathBuf,
+    },
+    /// A training's checkpoint is gone, and a new training would overwrite what is left.
+    #[error(
+        "{} has no checkpoint to go on from, but {left} of an earlier training, which would be overwritten: put `checkpoint.safetensors` back, \
+         move the training's files away to begin anew, or choose another output folder",
+        folder.display()
+    )]
+    CheckpointGone {
+        /// The output folder.
+        folder: PathBuf,
+        /// A file that was found in it.
+        left: &'static str,
     },
     /// Another process trains into the same folder.
     #[error("another process is training into {}", folder.display())]

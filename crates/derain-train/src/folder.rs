@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use derain_data::{remove_orphans, write_durably};
 
+use crate::log::{LOG, tells_of_a_checkpoint};
 use crate::{Error, Result};
 
 /// All that a resume needs.
@@ -13,6 +14,9 @@ pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Weights of the checkpoint.
 pub(crate) const LAST: &str = "last.safetensors";
+
+/// Weights of the best validation.
+const BEST: &str = "best.safetensors";
 
 /// A training's folder, locked against other processes.
 #[derive(Debug)]
@@ -64,7 +68,25 @@ impl Folder {
 
     /// Weights of the best validation.
     pub(crate) fn best(&self) -> PathBuf {
-        self.root.join("best.safetensors")
+        self.root.join(BEST)
+    }
+
+    /// What an earlier training has left in a folder without a checkpoint.
+    pub(crate) fn left_behind(&self) -> Option<&'static str> {
+        [LAST, BEST, LOG].into_iter().find(|name| self.root.join(name).exists())
+    }
+
+    /// What shows that there was a checkpoint, in a folder that has none. The best weights and a log may be those of a training that was killed
+    /// before its first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) fn lost_checkpoint(&self) -> Result<Option<&'static str>> {
+        if self.last().exists() {
+            return Ok(Some(LAST));
+        }
+        let log = self.root.join(LOG);
+        Ok((log.exists() && tells_of_a_checkpoint(&log)?).then_some(LOG))
     }
 
     /// Writes unless the file has this content already.
@@ -73,5 +95,61 @@ impl Folder {
             return Ok(());
         }
         Ok(write_durably(path, bytes)?)
+    }
+}
+
+/// Refuses an output folder in one of the folders that pictures are listed from.
+///
+/// # Errors
+/// [`Error::OutputInData`].
+pub(crate) fn check_apart<'a>(output: &Path, data: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    let resolved = resolve(output);
+    let around = data.into_iter().find(|folder| folder.is_dir() && resolved.starts_with(resolve(folder)));
+    match around {
+        Some(data) => Err(Error::OutputInData { output: output.to_owned(), data: data.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// The path without links, as far as it exists; what is missing stands behind as it is.
+fn resolve(path: &Path) -> PathBuf {
+    // The empty path is the current folder, which `absolute` refuses.
+    let path = std::path::absolute(path).or_else(|_| std::env::current_dir()).unwrap_or_else(|_| path.to_owned());
+    let found = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
+    match found.as_ref().and_then(|(part, real)| Some(real.join(path.strip_prefix(part).ok()?))) {
+        Some(resolved) => resolved,
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_folder_in_the_data_is_refused() {
+        let bench = tempfile::tempdir().unwrap();
+        let data = bench.path().join("data");
+        fs::create_dir_all(data.join("below")).unwrap();
+        let refused =
+            |output: &Path| check_apart(output, [bench.path().join("none").as_path(), data.as_path()]).is_err();
+        for inside in ["data", "data/below/run", "data/run/1", "data/../data/run"] {
+            assert!(refused(&bench.path().join(inside)), "{inside}");
+        }
+        for apart in ["", "run", "data2/run", "data/../run", "none/run"] {
+            assert!(!refused(&bench.path().join(apart)), "{apart}");
+        }
+        let error = check_apart(&data.join("run"), [data.as_path()]).unwrap_err().to_string();
+        for named in [data.join("run"), data.clone()] {
+            assert!(
+                error.contains(&format!("{} ", named.display())) || error.contains(&format!("{},", named.display())),
+                "{error}"
+            );
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&data, bench.path().join("link")).unwrap();
+            assert!(refused(&bench.path().join("link/run")));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The loop: batches in, steps of the optimizer, checkpoints out.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,13 +26,14 @@ mod stop;
 mod validate;
 
 pub use stop::{Outcome, StopHandle};
-use validate::DueValidation;
 
 /// A loss of pictures in 0..1 stays below 4 with weights of 1; one so far above has exploded, though it is a number still. Larger weights raise the
 /// limits.
 const EXPLODED_LOSS: f64 = 1e3;
 /// Gradients of such losses have norms around 1.
 const EXPLODED_NORM: f64 = 1e6;
+/// RRANet's batch norms need more than one pixel at an eighth of the size, which one pair of this side or less does not have.
+const ONE_PIXEL: usize = 8;
 
 /// A training, ready to run.
 pub struct Trainer {
@@ -49,11 +51,14 @@ pub struct Trainer {
     samples: usize,
     steps: u64,
     steps_per_epoch: usize,
+    /// Rank 0's.
     validation: ValidationPairs,
+    /// How many they are, known to all ranks.
+    validation_pairs: usize,
     progress: Progress,
     /// What whoever watches should read when training starts.
     notice: Option<String>,
-    /// The step of the checkpoint on disk.
+    /// The step of the checkpoint on disk, known to all ranks.
     saved: Option<u64>,
     stop: StopHandle,
 }
@@ -62,7 +67,8 @@ impl Trainer {
     /// A new training on the CPU.
     ///
     /// # Errors
-    /// When the configuration makes no sense, its data or initial weights cannot be read, or its folder holds a training's checkpoint already.
+    /// When the configuration makes no sense, its data or initial weights cannot be read, its folder lies in its data, or holds a training already:
+    /// [`Error::Begun`], [`Error::CheckpointGone`]. Of training pictures the headers are looked at: [`Error::UnusablePicture`].
     pub fn new(config: TrainConfig) -> Result<Self> {
         Self::new_on(config, &Device::Cpu)
     }
@@ -81,9 +87,15 @@ impl Trainer {
     /// # Errors
     /// As [`new`](Self::new), on every rank if on any; [`Error::Uneven`] or [`Error::RanksDiffer`].
     pub fn new_among(config: TrainConfig, device: &Device, ranks: Arc<dyn Ranks>) -> Result<Self> {
-        let own = Self::prepare(config, device, &ranks).and_then(|trainer| match trainer.has_begun() {
-            true => Err(Error::Begun { folder: trainer.folder.root().to_owned() }),
-            false => Ok(trainer),
+        let own = Self::prepare(config, device, &ranks).and_then(|trainer| {
+            let folder = || trainer.folder.root().to_owned();
+            if trainer.has_begun() {
+                return Err(Error::Begun { folder: folder() });
+            }
+            match trainer.folder.left_behind().filter(|_| trainer.leads()) {
+                Some(left) => Err(Error::CheckpointGone { folder: folder(), left }),
+                None => Ok(trainer),
+            }
         });
         Self::join(own, &*ranks)
     }
@@ -92,7 +104,7 @@ impl Trainer {
     /// no checkpoint was written yet, it starts anew.
     ///
     /// # Errors
-    /// As [`new`](Self::new), but for the folder; [`Error::BegunDifferently`] if what decides the weights is not as it was,
+    /// As [`new`](Self::new), but for a folder with a checkpoint; [`Error::BegunDifferently`] if what decides the weights is not as it was,
     /// [`Error::Checkpoint`] if the checkpoint is damaged.
     pub fn resume(config: TrainConfig) -> Result<Self> {
         Self::resume_on(config, &Device::Cpu)
@@ -114,6 +126,10 @@ impl Trainer {
         let own = Self::prepare(config, device, &ranks).and_then(|mut trainer| {
             if trainer.has_begun() {
                 trainer.restore()?;
+            } else if trainer.leads()
+                && let Some(left) = trainer.folder.lost_checkpoint()?
+            {
+                return Err(Error::CheckpointGone { folder: trainer.folder.root().to_owned(), left });
             }
             Ok(trainer)
         });
@@ -137,9 +153,11 @@ impl Trainer {
 
     /// Trains until all steps are done or somebody asks to stop. A second run goes on where the first was stopped.
     ///
+    /// Not to be called from a worker of rayon's global pool: it waits for threads that load pictures, and they use that pool.
+    ///
     /// # Errors
     /// [`Error::Diverged`] when loss or gradients are no numbers or explode; what pictures, disk, network or observer say. What the last
-    /// checkpoint holds is kept in all cases.
+    /// checkpoint holds is kept in all cases; where a picture cannot be used, one is written first.
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let ranks = Arc::clone(&self.ranks);
         let mut silence = ();
@@ -157,23 +175,40 @@ impl Trainer {
             return Ok(Outcome::Finished);
         }
         let mut loader = agree(&*ranks, self.loader())?;
+        let mut last: Option<Batch> = None;
         while self.progress.step < self.steps {
             let begun = Instant::now();
-            let batch = agree(&*ranks, loader.next_batch().map_err(Error::from))?;
+            let batch = match agree(&*ranks, loader.next_batch().map_err(Error::from)) {
+                Ok(batch) => &*last.insert(batch),
+                Err(error) => {
+                    // So that a picture does not cost the steps since the last checkpoint. Why the run ends is the picture, whatever becomes of it.
+                    if let Some(batch) = last.as_ref().filter(|_| !self.is_kept()) {
+                        let _ = self.keep(batch, observer);
+                    }
+                    return Err(error);
+                }
+            };
             let waited = begun.elapsed().as_secs_f64();
-            let done = self.take_step(&batch).and_then(|mut record| {
+            let done = self.take_step(batch).and_then(|mut record| {
                 (record.seconds, record.waited) = (begun.elapsed().as_secs_f64(), waited);
-                self.after_step(&record, &batch, observer)
+                self.after_step(&record, batch.position, observer)
             });
-            let is_last = self.progress.step == self.steps;
-            // Nothing is left to stop after the last step, unless its validation was broken off.
-            let asks_to_stop = self.stop.is_stopped() && (!is_last || self.progress.validation_due);
-            let Voted { own: (), asked: asked_to_stop } = vote(&*ranks, done, asks_to_stop)?;
+            // Nothing is left to stop after the last step but its validation, which sees to that itself.
+            let asks_to_stop = self.stop.is_stopped() && self.progress.step < self.steps;
+            let mut asked_to_stop = vote(&*ranks, done, asks_to_stop)?.asked;
+            if self.progress.validation_due && !asked_to_stop {
+                if self.is_checkpoint_due() {
+                    // First, as a validation may take longer than who asks to stop will wait. It is told of when it is written again, with the scores.
+                    self.keep(batch, &mut ())?;
+                }
+                let validated =
+                    if self.leads() { self.look_ahead(batch).and_then(|()| self.validate(observer)) } else { Ok(()) };
+                let still_due = self.progress.validation_due && self.leads();
+                asked_to_stop = vote(&*ranks, validated, still_due)?.asked;
+                self.progress.validation_due = asked_to_stop;
+            }
             if self.is_checkpoint_due() || asked_to_stop {
-                self.compare_weights()?;
-                agree(&*ranks, self.look_ahead(&batch))?;
-                let saved = if self.leads() { self.save(observer) } else { Ok(()) };
-                agree(&*ranks, saved)?;
+                self.keep(batch, observer)?;
             }
             if asked_to_stop {
                 return Ok(self.end_stopped());
@@ -219,18 +254,16 @@ impl Trainer {
         Outcome::Stopped { step: self.progress.step }
     }
 
-    /// Moves on after a step; rank 0 tells of it and validates where that is due.
-    fn after_step(&mut self, record: &StepRecord, batch: &Batch, observer: &mut dyn Observer) -> Result<()> {
-        (self.progress.step, self.progress.position) = (record.step, self.position_after(batch.position));
-        if !self.leads() {
-            return Ok(());
-        }
-        self.tell(observer.step(record))?;
-        if self.due_validation() == DueValidation::default() {
-            return Ok(());
-        }
-        self.look_ahead(batch)?;
-        self.validate(observer)
+    /// Moves on after a step, and tells of it.
+    fn after_step(&mut self, record: &StepRecord, position: Position, observer: &mut dyn Observer) -> Result<()> {
+        (self.progress.step, self.progress.position) = (record.step, self.position_after(position));
+        self.progress.validation_due = self.pairs_due() > 0;
+        self.tell(observer.step(record))
+    }
+
+    /// Whether the weights are on disk as they are.
+    fn is_kept(&self) -> bool {
+        self.saved == Some(self.progress.step)
     }
 
     /// Batches from where training stands.
@@ -283,12 +316,15 @@ impl Trainer {
         Ok(StepRecord { step, epoch, losses: whole.losses, learning_rate, gradient_norm, seconds: 0.0, waited: 0.0 })
     }
 
-    /// Computes a part of the batch again, with the weights after the step: what has just been ruined must not replace the checkpoint before.
+    /// Computes the first pair of the batch again, with the weights after the step: what has just been ruined must not replace the checkpoint
+    /// before. What is on disk was looked at then.
     fn look_ahead(&self, batch: &Batch) -> Result<()> {
-        match self.micro_batches(batch).next() {
-            Some(part) => self.check_soundness(&part?).map(drop),
-            None => Ok(()),
+        if self.is_kept() {
+            return Ok(());
         }
+        let is_one_pixel = batch.height.max(batch.width) <= ONE_PIXEL;
+        let pairs = if is_one_pixel { self.pairs_of(self.own_parts().start).len() } else { 1 };
+        self.check_soundness(&self.micro_batch(batch, 0..pairs)?).map(drop)
     }
 
     /// The norm of all gradients together, which is a number of common size, as the loss is.
@@ -314,17 +350,16 @@ impl Trainer {
 
     /// This rank's parts of a batch, computed when they are asked for.
     fn micro_batches<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = Result<MicroBatch>> + 'a {
-        let size = [batch.height, batch.width];
-        let own = self.own_parts();
-        let first = self.first_pair(own.start);
+        self.own_parts().map(move |part| self.micro_batch(batch, self.pairs_of(part)))
+    }
+
+    /// Losses and gradients of some of the pairs that this rank has of a batch.
+    fn micro_batch(&self, batch: &Batch, pairs: Range<usize>) -> Result<MicroBatch> {
         let pair = 3 * batch.height * batch.width;
-        let bgr = self.config.network.is_bgr();
-        own.map(move |part| {
-            let place = (self.first_pair(part) - first) * pair..(self.first_pair(part + 1) - first) * pair;
-            let [rainy, clean] = [&batch.rainy, &batch.clean]
-                .map(|all| reordered(to_tensor(&all[place.clone()], size, &self.device)?, bgr));
-            MicroBatch::compute(&self.model, &self.config.loss, &rainy?, &clean?)
-        })
+        let (place, bgr) = (pairs.start * pair..pairs.end * pair, self.config.network.is_bgr());
+        let [rainy, clean] = [&batch.rainy, &batch.clean]
+            .map(|all| reordered(to_tensor(&all[place.clone()], [batch.height, batch.width], &self.device)?, bgr));
+        MicroBatch::compute(&self.model, &self.config.loss, &rainy?, &clean?)
     }
 
     fn tell_written(&self, observer: &mut dyn Observer, path: PathBuf, kind: WrittenKind) -> Result<()> {

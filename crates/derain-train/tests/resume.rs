@@ -8,7 +8,8 @@ use std::fs;
 use common::{Bench, NETWORKS, Watch, train};
 use derain_data::synthesis::RainRange;
 use derain_train::{
-    DataConfig, Error, LogOptions, Observed, Observer, Outcome, RunLog, StepRecord, StopHandle, TrainConfig, Trainer,
+    DataConfig, Error, LogOptions, Observed, Observer, Outcome, RunLog, Schedule, StepRecord, StopHandle, TrainConfig,
+    Trainer,
 };
 use serde_json::Value;
 
@@ -126,6 +127,97 @@ fn a_stop_does_not_wait_for_a_validation_and_the_resume_makes_up_for_it() {
     });
     assert!(whole == broken, "the files differ");
     assert_eq!(whole_log, broken_log);
+}
+
+/// Fails as a kill would, in a validation.
+struct KilledInValidation;
+
+impl Observer for KilledInValidation {
+    fn validating(&mut self, _done: usize, _of: usize) -> Observed {
+        Err("killed".into())
+    }
+}
+
+#[test]
+fn a_kill_in_a_validation_costs_no_step() {
+    let bench = Bench::new();
+    let config = |output| TrainConfig { checkpoint_interval: 4, ..bench.config(output, 6, NETWORKS[0]) };
+    let lines_alone = || RunLog::new(LogOptions { tensorboard: false, samples: false });
+    Trainer::new(config("whole")).unwrap().run(&mut lines_alone()).unwrap();
+    // In the validation after step 4, in the one that makes up for it, and after the last step.
+    for step in [4, 4, 6] {
+        let mut trainer = Trainer::resume(config("broken")).unwrap();
+        if step == 6 {
+            let mut watch = Watch { stop_after: Some((5, trainer.stop_handle())), ..Watch::default() };
+            assert_eq!(trainer.run(&mut (&mut lines_alone(), &mut watch)).unwrap(), Outcome::Stopped { step: 5 });
+        }
+        let killed = trainer.run(&mut (&mut lines_alone(), &mut KilledInValidation));
+        assert!(matches!(killed, Err(Error::Observer(_))), "{killed:?}");
+        drop(trainer);
+        let trainer = Trainer::resume(config("broken")).unwrap();
+        assert!(format!("{trainer:?}").contains(&format!(", step: {step},")), "{trainer:?}");
+    }
+    let mut trainer = Trainer::resume(config("broken")).unwrap();
+    assert_eq!(trainer.run(&mut lines_alone()).unwrap(), Outcome::Finished);
+    let [(whole, whole_log), (broken, broken_log)] = ["whole", "broken"].map(|run| {
+        let mut files = bench.files(run);
+        let log = files.remove("log.jsonl").unwrap();
+        (files, without_times(&log))
+    });
+    assert!(whole == broken, "the files differ");
+    assert_eq!(whole_log, broken_log);
+}
+
+#[test]
+fn a_shortened_training_ends_with_its_validation() {
+    let bench = Bench::new();
+    let config = |output, steps| {
+        let schedule = Schedule::Constant { rate: 0.01 };
+        TrainConfig { schedule, ..bench.config(output, steps, NETWORKS[0]) }
+    };
+    train(config("whole", 6));
+    let mut trainer = Trainer::new(config("run", 20)).unwrap();
+    let mut watch = Watch { stop_after: Some((6, trainer.stop_handle())), ..Watch::default() };
+    assert_eq!(trainer.run(&mut watch).unwrap(), Outcome::Stopped { step: 6 });
+    drop(trainer);
+    // The second time there is nothing left to do.
+    for validations in [1, 0] {
+        let mut watch = InValidation::default();
+        let outcome = Trainer::resume(config("run", 6)).unwrap().run(&mut watch).unwrap();
+        assert_eq!((outcome, watch.validations), (Outcome::Finished, validations));
+        assert!(bench.files("whole") == bench.files("run"));
+    }
+}
+
+#[test]
+fn what_is_left_of_a_training_without_its_checkpoint_is_not_overwritten() {
+    let bench = Bench::new();
+    let config = || TrainConfig { checkpoint_interval: 3, ..bench.config("run", 5, NETWORKS[0]) };
+    let lines_alone = || RunLog::new(LogOptions { tensorboard: false, samples: false });
+    let path = |name: &str| bench.path().join("run").join(name);
+    // A kill before the first checkpoint leaves a log: a resume begins anew.
+    struct Kill;
+    impl Observer for Kill {
+        fn step(&mut self, step: &StepRecord) -> Observed {
+            if step.step == 2 { Err("killed".into()) } else { Ok(()) }
+        }
+    }
+    let killed = Trainer::new(config()).unwrap().run(&mut (&mut lines_alone(), &mut Kill));
+    assert!(killed.is_err() && path("log.jsonl").exists());
+    let refused = Trainer::new(config()).err().unwrap();
+    assert!(matches!(refused, Error::CheckpointGone { left: "log.jsonl", .. }), "{refused}");
+    Trainer::resume(config()).unwrap().run(&mut lines_alone()).unwrap();
+    fs::remove_file(path("checkpoint.safetensors")).unwrap();
+    for left in ["last.safetensors", "log.jsonl"] {
+        for begin in [Trainer::new, Trainer::resume] {
+            let refused = begin(config()).err().unwrap();
+            let Error::CheckpointGone { .. } = refused else { panic!("{left}: {refused}") };
+        }
+        fs::remove_file(path("last.safetensors")).ok();
+        fs::remove_file(path("best.safetensors")).ok();
+    }
+    fs::remove_file(path("log.jsonl")).unwrap();
+    assert!(Trainer::new(config()).is_ok());
 }
 
 /// The lines of a log without its times.

@@ -6,9 +6,11 @@ mod common;
 use std::fs;
 
 use common::{Bench, NETWORKS, Watch, train};
-use derain_data::dataset::AugmentOptions;
+use derain_data::dataset::{AugmentOptions, Crop};
 use derain_models::{Derainer, Network};
-use derain_train::{DataConfig, Error, LossConfig, PairData, Schedule, TrainConfig, Trainer, ValidationConfig};
+use derain_train::{
+    DataConfig, Error, LossConfig, PairData, PairPlace, Schedule, TrainConfig, Trainer, ValidationConfig,
+};
 use image::{Rgb, RgbImage};
 
 #[test]
@@ -65,6 +67,86 @@ fn both_networks_learn_and_derainer_runs_what_they_learned() {
         let photo = image::open(bench.path().join("photos/0.png")).unwrap().into_rgb8();
         assert_eq!(derainer.derain(&photo).unwrap().image.dimensions(), photo.dimensions());
     }
+}
+
+#[test]
+fn training_pictures_that_cannot_be_used_are_told_before_training() {
+    let bench = Bench::new();
+    let clean = |pair: u8| bench.path().join(format!("clean/{pair}.png"));
+    let restore = || {
+        for folder in ["rainy", "clean"] {
+            fs::create_dir_all(bench.path().join(folder)).unwrap();
+            for pair in 0..4u8 {
+                let path = bench.path().join(folder).join(format!("{pair}.png"));
+                RgbImage::from_pixel(24, 24, Rgb([50 * pair; 3])).save(path).unwrap();
+            }
+        }
+    };
+    let refused = || {
+        let place = PairPlace::Folders { rainy: bench.path().join("rainy"), clean: bench.path().join("clean") };
+        let data = DataConfig::Pairs(PairData { paths: vec![place], ..PairData::default() });
+        match Trainer::new(TrainConfig { data, ..bench.config("run", 2, NETWORKS[0]) }) {
+            Err(Error::UnusablePicture { others, source }) => {
+                assert!(!bench.path().join("run").exists());
+                format!("{source}; {others}")
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    restore();
+    RgbImage::new(24, 25).save(clean(2)).unwrap();
+    let text = refused();
+    assert!(text.contains("2.png") && text.contains("24x25") && text.ends_with("; 0"), "{text}");
+    restore();
+    for (pair, folder) in [(1, "rainy"), (1, "clean"), (3, "rainy"), (3, "clean")] {
+        RgbImage::new(15, 24).save(bench.path().join(folder).join(format!("{pair}.png"))).unwrap();
+    }
+    let text = refused();
+    assert!(text.contains("1.png") && text.contains("smaller than the crop") && text.ends_with("; 1"), "{text}");
+    restore();
+    fs::write(clean(3), b"").unwrap();
+    let text = refused();
+    assert!(text.contains("3.png"), "{text}");
+    // Photographs on which it rains are looked at as well.
+    RgbImage::new(40, 15).save(bench.path().join("photos/0.png")).unwrap();
+    let error = Trainer::new(bench.config("run", 2, NETWORKS[0])).err().unwrap();
+    assert!(matches!(error, Error::UnusablePicture { .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_picture_costs_no_step() {
+    let bench = Bench::new();
+    train(bench.config("whole", 12, NETWORKS[0]));
+    let mut config = bench.config("run", 12, NETWORKS[0]);
+    let DataConfig::Synthesized(data) = &mut config.data else { panic!("its data are synthesized") };
+    // So that pictures are read again after the first epoch.
+    data.cache_mb = 0;
+    let mut trainer = Trainer::new(config.clone()).unwrap();
+    let step = bench.train_until_damaged(&mut trainer, 3);
+    drop(trainer);
+    let trainer = Trainer::resume(config.clone()).unwrap();
+    assert!(step >= 3 && format!("{trainer:?}").contains(&format!(", step: {step},")), "{trainer:?} after {step}");
+    drop(trainer);
+    Trainer::resume(config).unwrap().run(&mut ()).unwrap();
+    assert!(bench.files("whole") == bench.files("run"));
+}
+
+#[test]
+fn an_output_folder_in_the_data_is_refused() {
+    let bench = Bench::new();
+    let error = Trainer::new(bench.config("photos/run", 2, NETWORKS[0])).err().unwrap();
+    assert!(matches!(error, Error::OutputInData { .. }), "{error}");
+    assert!(!bench.path().join("photos/run").exists());
+}
+
+/// What is looked at before a checkpoint must have as many pairs as batch norms need.
+#[test]
+fn crops_of_eight_pixels_are_trained_on() {
+    let bench = Bench::new();
+    let (name, network, _) = NETWORKS[1];
+    let mut config = bench.config("run", 1, (name, network, "l1 = 1.0\nssim = 0.0\nattention = 0.0"));
+    (config.micro_batches, config.augment.crop) = (1, Crop::Window { size: 8 });
+    assert_eq!(train(config).len(), 1);
 }
 
 #[test]

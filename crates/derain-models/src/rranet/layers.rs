@@ -206,9 +206,13 @@ impl ConvLstm {
 
 /// The next state of an LSTM whose gates are `joined`; without a state it starts from zeros.
 pub(super) fn lstm_step(joined: &Conv, x: &Tensor, state: Option<&LstmState>) -> crate::Result<LstmState> {
-    let zeros = || Ok::<_, crate::Error>(LstmState { hidden: x.zeros_like()?, cell: x.zeros_like()? });
-    let LstmState { hidden, cell } = state.cloned().map_or_else(zeros, Ok)?;
-    Ok(lstm_gates(&joined.forward(&Tensor::cat(&[x, &hidden], 1)?)?, &cell)?)
+    let Some(LstmState { hidden, cell }) = state else {
+        // Half of the convolution would be over zeros, for nothing.
+        let of_input = joined.weight.narrow(1, 0, x.dim(1)?)?.contiguous()?;
+        let of_input = Conv { weight: of_input, ..joined.clone() };
+        return Ok(lstm_gates(&of_input.forward(x)?, &x.zeros_like()?)?);
+    };
+    Ok(lstm_gates(&joined.forward(&Tensor::cat(&[x, hidden], 1)?)?, cell)?)
 }
 
 /// A scale of the decoder: upsampling, attention guided by RLCN, and a residual block.

@@ -153,6 +153,16 @@ impl TrainConfig {
         single.chain(data).chain(validation).filter(|path| !path.as_os_str().is_empty())
     }
 
+    /// Where training and validation pictures are looked for: folders and lists.
+    pub(crate) fn data_paths(&self) -> Vec<&Path> {
+        let mut paths: Vec<&Path> = match &self.data {
+            DataConfig::Pairs(data) => data.paths.iter().flat_map(PairPlace::paths).collect(),
+            DataConfig::Synthesized(data) => vec![&data.clean],
+        };
+        paths.extend(self.validation.pairs.iter().flat_map(PairPlace::paths));
+        paths
+    }
+
     /// Whether every value makes sense, as far as that can be told without looking at the data.
     ///
     /// # Errors

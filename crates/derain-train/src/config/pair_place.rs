@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use derain_data::dataset::{Half, PairList};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,13 @@ impl PairPlace {
             Self::Folders { rainy, clean } => PairList::from_parallel_folders(rainy, clean)?,
             Self::SideBySide { side_by_side, rainy } => PairList::from_side_by_side(side_by_side, *rainy)?,
         })
+    }
+
+    pub(super) fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Known(path) | Self::SideBySide { side_by_side: path, .. } => vec![path],
+            Self::Folders { rainy, clean } => vec![rainy, clean],
+        }
     }
 
     pub(super) fn paths_mut(&mut self) -> Vec<&mut PathBuf> {

@@ -1,5 +1,6 @@
 //! Where training and validation pairs come from.
 
+mod check;
 mod synthesized;
 mod validation;
 
@@ -10,6 +11,7 @@ use derain_data::hex::hex;
 use derain_data::{Error as DataError, LoadOptions};
 use sha2::{Digest, Sha256};
 
+pub(crate) use check::check_pictures;
 pub use synthesized::SynthesizedRain;
 pub(crate) use validation::ValidationPairs;
 

@@ -150,6 +150,15 @@ impl Observer for RunLog {
     }
 }
 
+/// Whether a log has a line about a checkpoint that was written.
+///
+/// # Errors
+/// As [`read_log`].
+pub(crate) fn tells_of_a_checkpoint(path: &Path) -> crate::Result<bool> {
+    let is_one = |event: &Event| matches!(event, Event::Written { kind: WrittenKind::Checkpoint, .. });
+    Ok(read_log(path)?.iter().any(|record| is_one(&record.event)))
+}
+
 /// A path as it is found from the output folder, with forward slashes on every system.
 fn relative(path: &Path, folder: &Path) -> String {
     let path = path.strip_prefix(folder).unwrap_or(path);

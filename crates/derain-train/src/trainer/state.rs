@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::{StopHandle, Trainer};
 use crate::checkpoint::{self, Loaded, Names, Progress, Tensors};
-use crate::data::{ValidationPairs, training_source};
-use crate::folder::{CHECKPOINT, Folder};
+use crate::data::{ValidationPairs, check_pictures, training_source};
+use crate::folder::{CHECKPOINT, Folder, check_apart};
 use crate::model::{AnyNetwork, Trainable};
 use crate::observer::{Observer, WrittenKind};
 use crate::optimizer::{Adam, MovingAverage};
@@ -26,8 +26,13 @@ impl Trainer {
         if !config.micro_batches.is_multiple_of(ranks.size()) {
             return Err(Error::Uneven { micro_batches: config.micro_batches, ranks: ranks.size() });
         }
+        let leads = ranks.rank() == 0;
+        if leads {
+            check_apart(&config.output, config.data_paths())?;
+        }
         // All data and weights before the folder is made: a mistyped path leaves none behind.
         let (source, data) = training_source(&config)?;
+        check_pictures(&source, &config.augment.crop)?;
         let samples = source.len();
         let steps_per_epoch = samples / config.batch_size;
         if steps_per_epoch == 0 {
@@ -38,7 +43,6 @@ impl Trainer {
             (Some(steps), _) => steps,
             (None, epochs) => epochs.unwrap_or_default().saturating_mul(steps_per_epoch as u64),
         };
-        let leads = ranks.rank() == 0;
         let validation = if leads { ValidationPairs::load(&config)? } else { ValidationPairs::default() };
         let parameters = match &config.init_from {
             // Where there is a checkpoint, nothing else is the start.
@@ -61,6 +65,7 @@ impl Trainer {
             samples,
             steps,
             steps_per_epoch,
+            validation_pairs: validation.len(),
             validation,
             progress: Progress::new(config.decisive()?, data),
             notice: None,
@@ -81,6 +86,9 @@ impl Trainer {
             self.progress.best = None;
             self.notice = Some("the validation is another than before: the best score begins anew".into());
         }
+        // A training that is to end here now has its last validation still before it.
+        let is_last = self.progress.step == self.steps && self.pairs_due() > 0;
+        self.progress.validation_due |= is_last && self.progress.validated != Some(self.steps);
         // A kill between the two leaves the weights a checkpoint behind.
         self.folder.ensure(&self.folder.last(), &self.weight_file()?)
     }

@@ -16,8 +16,8 @@ use crate::validation::Examiner;
 const MOST_PSNR: f64 = 100.0;
 
 /// What is to be done after a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct DueValidation {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct DueValidation {
     /// All pairs are scored.
     scored: bool,
     /// Some are shown.
@@ -25,10 +25,20 @@ pub(super) struct DueValidation {
 }
 
 impl Trainer {
-    pub(super) fn due_validation(&self) -> DueValidation {
+    fn due_validation(&self) -> DueValidation {
         let is_due = |interval: u64| self.progress.step.is_multiple_of(interval) || self.progress.step == self.steps;
         let validation = &self.config.validation;
         DueValidation { scored: is_due(validation.interval), shown: is_due(validation.sample_interval) }
+    }
+
+    /// How many pairs are scored, or only shown, after the last step; equal on all ranks.
+    pub(super) fn pairs_due(&self) -> usize {
+        let DueValidation { scored, shown } = self.due_validation();
+        if scored { self.validation_pairs } else { self.pairs_shown(shown) }
+    }
+
+    fn pairs_shown(&self, shown: bool) -> usize {
+        if shown { self.config.validation.samples.min(self.validation_pairs) } else { 0 }
     }
 
     /// Does the validation that an earlier run was stopped before, and what it left undone after it.
@@ -46,8 +56,7 @@ impl Trainer {
     pub(super) fn validate(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let DueValidation { scored, shown } = self.due_validation();
         let begun = Instant::now();
-        let wanted = if shown { self.config.validation.samples.min(self.validation.len()) } else { 0 };
-        let pairs = if scored { self.validation.len() } else { wanted };
+        let (wanted, pairs) = (self.pairs_shown(shown), self.pairs_due());
         let examiner = Examiner {
             network: &self.judged,
             device: &self.device,
@@ -69,6 +78,7 @@ impl Trainer {
         }
         self.progress.validation_due = false;
         if scored {
+            self.progress.validated = Some(self.progress.step);
             self.record_scores(&inputs, &outputs, begun, observer)?;
         }
         if !pictures.is_empty() {

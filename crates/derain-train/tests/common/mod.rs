@@ -50,6 +50,28 @@ impl Bench {
         TrainConfig::load(&file).unwrap()
     }
 
+    /// Runs until a photograph cannot be read: all of them are cut in half after a step, and whole again in the end. The last step told of.
+    pub(crate) fn train_until_damaged(&self, trainer: &mut Trainer, step: u64) -> u64 {
+        let photos = fs::read_dir(self.path().join("photos")).unwrap().map(|entry| entry.unwrap().path());
+        let photos: Vec<_> = photos.map(|path| (fs::read(&path).unwrap(), path)).collect();
+        struct Damage<'a>(&'a [(Vec<u8>, std::path::PathBuf)], u64, u64);
+        impl Observer for Damage<'_> {
+            fn step(&mut self, step: &StepRecord) -> Observed {
+                self.2 = step.step;
+                for (bytes, path) in self.0.iter().filter(|_| step.step == self.1) {
+                    fs::write(path, &bytes[..bytes.len() / 2])?;
+                }
+                Ok(())
+            }
+        }
+        let mut damage = Damage(&photos, step, 0);
+        let error = trainer.run(&mut damage).unwrap_err();
+        assert!(matches!(error, derain_train::Error::Data(_)), "{error}");
+        let last = damage.2;
+        photos.iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
+        last
+    }
+
     /// What a training has written, but for its lock.
     pub(crate) fn files(&self, output: &str) -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(self.path().join(output)).unwrap().map(|entry| entry.unwrap().path());

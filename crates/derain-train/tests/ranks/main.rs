@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use derain_train::{
@@ -74,6 +74,8 @@ struct Watch {
     stops_in_validation: Option<StopHandle>,
     /// Whether the rank runs once more after a stop.
     again: bool,
+    /// Files that lose half of their bytes.
+    cuts_at_step_4: Vec<(Vec<u8>, PathBuf)>,
 }
 
 impl Observer for Watch {
@@ -81,6 +83,9 @@ impl Observer for Watch {
         self.records.push(StepRecord { seconds: 0.0, waited: 0.0, ..step.clone() });
         if let Some((_, stop)) = self.stops_at.as_ref().filter(|(at, _)| *at == step.step) {
             stop.stop();
+        }
+        for (bytes, path) in self.cuts_at_step_4.iter().filter(|_| step.step == 4) {
+            fs::write(path, &bytes[..bytes.len() / 2])?;
         }
         if self.fails_at == Some(step.step) { Err("no space left".into()) } else { Ok(()) }
     }
@@ -194,8 +199,11 @@ fn parts_that_ranks_cannot_share_are_refused() {
 #[test]
 fn a_picture_that_one_rank_cannot_read_ends_all() {
     let bench = bench();
-    fs::write(bench.path().join("photos/04.png"), b"no picture").unwrap();
+    let photo = bench.path().join("photos/04.png");
+    let whole = fs::read(&photo).unwrap();
     let config = config(bench.path(), "run", [7, 2], 4);
+    // Its header, which all look at before training, is whole.
+    fs::write(&photo, &whole[..whole.len() / 2]).unwrap();
     let ended = train(2, false, &|_| config.clone(), &|_, _, _| ());
     let (_, error) = only_error(&ended);
     let mut text = error.to_string();
@@ -205,6 +213,32 @@ fn a_picture_that_one_rank_cannot_read_ends_all() {
         source = error.source();
     }
     assert!(text.contains("04.png"), "{text}");
+}
+
+#[test]
+fn a_damaged_picture_costs_no_step() {
+    let bench = bench();
+    let config = |output| {
+        let mut config = config(bench.path(), output, [4, 2], 12);
+        config.checkpoint_interval = 1000;
+        let derain_train::DataConfig::Synthesized(data) = &mut config.data else { panic!("its data are synthesized") };
+        // So that pictures are read again after the first epoch.
+        data.cache_mb = 0;
+        config
+    };
+    finish(1, false, &config("whole"));
+    let photos = fs::read_dir(bench.path().join("photos")).unwrap().map(|entry| entry.unwrap().path());
+    let photos: Vec<_> = photos.map(|path| (fs::read(&path).unwrap(), path)).collect();
+    let ended = train(2, false, &|_| config("run"), &|rank, _, watch| {
+        watch.cuts_at_step_4 = photos.iter().filter(|_| rank == 0).cloned().collect();
+    });
+    let (_, error) = only_error(&ended);
+    assert!(matches!(error, Error::Data(_)), "{error}");
+    photos.iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
+    let done = ended[0].records.len();
+    let resumed = finish(2, true, &config("run"));
+    assert!(done >= 4 && done + resumed.len() == 12, "{done} and {}", resumed.len());
+    assert_same_files(bench.path(), "whole", "run");
 }
 
 #[test]
@@ -256,6 +290,23 @@ fn ranks_stopped_in_a_validation_run_on_together() {
         assert_eq!(ended.outcome.unwrap(), Outcome::Finished);
     }
     assert_same_files(bench.path(), "whole", "stopped");
+}
+
+#[test]
+fn rank_0_alone_knows_when_it_validates() {
+    let bench = bench();
+    let [whole, run] = ["whole", "run"].map(|output| config(bench.path(), output, [4, 2], 6));
+    finish(1, false, &whole);
+    let differing = |rank| {
+        let mut config = run.clone();
+        config.validation.interval += rank as u64;
+        config.validation.samples *= 1 - rank;
+        config
+    };
+    for ended in train(2, false, &differing, &|_, _, _| ()) {
+        assert_eq!(ended.outcome.unwrap(), Outcome::Finished);
+    }
+    assert_same_files(bench.path(), "whole", "run");
 }
 
 #[test]

@@ -1,8 +1,12 @@
 use candle_core::{DType, Device, Tensor, Var};
 
+use derain_ops::LstmState;
+
+use super::super::layers::lstm_step;
 use super::super::{BatchStatistics, RraNet, RraNetConfig, RraNetOutput};
 use super::{Expected, Named, picture, tiny};
 use crate::Result;
+use crate::conv::Conv;
 use crate::parameters::{Parameters, builder};
 
 /// The fixture's network in `dtype`, its parameters as variables.
@@ -141,6 +145,31 @@ fn thread_counts_give_the_same_bits() -> Result<()> {
     let first = bits(1)?;
     for threads in [2, 3, 5] {
         assert!(first == bits(threads)?, "{threads} threads give other bits");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_step_without_a_state_is_one_from_zeros() -> Result<()> {
+    let (batch, channels, height, width) = (2, 5, 6, 7);
+    let wave = |shape: &[usize]| -> Result<Tensor> {
+        let values = (0..shape.iter().product()).map(|i: usize| ((i * 7919) % 1009) as f64 / 1009.0 - 0.5).collect();
+        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+    };
+    let weight = Var::from_tensor(&wave(&[4 * channels, 2 * channels, 3, 3])?)?;
+    let bias = Var::from_tensor(&wave(&[4 * channels])?)?;
+    let x = Var::from_tensor(&wave(&[batch, channels, height, width])?)?;
+    let gates = Conv { weight: weight.as_tensor().clone(), bias: Some(bias.as_tensor().clone()), dilation: 1 };
+    let zeros = LstmState { hidden: x.zeros_like()?, cell: x.zeros_like()? };
+    let run = |state: Option<&LstmState>| -> Result<Vec<Vec<f64>>> {
+        let LstmState { hidden, cell } = lstm_step(&gates, &x, state)?;
+        let gradients = ((&hidden * x.as_tensor())? + cell.sqr()?)?.sum_all()?.backward()?;
+        let of = |var: &Var| values(gradients.get(var).unwrap_or_else(|| panic!("no gradient")));
+        Ok(vec![values(&hidden)?, values(&cell)?, of(&weight)?, of(&bias)?, of(&x)?])
+    };
+    for (without, zeros) in run(None)?.iter().zip(&run(Some(&zeros))?) {
+        let error = without.iter().zip(zeros).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(without.len() == zeros.len() && error <= 1e-12, "{error}");
     }
     Ok(())
 }
