@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::super::{RlcnPooling, RraNet, RraNetConfig, initial_weight_file, recognize, weight_file};
 use super::tiny;
 use crate::spanet::SpaNetConfig;
-use crate::weights::WeightFile;
+use crate::weights::{ElementType, WeightFile};
 use crate::{Error, Result, spanet};
 
 #[test]
@@ -56,6 +56,22 @@ fn files_remember_their_configuration() -> Result<()> {
     Ok(())
 }
 
+/// As `torch.save(network.state_dict(), ...)` writes them: `nn.BatchNorm2d` counts its batches.
+#[test]
+fn counts_of_batches_are_left_out() -> Result<()> {
+    let tensors = tiny().initial_weights(1)?;
+    let count = Tensor::new(120_000i64, &Device::Cpu)?;
+    let norms = tensors.keys().filter_map(|name| name.strip_suffix("running_mean"));
+    let counts: Vec<_> = norms.map(|norm| (format!("{norm}num_batches_tracked"), count.clone())).collect();
+    assert!(!counts.is_empty());
+    let file = WeightFile::parse(&weight_file(&tiny(), &tensors.into_iter().chain(counts).collect())?)?;
+    RraNet::from_file(&file, &Device::Cpu)?;
+    let blend = WeightFile::parse(&file.blended(&file, 0.5)?)?;
+    assert_eq!(blend.tensors["encoder.0.conv1.1.num_batches_tracked"].dtype, ElementType::I64);
+    RraNet::from_file(&blend, &Device::Cpu)?;
+    Ok(())
+}
+
 #[test]
 fn foreign_weights_are_refused_by_name() -> Result<()> {
     let tensors = tiny().initial_weights(1)?;
@@ -69,8 +85,11 @@ fn foreign_weights_are_refused_by_name() -> Result<()> {
     };
     let zeros = Tensor::zeros((4, 4), DType::F32, &Device::Cpu)?;
     assert_eq!(refused(&|t| drop(t.remove("conv_in.bias"))), "missing: conv_in.bias");
+    // A count of batches is one integer, and lies beside running statistics.
     let counted = "encoder.0.conv1.1.num_batches_tracked";
     assert_eq!(refused(&|t| drop(t.insert(counted.into(), zeros.clone()))), format!("not known: {counted}"));
+    let (count, elsewhere) = (Tensor::new(7i64, &Device::Cpu)?, "conv_in.num_batches_tracked");
+    assert_eq!(refused(&|t| drop(t.insert(elsewhere.into(), count.clone()))), format!("not known: {elsewhere}"));
     let reshaped = refused(&|t| drop(t.insert("decoder.0.gam.w_a.0.weight".into(), zeros.clone())));
     assert_eq!(reshaped, "of another shape: decoder.0.gam.w_a.0.weight [4, 4] instead of [1, 5, 1, 1]");
 
