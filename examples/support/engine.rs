@@ -34,7 +34,8 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
 
-    /// Folder for those temporary files instead of the system's. A picture of 24 megapixels takes 6 GB there.
+    /// Folder for those temporary files instead of the system's (on Linux /var/tmp where that is memory). A picture of 24 megapixels
+    /// takes 6 GB there.
     #[arg(long, value_name = "DIR")]
     pub(crate) spool: Option<PathBuf>,
 }

@@ -110,7 +110,8 @@ impl Derainer {
         self
     }
 
-    /// The folder for those temporary files instead of the system's, which may itself be memory. The files have no
+    /// The folder for those temporary files. Without one they lie in the system's, or on Linux in `/var/tmp` where the system's is itself
+    /// memory (tmpfs); if that is, too, or the disk has no room, the call fails before any work. The files have no
     /// names and vanish with the process. They take 8 bytes per pixel and feature channel: 256 bytes per pixel for SPANet.
     #[must_use]
     pub fn with_spool_folder(mut self, folder: impl Into<PathBuf>) -> Self {

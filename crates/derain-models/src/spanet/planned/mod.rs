@@ -85,8 +85,7 @@ impl Planned {
         let frame: Frame<'_, Scratch> = Frame::new(height, width, band_rows(height), work);
         let channels = self.channels;
         let mut picture = Store::Memory(pixels.into());
-        let mut features = Store::new(storage, frame.pixels() * channels)?;
-        let mut spare = Store::new(storage, frame.pixels() * channels)?;
+        let [mut features, mut spare] = Store::pair(storage, frame.pixels() * channels)?;
         let mut workspace = Workspace::default();
         let mut first_map = None;
         for layer in &self.layers {
