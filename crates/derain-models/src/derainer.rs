@@ -211,7 +211,7 @@ impl Derainer {
             clean.reverse_colours();
         }
         if let Some((x, y)) = clean.first_not_finite() {
-            return Err(Error::NotFiniteResult { x, y });
+            return Err(Error::NotFiniteResult { x, y, precision: self.model.precision() });
         }
         let image = pixels::with_colours(picture, &clean)?;
         let mut maps = maps.iter().map(|Map { width, values }| pixels::grey_picture(*width as u32, values));

@@ -10,7 +10,7 @@ use crate::pixels::RgbPixels;
 use crate::rranet::{self, RraNet, RraNetConfig, RraNetOutput};
 use crate::spanet::{self, ChannelOrder, SpaNet, SpaNetConfig, SpaNetOutput};
 use crate::weights::WeightFile;
-use crate::{Error, Network, Placement, Result};
+use crate::{Error, Network, Placement, Precision, Result};
 
 /// A network with its weights.
 #[derive(Clone, Debug)]
@@ -85,6 +85,15 @@ impl Model {
     /// Whether pixels are blue, green, red.
     pub(crate) fn takes_bgr(&self) -> bool {
         matches!(self, Self::SpaNet { network, .. } if network.config().channel_order == ChannelOrder::Bgr)
+    }
+
+    /// In which it computes.
+    pub(crate) fn precision(&self) -> Precision {
+        let dtype = match self {
+            Self::SpaNet { network, .. } => network.dtype(),
+            Self::RraNet { network, .. } => network.dtype(),
+        };
+        Precision::ALL.into_iter().find(|precision| precision.dtype() == dtype).unwrap_or_default()
     }
 
     /// Whether features can be kept in files.

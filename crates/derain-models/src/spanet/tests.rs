@@ -10,7 +10,7 @@ use super::{
 use crate::engine::Storage;
 use crate::parameters::builder;
 use crate::weights::WeightFile;
-use crate::{Derainer, Error, Network, Result};
+use crate::{Derainer, Error, Network, Precision, Result};
 
 pub(super) fn variants() -> [(&'static str, SpaNetConfig); 6] {
     let of = |attention, direction_weights| SpaNetConfig {
@@ -188,7 +188,7 @@ fn results_that_are_not_finite_are_refused() -> Result<()> {
     let file = WeightFile::parse(&weight_file(config, &tensors.collect::<Result<_>>()?)?)?;
     let derainer = Derainer::from_weight_file(Network::SpaNet, &file, &Device::Cpu)?;
     let result = derainer.derain(&RgbImage::from_pixel(3, 2, Rgb([9, 9, 9])));
-    assert!(matches!(result, Err(Error::NotFiniteResult { x: 0, y: 0 })), "{result:?}");
+    assert!(matches!(result, Err(Error::NotFiniteResult { x: 0, y: 0, precision: Precision::F32 })), "{result:?}");
     Ok(())
 }
 
