@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use derain::data::{self, Picture};
 use derain::{DerainedPicture, Derainer};
 use image::{DynamicImage, GrayImage};
@@ -24,11 +24,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     // What may not be done is found by all tasks.
     let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
     let derainer = arguments.engine.derainer()?;
+    ensure!(arguments.attention.is_none() || derainer.has_attention(), "{}", no_attention(&derainer));
     files::remove_orphans(tasks.iter().flat_map(Task::targets).chain(&arguments.json).map(PathBuf::as_path));
     let progress = Progress::new(tasks.len());
     let images = tasks.into_iter().map(|task| finish(&derainer, task, arguments, &progress)).collect();
     let (network, weights_sha256) = (derainer.network().to_string(), derainer.weights_sha256().to_owned());
     Ok(Report { network, weights_sha256, images })
+}
+
+fn no_attention(derainer: &Derainer) -> String {
+    format!("{} has no attention to show", derainer.network())
 }
 
 /// Does a task and says how it went.
@@ -78,7 +83,7 @@ fn process(derainer: &Derainer, task: &Task, arguments: &Arguments, progress: &P
     let clean = data::encode_picture(&picture.with_image(image), format)?;
     let attention = match &task.attention {
         Some(path) => {
-            let map = attention.with_context(|| format!("{} has no attention to show", derainer.network()))?;
+            let map = attention.with_context(|| no_attention(derainer))?;
             let picture = attention_picture(map, arguments.attention_style);
             Some((path, data::encode_picture(&picture, data::output_format(path)?)?))
         }

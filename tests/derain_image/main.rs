@@ -8,6 +8,7 @@ use std::fs;
 use std::process::Stdio;
 
 use derain::data::{Picture, load_picture, save_picture};
+use derain::models::spanet::{self, Attention, SpaNetConfig};
 use derain::{Derainer, Device, Network};
 use image::{ColorType, GenericImageView, Pixel};
 use serde_json::Value;
@@ -261,6 +262,18 @@ fn attention_is_grey_or_in_colour() {
     assert_done(&bench.run("-i rainy.png -o clean.png --attention maps --attention-style heat"));
     let heat = derain::models::heat_map(&expected);
     assert_eq!(load_picture(bench.path("maps/rainy.png")).unwrap().image, heat.into());
+}
+
+#[test]
+fn attention_that_a_network_has_not_is_said_before_the_work() {
+    let bench = Bench::new();
+    bench.picture("in/1.png", ColorType::Rgb8);
+    let config = SpaNetConfig { channels: 4, attention: Attention::None, ..SpaNetConfig::release() };
+    fs::write(bench.path("plain.safetensors"), spanet::initial_weight_file(&config, 7).unwrap()).unwrap();
+    let output = bench.run_bare("-i in -o out --attention maps --weights plain.safetensors");
+    assert_failed(&output, "error: spanet has no attention to show");
+    assert!(!bench.path("out").exists() && !stderr(&output).contains("1.png"), "{}", stderr(&output));
+    assert_done(&bench.run_bare("-i in -o out --weights plain.safetensors"));
 }
 
 #[test]

@@ -124,6 +124,11 @@ impl Derainer {
         self.model.network()
     }
 
+    /// Whether results come with a map of where the network saw rain. SPANet without spatial attention gives none.
+    pub fn has_attention(&self) -> bool {
+        self.model.has_attention()
+    }
+
     /// The SHA-256 of the weight file, in lowercase hexadecimal digits.
     pub fn weights_sha256(&self) -> &str {
         &self.weights_sha256

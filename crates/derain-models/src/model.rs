@@ -8,7 +8,7 @@ use crate::bands::{self, Room};
 use crate::engine::{Progress, Storage};
 use crate::pixels::RgbPixels;
 use crate::rranet::{self, RraNet, RraNetConfig, RraNetOutput};
-use crate::spanet::{self, ChannelOrder, SpaNet, SpaNetConfig, SpaNetOutput};
+use crate::spanet::{self, Attention, ChannelOrder, SpaNet, SpaNetConfig, SpaNetOutput};
 use crate::weights::WeightFile;
 use crate::{Error, Network, Placement, Precision, Result};
 
@@ -85,6 +85,14 @@ impl Model {
     /// Whether pixels are blue, green, red.
     pub(crate) fn takes_bgr(&self) -> bool {
         matches!(self, Self::SpaNet { network, .. } if network.config().channel_order == ChannelOrder::Bgr)
+    }
+
+    /// Whether it gives maps of where it saw rain.
+    pub(crate) fn has_attention(&self) -> bool {
+        match self {
+            Self::SpaNet { network, .. } => network.config().attention != Attention::None,
+            Self::RraNet { .. } => true,
+        }
     }
 
     /// In which it computes.
