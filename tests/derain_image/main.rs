@@ -276,6 +276,36 @@ fn attention_that_a_network_has_not_is_said_before_the_work() {
     assert_done(&bench.run_bare("-i in -o out --weights plain.safetensors"));
 }
 
+/// One is loaded and one saved while another is in work.
+#[test]
+fn a_long_folder_is_reported_in_its_order() {
+    let bench = Bench::new();
+    for name in ["1.png", "2.png", "3.png", "4.png", "5.png", "6.png", "7.png", "z/8.png"] {
+        bench.picture(&format!("in/{name}"), ColorType::Rgb8);
+    }
+    for bad in ["in/2.png", "in/3.png", "in/7.png"] {
+        fs::write(bench.path(bad), "no picture").unwrap();
+    }
+    assert_done(&bench.run("-i in/5.png -o out/5.png"));
+    // A file where a folder must be, which shows when the picture is saved.
+    fs::write(bench.path("out/z"), "in the way").unwrap();
+    assert_failed(&bench.run("-i in -o out --resume --json r.json"), "4 of 8 failed:");
+    assert_eq!(bench.tree("out"), ["1.png", "4.png", "5.png", "6.png", "z"]);
+    let report = bench.json("r.json");
+    let told = report["images"].as_array().unwrap().iter().map(|image| {
+        let input = image["input"].as_str().unwrap().replace('\\', "/");
+        let outcome = match (image["error"].is_string(), image.get("skipped").is_some()) {
+            (true, _) => "failed",
+            (false, true) => "skipped",
+            (false, false) => "done",
+        };
+        (input, outcome)
+    });
+    let expected = ["done", "failed", "failed", "done", "skipped", "done", "failed"].into_iter().enumerate();
+    let expected = expected.map(|(index, outcome)| (format!("in/{}.png", index + 1), outcome));
+    assert!(told.eq(expected.chain([("in/z/8.png".to_owned(), "failed")])), "{report:#}");
+}
+
 #[test]
 fn rranet_runs_with_its_own_weights_only() {
     let bench = Bench::new();

@@ -129,6 +129,11 @@ impl Derainer {
         self.model.has_attention()
     }
 
+    /// The limit of [`with_max_memory`](Self::with_max_memory).
+    pub fn max_memory(&self) -> Option<u64> {
+        self.max_memory
+    }
+
     /// The SHA-256 of the weight file, in lowercase hexadecimal digits.
     pub fn weights_sha256(&self) -> &str {
         &self.weights_sha256
