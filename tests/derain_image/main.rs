@@ -8,7 +8,9 @@ use std::fs;
 use std::process::Stdio;
 
 use derain::data::{Picture, load_picture, save_picture};
+use derain::models::rranet;
 use derain::models::spanet::{self, Attention, SpaNetConfig};
+use derain::models::weights::WeightFile;
 use derain::{Derainer, Device, Network};
 use image::{ColorType, GenericImageView, Pixel};
 use serde_json::Value;
@@ -262,6 +264,37 @@ fn attention_is_grey_or_in_colour() {
     assert_done(&bench.run("-i rainy.png -o clean.png --attention maps --attention-style heat"));
     let heat = derain::models::heat_map(&expected);
     assert_eq!(load_picture(bench.path("maps/rainy.png")).unwrap().image, heat.into());
+}
+
+#[test]
+fn what_a_weight_file_does_not_say_is_told_and_can_be_written_into_it() {
+    let bench = Bench::new();
+    let rainy = bench.picture("rainy.png", ColorType::Rgb8);
+    let mut file = WeightFile::open(bench.path("weights.safetensors")).unwrap();
+    file.metadata.clear();
+    fs::write(bench.path("bare.safetensors"), file.to_safetensors().unwrap()).unwrap();
+    let said = "bare.safetensors does not say its configuration, SpaNetConfig { channels: 4,";
+    let output = bench.run_bare("-i rainy.png -o clean.png --weights bare.safetensors");
+    assert!(output.status.success() && stderr(&output).contains(said), "{}", stderr(&output));
+    assert!(!stderr(&bench.run("-i rainy.png -o clean.png")).contains("does not say"));
+
+    let inspect = |arguments: &str| {
+        support::command("inspect_weights", bench.folder.path(), arguments).output().unwrap().status.success()
+    };
+    assert!(inspect("bare.safetensors -o paper.safetensors --form paper"));
+    let output = bench.run_bare("-i rainy.png -o clean.png --weights paper.safetensors");
+    assert!(output.status.success() && !stderr(&output).contains("does not say"), "{}", stderr(&output));
+    let config = SpaNetConfig { channels: 4, ..SpaNetConfig::paper() };
+    let derainer = Derainer::from_spanet_file(&config, &file, &Device::Cpu).unwrap();
+    assert_eq!(load_picture(bench.path("clean.png")).unwrap().image, derainer.derain_dynamic(&rainy).unwrap());
+
+    bench.add_rranet();
+    assert!(inspect("rranet.safetensors -o four.safetensors --stages 4"));
+    let four = WeightFile::open(bench.path("four.safetensors")).unwrap();
+    assert_eq!(rranet::recognize(&four).unwrap().stages, 4);
+    assert!(
+        !inspect("rranet.safetensors -o none.safetensors --form paper") && !bench.path("none.safetensors").exists()
+    );
 }
 
 #[test]

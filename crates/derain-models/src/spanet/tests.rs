@@ -4,8 +4,8 @@ use candle_core::{DType, Device, Tensor, Var};
 use image::{DynamicImage, GrayAlphaImage, GrayImage, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::{
-    Attention, ChannelOrder, DirectionWeights, SpaNet, SpaNetConfig, initial_weight_file, planned, recognize,
-    weight_file,
+    Attention, ChannelOrder, DirectionWeights, SpaNet, SpaNetConfig, initial_weight_file, is_configured, planned,
+    recognize, set_configuration, weight_file,
 };
 use crate::engine::Storage;
 use crate::parameters::builder;
@@ -177,6 +177,21 @@ fn weights_that_are_not_finite_are_refused() -> Result<()> {
         let result = weight_file(config, &tensors);
         assert!(matches!(&result, Err(Error::NotFiniteWeights { name }) if name == "conv_out.0.weight"), "{result:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_file_can_be_told_its_configuration() -> Result<()> {
+    let config = SpaNetConfig { channels: 4, ..SpaNetConfig::paper() };
+    let mut file = WeightFile::parse(&initial_weight_file(&config, 1)?)?;
+    assert!(is_configured(&file));
+    file.metadata.clear();
+    assert!(!is_configured(&file));
+    assert_eq!(recognize(&file)?, SpaNetConfig { channels: 4, ..SpaNetConfig::release() });
+    let wider = SpaNetConfig { channels: 6, ..config.clone() };
+    assert!(matches!(set_configuration(&mut file, &wider), Err(Error::Weights { .. })) && !is_configured(&file));
+    set_configuration(&mut file, &config)?;
+    assert_eq!(recognize(&WeightFile::parse(&file.to_safetensors()?)?)?, config);
     Ok(())
 }
 

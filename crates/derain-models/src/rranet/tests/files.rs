@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::super::{RlcnPooling, RraNet, RraNetConfig, initial_weight_file, recognize, weight_file};
+use super::super::{
+    RlcnPooling, RraNet, RraNetConfig, initial_weight_file, is_configured, recognize, set_configuration, weight_file,
+};
 use super::tiny;
 use crate::spanet::SpaNetConfig;
 use crate::weights::{ElementType, WeightFile};
@@ -45,6 +47,10 @@ fn files_remember_their_configuration() -> Result<()> {
     assert_eq!(recognize(&bare)?, RraNetConfig { stages: 6, ..tiny() });
     RraNet::from_file(&bare, &Device::Cpu)?;
     RraNet::with_config(&config, &bare, &Device::Cpu)?;
+    let mut told = bare.clone();
+    assert!(!is_configured(&told));
+    set_configuration(&mut told, &config)?;
+    assert_eq!(recognize(&told)?, config);
     let refused = |metadata: &str| {
         let metadata = BTreeMap::from([("derain.rranet".to_owned(), metadata.to_owned())]);
         RraNet::from_file(&WeightFile { metadata, ..bare.clone() }, &Device::Cpu)
