@@ -16,6 +16,7 @@ pub(super) mod tests;
 use derain_ops::buffer::Aligned;
 use derain_ops::conv2d::cpu::{Convolution, Epilogue};
 use derain_ops::rect::{Patch, RectMut, padded};
+use derain_ops::reuse::Reusable;
 use derain_ops::{Activation, Isa};
 
 use super::{Layer, SpaNet};
@@ -59,6 +60,13 @@ struct Scratch {
     narrow: Patch<f32>,
     scans: scans::Scratch,
     form: Aligned<f32>,
+}
+
+impl Reusable for Scratch {
+    fn bytes(&self) -> usize {
+        let Self { window, middle, narrow, scans, form } = self;
+        window.bytes() + middle.bytes() + narrow.bytes() + scans.bytes() + form.bytes()
+    }
 }
 
 impl Planned {
