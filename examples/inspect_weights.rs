@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example inspect_weights -- spanet.pth
 //! cargo run --release --example inspect_weights -- spanet.pth -o spanet.safetensors
+//! cargo run --release --example inspect_weights -- spanet.pth -o spanet.safetensors --form paper
 //! cargo run --release --example inspect_weights -- big.safetensors -o small.safetensors --f16
 //! cargo run --release --example inspect_weights -- before.safetensors --blend after.safetensors --share 0.8 -o between.safetensors
 //! ```
@@ -15,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use derain::Device;
+use derain::models::spanet::DirectionWeights;
 use derain::models::weights::WeightFile;
-use derain::models::{RraNet, SpaNet};
+use derain::models::{RraNet, RraNetConfig, SpaNet, SpaNetConfig, rranet, spanet};
 
 /// Show the names, types and shapes in a weight file (.safetensors, .pth), and convert it.
 #[derive(Parser)]
@@ -37,6 +39,21 @@ struct Arguments {
     /// How much of --blend's values, 0 to 1.
     #[arg(long, value_name = "SHARE", requires = "blend")]
     share: Option<f64>,
+    /// Say in what is written that it is SPANet in this form, which tensors alone do not tell: without it a .pth runs in the release's.
+    #[arg(long, value_enum, requires = "output", conflicts_with = "stages")]
+    form: Option<Form>,
+    /// Say in what is written that it is RRANet with this many stages, likewise: without it a .pth runs six.
+    #[arg(long, value_name = "N", requires = "output")]
+    stages: Option<usize>,
+}
+
+/// Forms of SPANet.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The four directions are weighed, pictures are RGB.
+    Paper,
+    /// The four directions are not weighed, pictures are BGR.
+    Release,
 }
 
 #[path = "support/mod.rs"]
@@ -50,8 +67,9 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let weights =
+    let mut weights =
         WeightFile::open(&arguments.file).with_context(|| format!("{} was not read", arguments.file.display()))?;
+    configure(&mut weights, &arguments)?;
     // Before the table, whose reader may go away.
     if let Some(output) = &arguments.output {
         convert(&weights, &arguments, output)?;
@@ -60,6 +78,29 @@ fn run() -> anyhow::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Writes into the file's metadata which network it holds, where the arguments say it.
+fn configure(weights: &mut WeightFile, arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(form) = arguments.form {
+        let form = match form {
+            Form::Paper => SpaNetConfig::paper(),
+            Form::Release => SpaNetConfig::release(),
+        };
+        let known = spanet::recognize(weights)?;
+        // Variants without attention or without its branch differ in the order of colours alone.
+        let direction_weights = match known.direction_weights {
+            DirectionWeights::Absent => DirectionWeights::Absent,
+            _ => form.direction_weights,
+        };
+        let config = SpaNetConfig { direction_weights, channel_order: form.channel_order, ..known };
+        spanet::set_configuration(weights, &config)?;
+    }
+    if let Some(stages) = arguments.stages {
+        let config = RraNetConfig { stages, ..rranet::recognize(weights)? };
+        rranet::set_configuration(weights, &config)?;
+    }
+    Ok(())
 }
 
 fn convert(weights: &WeightFile, arguments: &Arguments, output: &Path) -> anyhow::Result<()> {

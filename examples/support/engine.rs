@@ -1,9 +1,11 @@
 //! The part of a command line that says what computes, and the derainer that it asks for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use derain::models::weights::WeightFile;
+use derain::models::{rranet, spanet};
 use derain::{Derainer, Network, Placement, Precision};
 use sysinfo::System;
 
@@ -34,7 +36,8 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
 
-    /// Folder for those temporary files instead of the system's. A picture of 24 megapixels takes 6 GB there.
+    /// Folder for those temporary files instead of the system's (on Linux /var/tmp where that is memory). A picture of 24 megapixels
+    /// takes 6 GB there.
     #[arg(long, value_name = "DIR")]
     pub(crate) spool: Option<PathBuf>,
 }
@@ -52,7 +55,8 @@ impl EngineArguments {
         let device = self.device.open()?;
         let place = Placement::new(&device, self.precision);
         let derainer = match &self.weights {
-            Some(weights) => Derainer::from_weights(self.model, weights, place)?,
+            Some(weights) => from_file(self.model, weights, place)
+                .with_context(|| format!("cannot use the weights {}", weights.display()))?,
             None => shipped(self.model, place)?,
         };
         let mut derainer =
@@ -62,6 +66,24 @@ impl EngineArguments {
         }
         Ok(derainer)
     }
+}
+
+/// As `Derainer::from_weights`, but says what it takes for granted.
+fn from_file(network: Network, path: &Path, place: Placement) -> Result<Derainer> {
+    let file = WeightFile::open(path)?;
+    let derainer = Derainer::from_weight_file(network, &file, place)?;
+    let assumed = match network {
+        Network::SpaNet if !spanet::is_configured(&file) => Some(format!("{:?}", spanet::recognize(&file)?)),
+        Network::RraNet if !rranet::is_configured(&file) => Some(format!("{:?}", rranet::recognize(&file)?)),
+        _ => None,
+    };
+    if let Some(assumed) = assumed {
+        tracing::info!(
+            "{} does not say its configuration, {assumed} is assumed; inspect_weights can write another into it",
+            path.display()
+        );
+    }
+    Ok(derainer)
 }
 
 #[cfg(feature = "pretrained")]

@@ -8,6 +8,9 @@ use std::fs;
 use std::process::Stdio;
 
 use derain::data::{Picture, load_picture, save_picture};
+use derain::models::rranet;
+use derain::models::spanet::{self, Attention, SpaNetConfig};
+use derain::models::weights::WeightFile;
 use derain::{Derainer, Device, Network};
 use image::{ColorType, GenericImageView, Pixel};
 use serde_json::Value;
@@ -261,6 +264,79 @@ fn attention_is_grey_or_in_colour() {
     assert_done(&bench.run("-i rainy.png -o clean.png --attention maps --attention-style heat"));
     let heat = derain::models::heat_map(&expected);
     assert_eq!(load_picture(bench.path("maps/rainy.png")).unwrap().image, heat.into());
+}
+
+#[test]
+fn what_a_weight_file_does_not_say_is_told_and_can_be_written_into_it() {
+    let bench = Bench::new();
+    let rainy = bench.picture("rainy.png", ColorType::Rgb8);
+    let mut file = WeightFile::open(bench.path("weights.safetensors")).unwrap();
+    file.metadata.clear();
+    fs::write(bench.path("bare.safetensors"), file.to_safetensors().unwrap()).unwrap();
+    let said = "bare.safetensors does not say its configuration, SpaNetConfig { channels: 4,";
+    let output = bench.run_bare("-i rainy.png -o clean.png --weights bare.safetensors");
+    assert!(output.status.success() && stderr(&output).contains(said), "{}", stderr(&output));
+    assert!(!stderr(&bench.run("-i rainy.png -o clean.png")).contains("does not say"));
+
+    let inspect = |arguments: &str| {
+        support::command("inspect_weights", bench.folder.path(), arguments).output().unwrap().status.success()
+    };
+    assert!(inspect("bare.safetensors -o paper.safetensors --form paper"));
+    let output = bench.run_bare("-i rainy.png -o clean.png --weights paper.safetensors");
+    assert!(output.status.success() && !stderr(&output).contains("does not say"), "{}", stderr(&output));
+    let config = SpaNetConfig { channels: 4, ..SpaNetConfig::paper() };
+    let derainer = Derainer::from_spanet_file(&config, &file, &Device::Cpu).unwrap();
+    assert_eq!(load_picture(bench.path("clean.png")).unwrap().image, derainer.derain_dynamic(&rainy).unwrap());
+
+    bench.add_rranet();
+    assert!(inspect("rranet.safetensors -o four.safetensors --stages 4"));
+    let four = WeightFile::open(bench.path("four.safetensors")).unwrap();
+    assert_eq!(rranet::recognize(&four).unwrap().stages, 4);
+    assert!(
+        !inspect("rranet.safetensors -o none.safetensors --form paper") && !bench.path("none.safetensors").exists()
+    );
+}
+
+#[test]
+fn attention_that_a_network_has_not_is_said_before_the_work() {
+    let bench = Bench::new();
+    bench.picture("in/1.png", ColorType::Rgb8);
+    let config = SpaNetConfig { channels: 4, attention: Attention::None, ..SpaNetConfig::release() };
+    fs::write(bench.path("plain.safetensors"), spanet::initial_weight_file(&config, 7).unwrap()).unwrap();
+    let output = bench.run_bare("-i in -o out --attention maps --weights plain.safetensors");
+    assert_failed(&output, "error: spanet has no attention to show");
+    assert!(!bench.path("out").exists() && !stderr(&output).contains("1.png"), "{}", stderr(&output));
+    assert_done(&bench.run_bare("-i in -o out --weights plain.safetensors"));
+}
+
+/// One is loaded and one saved while another is in work.
+#[test]
+fn a_long_folder_is_reported_in_its_order() {
+    let bench = Bench::new();
+    for name in ["1.png", "2.png", "3.png", "4.png", "5.png", "6.png", "7.png", "z/8.png"] {
+        bench.picture(&format!("in/{name}"), ColorType::Rgb8);
+    }
+    for bad in ["in/2.png", "in/3.png", "in/7.png"] {
+        fs::write(bench.path(bad), "no picture").unwrap();
+    }
+    assert_done(&bench.run("-i in/5.png -o out/5.png"));
+    // A file where a folder must be, which shows when the picture is saved.
+    fs::write(bench.path("out/z"), "in the way").unwrap();
+    assert_failed(&bench.run("-i in -o out --resume --json r.json"), "4 of 8 failed:");
+    assert_eq!(bench.tree("out"), ["1.png", "4.png", "5.png", "6.png", "z"]);
+    let report = bench.json("r.json");
+    let told = report["images"].as_array().unwrap().iter().map(|image| {
+        let input = image["input"].as_str().unwrap().replace('\\', "/");
+        let outcome = match (image["error"].is_string(), image.get("skipped").is_some()) {
+            (true, _) => "failed",
+            (false, true) => "skipped",
+            (false, false) => "done",
+        };
+        (input, outcome)
+    });
+    let expected = ["done", "failed", "failed", "done", "skipped", "done", "failed"].into_iter().enumerate();
+    let expected = expected.map(|(index, outcome)| (format!("in/{}.png", index + 1), outcome));
+    assert!(told.eq(expected.chain([("in/z/8.png".to_owned(), "failed")])), "{report:#}");
 }
 
 #[test]

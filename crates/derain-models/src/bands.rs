@@ -102,7 +102,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::Error;
+    use crate::{Error, Precision};
 
     /// A picture whose values name their places.
     fn picture(width: u32, height: u32) -> RgbPixels {
@@ -170,7 +170,7 @@ mod tests {
         let calls = Cell::new(0);
         let error = run(&picture(2, 3000), &Room::default(), |_| {
             calls.set(calls.get() + 1);
-            Err(Error::NotFiniteResult { x: 0, y: 0 })
+            Err(Error::NotFiniteResult { x: 0, y: 0, precision: Precision::F32 })
         });
         assert!(matches!(error, Err(Error::NotFiniteResult { .. })) && calls.get() == 1);
     }

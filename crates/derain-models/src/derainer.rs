@@ -12,11 +12,14 @@ use crate::{Error, Network, Placement, Result};
 
 /// A network with its weights, ready to take rain out of pictures of any size.
 ///
-/// One derainer may serve many threads, and a single picture keeps all threads of the current rayon pool busy. On the
-/// CPU no call changes what another gives. On a GPU a derainer remembers the smallest size that did not fit, and cuts
-/// pictures of that size or more into bands at once.
+/// A single picture keeps all threads of the current rayon pool busy, so pictures are best done one after the other. One derainer may also serve
+/// many plain threads; on the CPU no call changes what another gives. Calls from tasks of rayon, such as a `par_iter` over pictures, are to be
+/// avoided: a thread that waits for its own picture begins another one meanwhile, and holds both. On a GPU a derainer remembers the smallest
+/// size that did not fit, and cuts pictures of that size or more into bands at once.
 ///
-/// Memory grows with the picture, unless [`with_max_memory`](Self::with_max_memory) sets a limit: without one, all stays in memory.
+/// Memory grows with the picture, unless [`with_max_memory`](Self::with_max_memory) sets a limit, which holds for each call on its own: without
+/// one, all stays in memory. What a call leaves for the next one, until the process ends or pictures of another size come: features of small
+/// pictures, up to 128 MB for all of SPANet's derainers and up to 105 MB in each of RRANet's, and some megabytes of scratch for each thread.
 ///
 /// Open a GPU with [`derain_ops::device::cuda`] (`derain::cuda` in the crate `derain`): all its work is then put on one stream. With candle's
 /// `Device::new_cuda` each thread has a stream of its own, and a derainer must stay in the thread that made it.
@@ -99,8 +102,8 @@ impl Derainer {
         Self { model, weights_sha256: file.sha256.clone(), max_memory: None, spool_folder: None }
     }
 
-    /// Limits the memory that inference on a picture may take, the picture itself not counted. Without a limit, all
-    /// stays in memory.
+    /// Limits the memory that inference on a picture may take, the picture itself not counted: that of each call, so calls at the same time
+    /// take a multiple. Without a limit, all stays in memory.
     ///
     /// If a picture needs more, SPANet on the CPU keeps features in temporary files and gives the same bits; if that is
     /// still too much, the call fails before any work. RRANet and GPUs have no such files and fail at once.
@@ -110,7 +113,8 @@ impl Derainer {
         self
     }
 
-    /// The folder for those temporary files instead of the system's, which may itself be memory. The files have no
+    /// The folder for those temporary files. Without one they lie in the system's, or on Linux in `/var/tmp` where the system's is itself
+    /// memory (tmpfs); if that is, too, or the disk has no room, the call fails before any work. The files have no
     /// names and vanish with the process. They take 8 bytes per pixel and feature channel: 256 bytes per pixel for SPANet.
     #[must_use]
     pub fn with_spool_folder(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -123,13 +127,23 @@ impl Derainer {
         self.model.network()
     }
 
+    /// Whether results come with a map of where the network saw rain. SPANet without spatial attention gives none.
+    pub fn has_attention(&self) -> bool {
+        self.model.has_attention()
+    }
+
+    /// The limit of [`with_max_memory`](Self::with_max_memory).
+    pub fn max_memory(&self) -> Option<u64> {
+        self.max_memory
+    }
+
     /// The SHA-256 of the weight file, in lowercase hexadecimal digits.
     pub fn weights_sha256(&self) -> &str {
         &self.weights_sha256
     }
 
     /// Bytes that inference on a picture of this size takes at most when all of it is in memory, with the threads of the current rayon pool; the
-    /// picture itself is not counted, nor are the up to 128 MB that small pictures leave for the next one of their size.
+    /// picture itself is not counted, nor is what earlier calls have left ([`Derainer`] says how much).
     pub fn memory_needed(&self, width: u32, height: u32) -> u64 {
         self.memory_in(width, height, Storage::Memory)
     }
@@ -210,7 +224,7 @@ impl Derainer {
             clean.reverse_colours();
         }
         if let Some((x, y)) = clean.first_not_finite() {
-            return Err(Error::NotFiniteResult { x, y });
+            return Err(Error::NotFiniteResult { x, y, precision: self.model.precision() });
         }
         let image = pixels::with_colours(picture, &clean)?;
         let mut maps = maps.iter().map(|Map { width, values }| pixels::grey_picture(*width as u32, values));

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use derain_ops::device::is_out_of_memory;
 
+use crate::Precision;
 use crate::weights::WeightError;
 
 /// What can go wrong between a weight file, a picture and its result. Causes are in `source()`.
@@ -24,7 +25,7 @@ pub enum Error {
     #[error("{precision} is for GPUs; on {device} networks compute in f32")]
     Precision {
         /// What was asked for.
-        precision: crate::Precision,
+        precision: Precision,
         /// Where.
         device: String,
     },
@@ -55,13 +56,16 @@ pub enum Error {
     },
     /// The network's result is NaN or infinite: its weights do not fit the picture's values.
     #[error(
-        "the network's result is not a number or infinite at column {x}, row {y}; the weights are damaged or diverged"
+        "the network's result is not a number or infinite at column {x}, row {y}; the weights are damaged or diverged{}",
+        beyond(*.precision)
     )]
     NotFiniteResult {
         /// The pixel's column.
         x: u32,
         /// The pixel's row.
         y: u32,
+        /// In which the network computed.
+        precision: Precision,
     },
     /// A configuration that describes no network.
     #[error("{option} must be {expected}, got {got}")]
@@ -140,6 +144,14 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
+/// What else may have gone wrong: features that f32 holds can be infinite in f16.
+fn beyond(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F16 => ", or features are beyond the 65,504 that f16 holds: use bf16 or f32",
+        Precision::F32 | Precision::Bf16 => "",
+    }
+}
+
 impl Error {
     /// Whether a picture was too much for a GPU: for its memory, or for what counts elements there.
     pub(crate) fn is_too_large_for_device(&self) -> bool {
@@ -154,3 +166,18 @@ impl Error {
 
 /// This crate's result type.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_beyond_f16_are_told_from_damaged_weights() {
+        let said = |precision| Error::NotFiniteResult { x: 1, y: 2, precision }.to_string();
+        assert!(
+            said(Precision::F16)
+                .ends_with("diverged, or features are beyond the 65,504 that f16 holds: use bf16 or f32")
+        );
+        assert!(said(Precision::F32).ends_with("diverged") && said(Precision::Bf16).ends_with("diverged"));
+    }
+}

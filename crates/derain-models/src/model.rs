@@ -8,9 +8,9 @@ use crate::bands::{self, Room};
 use crate::engine::{Progress, Storage};
 use crate::pixels::RgbPixels;
 use crate::rranet::{self, RraNet, RraNetConfig, RraNetOutput};
-use crate::spanet::{self, ChannelOrder, SpaNet, SpaNetConfig, SpaNetOutput};
+use crate::spanet::{self, Attention, ChannelOrder, SpaNet, SpaNetConfig, SpaNetOutput};
 use crate::weights::WeightFile;
-use crate::{Error, Network, Placement, Result};
+use crate::{Error, Network, Placement, Precision, Result};
 
 /// A network with its weights.
 #[derive(Clone, Debug)]
@@ -85,6 +85,23 @@ impl Model {
     /// Whether pixels are blue, green, red.
     pub(crate) fn takes_bgr(&self) -> bool {
         matches!(self, Self::SpaNet { network, .. } if network.config().channel_order == ChannelOrder::Bgr)
+    }
+
+    /// Whether it gives maps of where it saw rain.
+    pub(crate) fn has_attention(&self) -> bool {
+        match self {
+            Self::SpaNet { network, .. } => network.config().attention != Attention::None,
+            Self::RraNet { .. } => true,
+        }
+    }
+
+    /// In which it computes.
+    pub(crate) fn precision(&self) -> Precision {
+        let dtype = match self {
+            Self::SpaNet { network, .. } => network.dtype(),
+            Self::RraNet { network, .. } => network.dtype(),
+        };
+        Precision::ALL.into_iter().find(|precision| precision.dtype() == dtype).unwrap_or_default()
     }
 
     /// Whether features can be kept in files.

@@ -9,7 +9,7 @@ use candle_nn::{Init, VarBuilder};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::weights::{WeightFile, printable};
+use crate::weights::{WeightFile, WeightTensor, printable};
 use crate::{Error, Result};
 
 /// Tensors by parameter name.
@@ -60,8 +60,15 @@ pub(crate) fn shapes<N>(build: impl FnOnce(VarBuilder<'_>) -> Result<N>) -> Resu
     Ok(asked.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Whether a tensor is the count of training batches that PyTorch's batch norms keep beside their running statistics, and nothing reads.
+fn is_batch_count(expected: &Shapes, name: &str, tensor: &WeightTensor) -> bool {
+    let norm = name.strip_suffix("num_batches_tracked");
+    let of_norm = norm.is_some_and(|norm| expected.contains_key(&format!("{norm}running_mean")));
+    of_norm && tensor.dtype.is_integer() && tensor.element_count() == 1
+}
+
 /// The file's tensors as the network's parameters: exactly the expected names and shapes, all values finite, else an error that
-/// lists what differs.
+/// lists what differs. Counts of batches beside running statistics are left out.
 pub(crate) fn check(
     network: &'static str,
     expected: &Shapes,
@@ -69,7 +76,9 @@ pub(crate) fn check(
     device: &Device,
 ) -> Result<Parameters> {
     let missing = expected.keys().filter(|name| !file.tensors.contains_key(*name)).map(|name| printable(name));
-    let unexpected = file.tensors.keys().filter(|name| !expected.contains_key(*name)).map(|name| printable(name));
+    let unexpected = (file.tensors.iter())
+        .filter(|(name, tensor)| !expected.contains_key(*name) && !is_batch_count(expected, name, tensor))
+        .map(|(name, _)| printable(name));
     let reshaped = expected.iter().filter_map(|(name, shape)| {
         let found = &file.tensors.get(name)?.shape;
         (shape != found).then(|| format!("{} {found:?} instead of {shape:?}", printable(name)))
@@ -83,7 +92,7 @@ pub(crate) fn check(
         return Err(Error::Weights { network, problems: problems.join("; ") });
     }
     let mut parameters = Parameters::new();
-    for (name, tensor) in &file.tensors {
+    for (name, tensor) in file.tensors.iter().filter(|(name, _)| expected.contains_key(*name)) {
         let values = tensor.to_candle(DType::F32, &Device::Cpu)?;
         // 0 times infinity is NaN, as is 0 times NaN.
         if (&values * 0.0)?.sum_all()?.to_scalar::<f32>()?.is_nan() {

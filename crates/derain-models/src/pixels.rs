@@ -3,11 +3,14 @@
 use std::ops::Range;
 
 use image::{DynamicImage, GenericImageView, GrayImage, ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba};
+use rayon::prelude::*;
 
 use crate::{Error, Result};
 
 /// Values of a pixel.
 const COLOURS: usize = 3;
+/// Values that one task takes where each is on its own: a few rows.
+const PIECE: usize = COLOURS << 12;
 
 /// A picture's pixels, red, green and blue side by side, rows contiguous, values in 0..1.
 pub(crate) struct RgbPixels {
@@ -26,19 +29,23 @@ impl RgbPixels {
 
     /// Column and row of the first pixel with a value that is NaN or infinite.
     pub(crate) fn first_not_finite(&self) -> Option<(u32, u32)> {
-        let at = self.values.iter().position(|value| !value.is_finite())?;
+        let pieces = self.values.par_chunks(PIECE);
+        let piece = pieces.position_first(|values| values.iter().any(|value| !value.is_finite()))?;
+        let at = piece * PIECE + self.values[piece * PIECE..].iter().position(|value| !value.is_finite())?;
         let (pixel, width) = (at / 3, self.width as usize);
         Some(((pixel % width) as u32, (pixel / width) as u32))
     }
 
     /// From red, green, blue to blue, green, red, or back.
     pub(crate) fn reverse_colours(&mut self) {
-        self.values.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
+        self.values
+            .par_chunks_mut(PIECE)
+            .for_each(|values| values.chunks_exact_mut(COLOURS).for_each(|pixel| pixel.swap(0, 2)));
     }
 }
 
 /// A channel's storage type and how it stands for 0..1.
-pub(crate) trait Depth: image::Primitive {
+pub(crate) trait Depth: image::Primitive + Send + Sync {
     fn to_unit(self) -> f32;
     fn from_unit(value: f32) -> Self;
 }
@@ -122,31 +129,47 @@ pub(crate) fn with_colours(original: &DynamicImage, pixels: &RgbPixels) -> Resul
 /// A map in 0..1 as a grey picture.
 pub(crate) fn grey_picture(width: u32, values: &[f32]) -> GrayImage {
     let height = values.len().checked_div(width as usize).unwrap_or(0) as u32;
-    GrayImage::from_fn(width, height, |x, y| Luma([u8::from_unit(values[y as usize * width as usize + x as usize])]))
+    let mut picture = GrayImage::new(width, height);
+    let pieces = picture.par_chunks_mut(PIECE).zip(values.par_chunks(PIECE));
+    pieces.for_each(|(pixels, values)| {
+        pixels.iter_mut().zip(values).for_each(|(pixel, &value)| *pixel = u8::from_unit(value));
+    });
+    picture
 }
 
-fn pixels<P, T>(image: &ImageBuffer<P, Vec<T>>, colour: impl Fn(&P) -> [T; 3]) -> Result<RgbPixels>
+fn pixels<P, T>(image: &ImageBuffer<P, Vec<T>>, colour: impl Fn(&P) -> [T; 3] + Sync) -> Result<RgbPixels>
 where
     P: Pixel<Subpixel = T>,
     T: Depth,
 {
     let (width, height) = image.dimensions();
-    let mut values = Vec::with_capacity(3 * width as usize * height as usize);
-    values.extend(image.pixels().flat_map(|pixel| colour(pixel).map(T::to_unit)));
+    let (columns, channels) = (width as usize, usize::from(P::CHANNEL_COUNT));
+    let mut values = vec![0.0; COLOURS * columns * height as usize];
+    let rows = values.par_chunks_exact_mut(COLOURS * columns).zip(image.par_chunks_exact(channels * columns));
+    rows.for_each(|(values, row)| {
+        for (values, pixel) in values.chunks_exact_mut(COLOURS).zip(row.chunks_exact(channels)) {
+            values.copy_from_slice(&colour(P::from_slice(pixel)).map(T::to_unit));
+        }
+    });
     let mut pixels = RgbPixels { width, height, values };
     if let Some((x, y)) = pixels.first_not_finite() {
         return Err(Error::NotFinite { x, y });
     }
-    pixels.values.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+    let pieces = pixels.values.par_chunks_mut(PIECE);
+    pieces.for_each(|values| values.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0)));
     Ok(pixels)
 }
 
-fn recolour<P, T>(image: &mut ImageBuffer<P, Vec<T>>, pixels: &RgbPixels, set: impl Fn(&mut P, [f32; 3]))
+fn recolour<P, T>(image: &mut ImageBuffer<P, Vec<T>>, pixels: &RgbPixels, set: impl Fn(&mut P, [f32; 3]) + Sync)
 where
     P: Pixel<Subpixel = T>,
     T: Depth,
 {
-    for (pixel, colour) in image.pixels_mut().zip(pixels.values.chunks_exact(3)) {
-        set(pixel, [colour[0], colour[1], colour[2]]);
-    }
+    let (columns, channels) = (image.width() as usize, usize::from(P::CHANNEL_COUNT));
+    let rows = image.par_chunks_exact_mut(channels * columns).zip(pixels.values.par_chunks_exact(COLOURS * columns));
+    rows.for_each(|(row, colours)| {
+        for (pixel, colour) in row.chunks_exact_mut(channels).zip(colours.chunks_exact(COLOURS)) {
+            set(P::from_slice_mut(pixel), [colour[0], colour[1], colour[2]]);
+        }
+    });
 }

@@ -35,12 +35,16 @@ impl Kind {
         config.map(Some)
     }
 
+    /// A configuration as files carry it.
+    pub(crate) fn json<C: Serialize>(self, config: &C) -> Result<String> {
+        Ok(serde_json::to_string(config).map_err(candle_core::Error::wrap)?)
+    }
+
     /// Tensors, wherever they are, and their configuration as a file.
     pub(crate) fn write<C: Serialize>(self, config: &C, tensors: &Parameters) -> Result<Vec<u8>> {
         let on_cpu = tensors.iter().map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)));
         let tensors = on_cpu.collect::<candle_core::Result<Vec<_>>>()?;
-        let json = serde_json::to_string(config).map_err(candle_core::Error::wrap)?;
-        let metadata = HashMap::from([(self.key.to_owned(), json)]);
+        let metadata = HashMap::from([(self.key.to_owned(), self.json(config)?)]);
         Ok(safetensors::serialize(tensors, Some(metadata)).map_err(WeightError::from)?)
     }
 

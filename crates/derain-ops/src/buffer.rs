@@ -27,6 +27,11 @@ impl<E: Element> Aligned<E> {
         Self { values, start, length }
     }
 
+    /// Bytes that are allocated.
+    pub fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<E>()
+    }
+
     /// Grows to at least `length` elements; what was there is then lost.
     pub fn reserve(&mut self, length: usize) {
         if self.length < length {

@@ -233,6 +233,11 @@ impl<E: Element> Patch<E> {
         RectMut::new(&mut self.values, rows, columns, channels, columns * channels)
     }
 
+    /// Bytes that are allocated.
+    pub fn bytes(&self) -> usize {
+        self.values.bytes()
+    }
+
     /// The rectangle as it was last shaped.
     pub fn rect(&self) -> Rect<'_, E> {
         Rect::new(&self.values, self.rows, self.columns, self.channels, self.columns * self.channels)

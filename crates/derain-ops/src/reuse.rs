@@ -14,11 +14,21 @@ static IDLE: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
 /// Asked once: the standard library reads the control group's files for it, which took longer than small convolutions.
 static MOST_IDLE: LazyLock<usize> = LazyLock::new(|| 2 * available_parallelism().map_or(1, usize::from));
 
+/// Bytes of the largest scratch that is kept: some more than a thread takes for RRANet's 256 channels. What is larger takes far more time to
+/// compute with than to allocate, and would stay with the process, two for every thread.
+const LARGEST_KEPT: usize = 16 << 20;
+
+/// Memory that grows with what it is used for, and serves again.
+pub trait Reusable: Default + Send + 'static {
+    /// Bytes that it holds.
+    fn bytes(&self) -> usize;
+}
+
 /// A scratch of type `S` for as long as this lives.
 #[derive(Debug)]
-pub struct Reused<S: Send + 'static>(Option<Box<S>>);
+pub struct Reused<S: Reusable>(Option<Box<S>>);
 
-impl<S: Default + Send + 'static> Reused<S> {
+impl<S: Reusable> Reused<S> {
     /// One that lies idle, with whatever its last user has left in it, or a new one.
     pub fn take() -> Self {
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,9 +43,9 @@ impl<S: Default + Send + 'static> Reused<S> {
     }
 }
 
-impl<S: Send + 'static> Drop for Reused<S> {
+impl<S: Reusable> Drop for Reused<S> {
     fn drop(&mut self) {
-        let Some(scratch) = self.0.take() else { return };
+        let Some(scratch) = self.0.take().filter(|scratch| scratch.bytes() <= LARGEST_KEPT) else { return };
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.iter().filter(|scratch| scratch.is::<S>()).count() < *MOST_IDLE {
             idle.push(scratch);
@@ -48,9 +58,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn large_scratch_is_not_kept() {
+        #[derive(Default)]
+        struct Own(Vec<u8>);
+        impl Reusable for Own {
+            fn bytes(&self) -> usize {
+                self.0.len()
+            }
+        }
+        for (length, kept) in [(LARGEST_KEPT, LARGEST_KEPT), (LARGEST_KEPT + 1, 0)] {
+            Reused::<Own>::take().get().0.resize(length, 0);
+            assert_eq!(Reused::<Own>::take().get().0.len(), kept);
+        }
+    }
+
+    #[test]
     fn scratch_comes_back_with_what_it_held() {
         #[derive(Default)]
         struct Own(Vec<u8>);
+        impl Reusable for Own {
+            fn bytes(&self) -> usize {
+                self.0.len()
+            }
+        }
         let mut first = Reused::<Own>::take();
         let mut second = Reused::<Own>::take();
         first.get().0.push(1);

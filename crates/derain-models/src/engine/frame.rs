@@ -4,7 +4,7 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::{Mutex, PoisonError};
 
 use derain_ops::rect::{Rect, RectMut};
-use derain_ops::reuse::Reused;
+use derain_ops::reuse::{Reusable, Reused};
 use rayon::prelude::*;
 
 use super::{Store, Work};
@@ -18,7 +18,7 @@ pub(crate) fn band_rows(height: usize, allowed: RangeInclusive<usize>) -> usize 
 }
 
 /// A picture's size, how it is cut into bands, and the threads' memory.
-pub(crate) struct Frame<'a, S: Send + 'static> {
+pub(crate) struct Frame<'a, S: Reusable> {
     pub(crate) height: usize,
     pub(crate) width: usize,
     /// Rows of a band, the last one perhaps fewer; a multiple of every convolution's grid.
@@ -30,7 +30,7 @@ pub(crate) struct Frame<'a, S: Send + 'static> {
 
 /// What working on one band takes: the network's scratch, which outlives the frame, and bands that were read from a file or are to be written
 /// to one, which do not.
-struct Thread<S: Send + 'static> {
+struct Thread<S: Reusable> {
     scratch: Reused<S>,
     input: Vec<f32>,
     output: Vec<f32>,
@@ -64,7 +64,7 @@ pub(crate) struct Input<'a> {
     pub(crate) reach: usize,
 }
 
-impl<'a, S: Default + Send + 'static> Frame<'a, S> {
+impl<'a, S: Reusable> Frame<'a, S> {
     /// `work` is what all passes will do.
     pub(crate) fn new(height: usize, width: usize, band_rows: usize, work: Work<'a>) -> Self {
         Self { height, width, band_rows, idle: Mutex::default(), work }

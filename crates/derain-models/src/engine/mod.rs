@@ -8,6 +8,7 @@
 mod frame;
 mod progress;
 mod store;
+mod temporary;
 
 pub(crate) use frame::{Band, Frame, Input, band_rows};
 pub(crate) use progress::{Progress, Work};

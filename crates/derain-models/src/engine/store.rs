@@ -6,14 +6,15 @@ use std::sync::{Mutex, PoisonError};
 
 use derain_ops::buffer::Aligned;
 
+use super::temporary;
 use crate::{Error, Result};
 
 /// Where a store keeps its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Storage<'a> {
     Memory,
-    /// A file without a name in this folder, or in the system's folder for temporary files. Reads and writes go by position: mapped pages would
-    /// count as the process's memory.
+    /// A file without a name in this folder, or in one of the system's for temporary files that is on a disk. Reads and writes go by position:
+    /// mapped pages would count as the process's memory.
     File(Option<&'a Path>),
 }
 
@@ -43,27 +44,35 @@ impl Default for Store {
 }
 
 impl Store {
-    /// Room for `length` values, whose contents are not defined.
-    pub(crate) fn new(storage: Storage<'_>, length: usize) -> Result<Self> {
+    /// Two with room for `length` values each, whose contents are not defined.
+    pub(crate) fn pair(storage: Storage<'_>, length: usize) -> Result<[Self; 2]> {
         match storage {
-            Storage::Memory => {
-                let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-                let found = idle.iter().position(|values| values.len() == length).map(|at| idle.swap_remove(at));
-                if found.is_none() {
-                    // Memory for pictures of another size must not stand beside this one's.
-                    idle.clear();
-                }
-                drop(idle);
-                Ok(Self::Memory(found.unwrap_or_else(|| Aligned::zeroed(length))))
-            }
+            Storage::Memory => Ok([Self::in_memory(length), Self::in_memory(length)]),
             Storage::File(folder) => {
                 IDLE.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in).map_err(Error::Spool)?;
-                // Says at once when the disk cannot address so much; blocks are taken as rows are written.
-                file.set_len(4 * length as u64).map_err(Error::Spool)?;
-                Ok(Self::Spool(Spool { file }))
+                let bytes = 4 * length as u64;
+                // For both at once: blocks are taken as rows are written, so the first one does not lessen what seems free for the second.
+                let folder = temporary::folder_with_room(folder, bytes.saturating_mul(2)).map_err(Error::Spool)?;
+                let spool = || -> Result<Self> {
+                    let file = tempfile::tempfile_in(&folder).map_err(Error::Spool)?;
+                    // Says at once when the disk cannot address so much.
+                    file.set_len(bytes).map_err(Error::Spool)?;
+                    Ok(Self::Spool(Spool { file }))
+                };
+                Ok([spool()?, spool()?])
             }
         }
+    }
+
+    fn in_memory(length: usize) -> Self {
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = idle.iter().position(|values| values.len() == length).map(|at| idle.swap_remove(at));
+        if found.is_none() {
+            // Memory for pictures of another size must not stand beside this one's.
+            idle.clear();
+        }
+        drop(idle);
+        Self::Memory(found.unwrap_or_else(|| Aligned::zeroed(length)))
     }
 
     /// Gives the memory of a store to the next one of its size.
@@ -168,7 +177,7 @@ mod tests {
     #[test]
     fn a_spool_gives_back_what_was_written_and_zeros_elsewhere() -> Result<()> {
         let folder = tempfile::tempdir().expect("a folder");
-        let Store::Spool(spool) = Store::new(Storage::File(Some(folder.path())), 10)? else {
+        let [Store::Spool(spool), _] = Store::pair(Storage::File(Some(folder.path())), 10)? else {
             panic!("asked for a spool");
         };
         assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "the file has a name");
@@ -182,7 +191,15 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_an_error() {
-        let result = Store::new(Storage::File(Some(Path::new("/no/such/folder"))), 1);
+        let result = Store::pair(Storage::File(Some(Path::new("/no/such/folder"))), 1);
         assert!(matches!(result, Err(Error::Spool(_))), "{result:?}");
+    }
+
+    /// 4 TB each, of which a file system would say only when they are full.
+    #[test]
+    fn a_disk_without_room_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let result = Store::pair(Storage::File(Some(folder.path())), 1 << 40);
+        assert!(matches!(&result, Err(Error::Spool(error)) if error.to_string().contains("are needed")), "{result:?}");
     }
 }

@@ -44,7 +44,7 @@ use candle_nn::VarBuilder;
 use derain_ops::{LstmState, max_pool2d, rlcn};
 
 pub use config::{RlcnPooling, RraNetConfig, RraNetRlcn};
-pub use file::{initial_weight_file, recognize, weight_file};
+pub use file::{initial_weight_file, is_configured, recognize, set_configuration, weight_file};
 use layers::{Decoder, Encoder};
 pub(crate) use planned::Planned;
 

@@ -49,6 +49,21 @@ pub fn weight_file(config: &SpaNetConfig, tensors: &Parameters) -> Result<Vec<u8
     Ok(bytes)
 }
 
+/// Whether a file says itself which SPANet it holds; of one that does not, [`recognize`] takes part for granted.
+pub fn is_configured(file: &WeightFile) -> bool {
+    file.metadata.contains_key(KIND.key)
+}
+
+/// Makes a file say that it is a SPANet as `config` says, in place of what it said.
+///
+/// # Errors
+/// When the tensors are not those of the configuration.
+pub fn set_configuration(file: &mut WeightFile, config: &SpaNetConfig) -> Result<()> {
+    SpaNet::with_config(config, file, Placement::default())?;
+    file.metadata.insert(KIND.key.to_owned(), KIND.json(config)?);
+    Ok(())
+}
+
 /// A weight file with the initial values of training, drawn from `seed`.
 ///
 /// # Errors

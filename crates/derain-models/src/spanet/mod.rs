@@ -33,7 +33,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 pub use config::{Attention, ChannelOrder, DirectionWeights, SpaNetConfig};
-pub use file::{initial_weight_file, recognize, weight_file};
+pub use file::{initial_weight_file, is_configured, recognize, set_configuration, weight_file};
 use layers::{Bottleneck, SpatialAttention};
 pub(crate) use planned::{Planned, PlannedOutput};
 

@@ -4,13 +4,13 @@ use candle_core::{DType, Device, Tensor, Var};
 use image::{DynamicImage, GrayAlphaImage, GrayImage, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::{
-    Attention, ChannelOrder, DirectionWeights, SpaNet, SpaNetConfig, initial_weight_file, planned, recognize,
-    weight_file,
+    Attention, ChannelOrder, DirectionWeights, SpaNet, SpaNetConfig, initial_weight_file, is_configured, planned,
+    recognize, set_configuration, weight_file,
 };
 use crate::engine::Storage;
 use crate::parameters::builder;
 use crate::weights::WeightFile;
-use crate::{Derainer, Error, Network, Result};
+use crate::{Derainer, Error, Network, Precision, Result};
 
 pub(super) fn variants() -> [(&'static str, SpaNetConfig); 6] {
     let of = |attention, direction_weights| SpaNetConfig {
@@ -180,6 +180,21 @@ fn weights_that_are_not_finite_are_refused() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_file_can_be_told_its_configuration() -> Result<()> {
+    let config = SpaNetConfig { channels: 4, ..SpaNetConfig::paper() };
+    let mut file = WeightFile::parse(&initial_weight_file(&config, 1)?)?;
+    assert!(is_configured(&file));
+    file.metadata.clear();
+    assert!(!is_configured(&file));
+    assert_eq!(recognize(&file)?, SpaNetConfig { channels: 4, ..SpaNetConfig::release() });
+    let wider = SpaNetConfig { channels: 6, ..config.clone() };
+    assert!(matches!(set_configuration(&mut file, &wider), Err(Error::Weights { .. })) && !is_configured(&file));
+    set_configuration(&mut file, &config)?;
+    assert_eq!(recognize(&WeightFile::parse(&file.to_safetensors()?)?)?, config);
+    Ok(())
+}
+
 /// Finite weights can still overflow; the picture must not silently become black.
 #[test]
 fn results_that_are_not_finite_are_refused() -> Result<()> {
@@ -188,7 +203,7 @@ fn results_that_are_not_finite_are_refused() -> Result<()> {
     let file = WeightFile::parse(&weight_file(config, &tensors.collect::<Result<_>>()?)?)?;
     let derainer = Derainer::from_weight_file(Network::SpaNet, &file, &Device::Cpu)?;
     let result = derainer.derain(&RgbImage::from_pixel(3, 2, Rgb([9, 9, 9])));
-    assert!(matches!(result, Err(Error::NotFiniteResult { x: 0, y: 0 })), "{result:?}");
+    assert!(matches!(result, Err(Error::NotFiniteResult { x: 0, y: 0, precision: Precision::F32 })), "{result:?}");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use super::error::{WeightError, printable};
 use super::{ElementType, WeightFile, WeightTensor};
 
 impl WeightFile {
-    /// (1 − `share`) times this file's values plus `share` times the other's, as safetensors in f32 with this file's metadata. Between two trainings of which one went on from
+    /// (1 − `share`) times this file's values plus `share` times the other's, as safetensors in f32 with this file's metadata and integers. Between two trainings of which one went on from
     /// the other this is often better than both (Wortsman et al., "Model soups", ICML 2022); between unrelated ones it is nonsense.
     ///
     /// ```
@@ -46,6 +46,11 @@ impl WeightFile {
                     name,
                     format!("is {:?} in one file and {:?} in the other", tensor.shape, theirs.shape),
                 ));
+            }
+            // Counts, such as a batch norm's of its batches: nothing to blend, and read only as what they were.
+            if tensor.dtype.is_integer() {
+                tensors.insert(name.clone(), tensor.clone());
+                continue;
             }
             let mut bytes = Vec::with_capacity(4 * tensor.element_count());
             for (ours, theirs) in tensor.values()?.into_iter().zip(theirs.values()?) {

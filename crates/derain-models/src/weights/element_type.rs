@@ -62,6 +62,10 @@ impl ElementType {
         Self::NAMES.iter().find(|(element, _, _)| *element == self).map_or("", |(_, _, name)| name)
     }
 
+    pub(crate) fn is_integer(self) -> bool {
+        matches!(self, Self::I64 | Self::I32 | Self::I16 | Self::I8 | Self::U8)
+    }
+
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         let found = Self::NAMES.iter().find(|(_, _, known)| *known == name);
         found.map(|(element, _, _)| *element)

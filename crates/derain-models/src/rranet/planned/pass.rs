@@ -3,7 +3,7 @@
 use derain_ops::buffer::Aligned;
 use derain_ops::conv2d::cpu::Convolution;
 use derain_ops::rect::{Patch, Rect, RectMut};
-use derain_ops::reuse::Reused;
+use derain_ops::reuse::{Reusable, Reused};
 use rayon::prelude::*;
 
 use crate::engine::{self, Work};
@@ -114,6 +114,13 @@ pub(super) struct Scratch {
     pub(super) narrow: Patch<f32>,
     pub(super) features: Patch<f32>,
     pub(super) form: Aligned<f32>,
+}
+
+impl Reusable for Scratch {
+    fn bytes(&self) -> usize {
+        let Self { windows: [a, b, c], wide, narrow, features, form } = self;
+        [a, b, c, wide, narrow, features].map(Patch::bytes).iter().sum::<usize>() + form.bytes()
+    }
 }
 
 /// All passes over a picture.

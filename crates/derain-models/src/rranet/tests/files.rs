@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::super::{RlcnPooling, RraNet, RraNetConfig, initial_weight_file, recognize, weight_file};
+use super::super::{
+    RlcnPooling, RraNet, RraNetConfig, initial_weight_file, is_configured, recognize, set_configuration, weight_file,
+};
 use super::tiny;
 use crate::spanet::SpaNetConfig;
-use crate::weights::WeightFile;
+use crate::weights::{ElementType, WeightFile};
 use crate::{Error, Result, spanet};
 
 #[test]
@@ -45,6 +47,10 @@ fn files_remember_their_configuration() -> Result<()> {
     assert_eq!(recognize(&bare)?, RraNetConfig { stages: 6, ..tiny() });
     RraNet::from_file(&bare, &Device::Cpu)?;
     RraNet::with_config(&config, &bare, &Device::Cpu)?;
+    let mut told = bare.clone();
+    assert!(!is_configured(&told));
+    set_configuration(&mut told, &config)?;
+    assert_eq!(recognize(&told)?, config);
     let refused = |metadata: &str| {
         let metadata = BTreeMap::from([("derain.rranet".to_owned(), metadata.to_owned())]);
         RraNet::from_file(&WeightFile { metadata, ..bare.clone() }, &Device::Cpu)
@@ -53,6 +59,22 @@ fn files_remember_their_configuration() -> Result<()> {
     assert!(matches!(refused(r#"{"stages": 100000}"#), Err(Error::Config { option: "stages", .. })));
     let huge = r#"{"widths": [4096, 4096, 4096, 4096]}"#;
     assert!(matches!(refused(huge), Err(Error::Weights { .. })));
+    Ok(())
+}
+
+/// As `torch.save(network.state_dict(), ...)` writes them: `nn.BatchNorm2d` counts its batches.
+#[test]
+fn counts_of_batches_are_left_out() -> Result<()> {
+    let tensors = tiny().initial_weights(1)?;
+    let count = Tensor::new(120_000i64, &Device::Cpu)?;
+    let norms = tensors.keys().filter_map(|name| name.strip_suffix("running_mean"));
+    let counts: Vec<_> = norms.map(|norm| (format!("{norm}num_batches_tracked"), count.clone())).collect();
+    assert!(!counts.is_empty());
+    let file = WeightFile::parse(&weight_file(&tiny(), &tensors.into_iter().chain(counts).collect())?)?;
+    RraNet::from_file(&file, &Device::Cpu)?;
+    let blend = WeightFile::parse(&file.blended(&file, 0.5)?)?;
+    assert_eq!(blend.tensors["encoder.0.conv1.1.num_batches_tracked"].dtype, ElementType::I64);
+    RraNet::from_file(&blend, &Device::Cpu)?;
     Ok(())
 }
 
@@ -69,8 +91,11 @@ fn foreign_weights_are_refused_by_name() -> Result<()> {
     };
     let zeros = Tensor::zeros((4, 4), DType::F32, &Device::Cpu)?;
     assert_eq!(refused(&|t| drop(t.remove("conv_in.bias"))), "missing: conv_in.bias");
+    // A count of batches is one integer, and lies beside running statistics.
     let counted = "encoder.0.conv1.1.num_batches_tracked";
     assert_eq!(refused(&|t| drop(t.insert(counted.into(), zeros.clone()))), format!("not known: {counted}"));
+    let (count, elsewhere) = (Tensor::new(7i64, &Device::Cpu)?, "conv_in.num_batches_tracked");
+    assert_eq!(refused(&|t| drop(t.insert(elsewhere.into(), count.clone()))), format!("not known: {elsewhere}"));
     let reshaped = refused(&|t| drop(t.insert("decoder.0.gam.w_a.0.weight".into(), zeros.clone())));
     assert_eq!(reshaped, "of another shape: decoder.0.gam.w_a.0.weight [4, 4] instead of [1, 5, 1, 1]");
 

@@ -16,6 +16,7 @@ pub(super) mod tests;
 use derain_ops::buffer::Aligned;
 use derain_ops::conv2d::cpu::{Convolution, Epilogue};
 use derain_ops::rect::{Patch, RectMut, padded};
+use derain_ops::reuse::Reusable;
 use derain_ops::{Activation, Isa};
 
 use super::{Layer, SpaNet};
@@ -61,6 +62,13 @@ struct Scratch {
     form: Aligned<f32>,
 }
 
+impl Reusable for Scratch {
+    fn bytes(&self) -> usize {
+        let Self { window, middle, narrow, scans, form } = self;
+        window.bytes() + middle.bytes() + narrow.bytes() + scans.bytes() + form.bytes()
+    }
+}
+
 impl Planned {
     pub(crate) fn new(network: &SpaNet) -> Result<Self> {
         Ok(Self {
@@ -85,8 +93,7 @@ impl Planned {
         let frame: Frame<'_, Scratch> = Frame::new(height, width, band_rows(height), work);
         let channels = self.channels;
         let mut picture = Store::Memory(pixels.into());
-        let mut features = Store::new(storage, frame.pixels() * channels)?;
-        let mut spare = Store::new(storage, frame.pixels() * channels)?;
+        let [mut features, mut spare] = Store::pair(storage, frame.pixels() * channels)?;
         let mut workspace = Workspace::default();
         let mut first_map = None;
         for layer in &self.layers {

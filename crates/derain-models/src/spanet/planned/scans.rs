@@ -27,6 +27,14 @@ pub(super) struct Scratch {
     state: Vec<f32>,
 }
 
+impl Scratch {
+    pub(super) fn bytes(&self) -> usize {
+        let Self { features, results, right, left, before, state } = self;
+        let patches = results.iter().map(Patch::bytes).sum::<usize>() + features.bytes();
+        patches + [right, left, before, state].map(|values| size_of_val(&values[..])).iter().sum::<usize>()
+    }
+}
+
 /// The scans of a band of features, and its place in the picture.
 pub(super) struct BandScans<'a> {
     pub(super) scans: &'a RectScans,

@@ -11,7 +11,7 @@ use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::pixels::{PixelBand, Pixels};
 use crate::rect::{Patch, Rect, padded};
-use crate::reuse::Reused;
+use crate::reuse::{Reusable, Reused};
 
 /// What follows the sum, as [`Epilogue`] says, for whole batches.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,12 @@ impl<E: Element> PixelsEpilogue<'_, E> {
 struct Scratch<E> {
     windows: Vec<Patch<E>>,
     form: Aligned<E>,
+}
+
+impl<E: Element> Reusable for Scratch<E> {
+    fn bytes(&self) -> usize {
+        self.windows.iter().map(Patch::bytes).sum::<usize>() + self.form.bytes()
+    }
 }
 
 /// The columns of a row's rectangles: first and count.

@@ -12,7 +12,7 @@ use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::interleave::{Interleave, Separate};
 use crate::rect::{Patch, Rect, padded};
-use crate::reuse::Reused;
+use crate::reuse::{Reusable, Reused};
 use crate::{Isa, Planes, Result};
 
 /// Columns of a rectangle: with [`RECT_ROWS`] and 32 channels some 400 kB, well inside a second-level cache.
@@ -77,6 +77,13 @@ struct Scratch<E> {
     residual: Patch<E>,
     result: Patch<E>,
     form: Aligned<E>,
+}
+
+impl<E: Element> Reusable for Scratch<E> {
+    fn bytes(&self) -> usize {
+        let Self { source, residual, result, form } = self;
+        source.bytes() + residual.bytes() + result.bytes() + form.bytes()
+    }
 }
 
 /// Writes `activation((conv(x) + bias) · scale + residual)` of every picture of `x` to `out`.

@@ -8,7 +8,7 @@ use crate::buffer::Aligned;
 use crate::element::Element;
 use crate::interleave::Interleave;
 use crate::rect::{CHANNEL_BLOCK, Patch, Rect, padded};
-use crate::reuse::Reused;
+use crate::reuse::{Reusable, Reused};
 use crate::simd::{Kernel, Vector};
 use crate::{Isa, Planes, buffer};
 
@@ -16,6 +16,8 @@ use crate::{Isa, Planes, buffer};
 /// number of threads, so neither do the sums.
 const PIECE_ROWS: usize = 16;
 const PIECE_COLUMNS: usize = 96;
+/// Elements of the total that one task adds to: 16 kB, which stay in the first-level cache while all pieces' sums pass.
+const TOTAL_CHUNK: usize = 1 << 11;
 /// Input channels of a register block.
 const BLOCK: usize = 8;
 
@@ -62,6 +64,12 @@ pub(super) struct Scratch<E> {
     pub x: Patch<E>,
     pub grad: Patch<E>,
     pub form: Aligned<E>,
+}
+
+impl<E: Element> Reusable for Scratch<E> {
+    fn bytes(&self) -> usize {
+        self.x.bytes() + self.grad.bytes() + self.form.bytes()
+    }
 }
 
 /// A piece of a picture.
@@ -129,11 +137,14 @@ pub(super) fn total<E: Element>(
             sums
         });
         let sums: Vec<Vec<E>> = sums.collect();
-        for sums in sums {
-            for (total, sum) in total.iter_mut().zip(sums) {
-                *total += sum.to_f64();
+        // Every element is added to in the pieces' order, whoever does it.
+        total.par_chunks_mut(TOTAL_CHUNK).enumerate().for_each(|(chunk, total)| {
+            for sums in &sums {
+                for (total, sum) in total.iter_mut().zip(&sums[chunk * TOTAL_CHUNK..]) {
+                    *total += sum.to_f64();
+                }
             }
-        }
+        });
     }
     let bias = total[size * size * padded(channels) * padded(outputs)..][..outputs].iter();
     (layout_weights(&total, channels, outputs, size), bias.map(|&sum| E::from_f64(sum)).collect())
