@@ -13,6 +13,8 @@ use crate::Error;
 /// How much of a file is read first, in bytes: the headers of most end before. Where they do not, more is, by the factor.
 const FIRST: usize = 4 << 10;
 const FACTOR: usize = 16;
+/// No header is longer: a film that is called .png must not be read whole.
+const MOST: usize = FIRST * FACTOR * FACTOR * FACTOR;
 
 /// Width and height of a picture as it is seen, by its header alone; of many files, much faster than loading them. The pixels may still be
 /// damaged, or of a kind that [`load_picture`](crate::load_picture) refuses.
@@ -20,7 +22,7 @@ const FACTOR: usize = 16;
 /// An orientation that stands behind the pixels, as some PNGs have it, is not seen: width and height are then those of the stored pixels.
 ///
 /// # Errors
-/// When the file cannot be read, or its beginning is that of no picture.
+/// When the file cannot be read, or its first 16 MiB are the beginning of no picture: some TIFFs have their header behind the pixels.
 pub fn picture_size(path: impl AsRef<Path>) -> Result<(u32, u32), Error> {
     let path = path.as_ref();
     // Pipes and devices could go on for ever.
@@ -30,13 +32,15 @@ pub fn picture_size(path: impl AsRef<Path>) -> Result<(u32, u32), Error> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let (mut bytes, mut wanted) = (Vec::new(), FIRST);
     loop {
-        let more = wanted.saturating_sub(bytes.len()) as u64;
+        let more = (wanted - bytes.len()) as u64;
         file.by_ref().take(more).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
         match in_header(&bytes) {
             Ok((width, height)) if width > 0 && height > 0 => return Ok((width, height)),
             Ok((width, height)) => return Err(Error::Empty { path: path.to_owned(), width, height }),
-            Err(source) if bytes.len() < wanted => return Err(Error::Decode { path: path.to_owned(), source }),
-            Err(_) => wanted = wanted.saturating_mul(FACTOR),
+            Err(source) if bytes.len() < wanted || wanted >= MOST => {
+                return Err(Error::Decode { path: path.to_owned(), source });
+            }
+            Err(_) => wanted *= FACTOR,
         }
     }
 }
