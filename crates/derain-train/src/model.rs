@@ -159,7 +159,9 @@ impl NetworkConfig {
             Self::SpaNet(config) => drop(SpaNet::with_config(config, &file, &Device::Cpu)?),
             Self::RraNet(config) => drop(RraNet::with_config(config, &file, &Device::Cpu)?),
         }
-        let tensors = file.tensors.iter().map(|(name, tensor)| {
+        // Counts of batches, which PyTorch's batch norms carry, are no parameters.
+        let parameters = file.tensors.iter().filter(|(name, _)| !name.ends_with(".num_batches_tracked"));
+        let tensors = parameters.map(|(name, tensor)| {
             Ok((name.clone(), tensor.to_candle(DType::F32, &Device::Cpu).map_err(ModelError::from)?))
         });
         tensors.collect()
