@@ -17,7 +17,7 @@ use crate::Arguments;
 use crate::table::{Row, Scores, write_table};
 use crate::variants::VARIANTS;
 
-/// The last validation of a variant, written before its last checkpoint: a resume finds it even where nothing is left to train.
+/// The last validation of a variant: a resume finds it even where nothing is left to train.
 const VALIDATION: &str = "validation.json";
 
 /// Whether all variants are done.

@@ -16,8 +16,8 @@ use crate::progress::Progress;
 use crate::report::{Entry, PathText, Report};
 use crate::support::{describe, files};
 
-/// Pictures in memory beside what the network takes, at most: one that is loaded ahead, the one in work and its result, and one that is saved.
-const IN_FLIGHT: u64 = 4;
+/// Pictures in memory beside what the network takes, at most: the one in work and its result, one that is loaded ahead, and one that is saved.
+const IN_FLIGHT: usize = 4;
 
 /// A task and what has come of it so far; nothing if its outputs exist already.
 type Step<T> = (Task, Result<Option<T>>);
@@ -38,7 +38,7 @@ struct Clean {
     seconds: f64,
 }
 
-/// Does what the arguments ask for. An error means that nothing was written; what fails later is in the report.
+/// Does what the arguments ask for. What fails once work has begun is in the report; an error means that nothing was written, or a fault of ours.
 pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     // What may not be done is found by all tasks.
     let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
@@ -63,12 +63,13 @@ fn side_by_side(
     arguments: &Arguments,
     progress: &Progress,
 ) -> Result<Vec<Entry>> {
+    let in_flight = IN_FLIGHT.min(tasks.len() + 1);
     let (loaded, rainy) = sync_channel(0);
     let (clean, derained) = sync_channel(0);
     thread::scope(|scope| {
         let loading = scope.spawn(move || load_all(tasks, arguments, &loaded));
         let saving = scope.spawn(move || save_all(&derained, arguments, progress));
-        derain_all(derainer, rainy, clean, arguments, progress);
+        derain_all(derainer, in_flight, rainy, clean, arguments, progress);
         let panicked = || anyhow!("a thread panicked");
         loading.join().map_err(|_| panicked())?;
         saving.join().map_err(|_| panicked())
@@ -102,6 +103,7 @@ fn load(task: &Task, arguments: &Arguments) -> Result<Option<Loaded>> {
 /// Ends when either of the others has: this holds the ends of the queues between them.
 fn derain_all(
     derainer: &Derainer,
+    in_flight: usize,
     rainy: Receiver<Step<Loaded>>,
     clean: SyncSender<Step<Clean>>,
     arguments: &Arguments,
@@ -109,7 +111,7 @@ fn derain_all(
 ) {
     for (task, loaded) in rainy {
         progress.begin(&task.input);
-        let infer = |loaded| infer(derainer, &task, loaded, arguments, progress);
+        let infer = |loaded| infer(derainer, in_flight, &task, loaded, arguments, progress);
         let picture = loaded.and_then(|loaded| loaded.map(infer).transpose());
         if clean.send((task, picture)).is_err() {
             break;
@@ -119,6 +121,7 @@ fn derain_all(
 
 fn infer(
     derainer: &Derainer,
+    in_flight: usize,
     task: &Task,
     Loaded { picture, format }: Loaded,
     arguments: &Arguments,
@@ -126,7 +129,7 @@ fn infer(
 ) -> Result<Clean> {
     // What was free at the start must hold the pictures as well. Those before and behind are taken to be as large as this one.
     let left = derainer.max_memory().filter(|_| arguments.engine.max_memory.is_none());
-    let left = left.map(|free| free.saturating_sub(IN_FLIGHT * picture.image.as_bytes().len() as u64));
+    let left = left.map(|free| free.saturating_sub((in_flight * picture.image.as_bytes().len()) as u64));
     let limited = left.map(|left| derainer.clone().with_max_memory(Some(left)));
     let derainer = limited.as_ref().unwrap_or(derainer);
 

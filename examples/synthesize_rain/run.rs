@@ -16,8 +16,10 @@ use crate::rain::{Kind, seed_of};
 use crate::report::{Entry, Rain, Report};
 use crate::support::{describe, files};
 
-/// Single pictures that are made at once: most of the work on one is for one core. Few, as all are in memory.
+/// Single pictures that are made at once, at most: most of the work on one is for one core.
 const AT_ONCE: usize = 4;
+/// Their pixels together, unless one has more: each takes some 25 bytes.
+const PIXELS_AT_ONCE: u64 = 24_000_000;
 
 /// Whether everything asked for was done.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
@@ -30,10 +32,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let bar = ProgressBar::new(tasks.len() as u64 * frames);
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left  {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    // A film keeps all cores busy by its frames.
-    let at_once = if arguments.frames.is_some() { 1 } else { AT_ONCE };
-    let mut pictures = Vec::new();
-    for some in tasks.chunks(at_once) {
+    let (mut pictures, mut left) = (Vec::new(), &tasks[..]);
+    while !left.is_empty() {
+        // A film keeps all cores busy by its frames.
+        let (some, later) = left.split_at(if arguments.frames.is_some() { 1 } else { at_once(left) });
+        left = later;
         let done: Vec<Result<Rain>> = some.par_iter().map(|task| rain_on(task, &kind, arguments, &bar)).collect();
         for (task, done) in some.iter().zip(done) {
             let (rain, error) = match done {
@@ -70,6 +73,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         let _ = writeln!(io::stderr(), "{failed} of {} failed", tasks.len());
     }
     Ok(failed == 0)
+}
+
+/// How many of the next pictures are made at once.
+fn at_once(tasks: &[Task]) -> usize {
+    let mut pixels = 0;
+    let fits = |task: &&Task| {
+        let size = data::picture_size(&task.input);
+        pixels += size.map_or(PIXELS_AT_ONCE, |(width, height)| u64::from(width) * u64::from(height));
+        pixels <= PIXELS_AT_ONCE
+    };
+    tasks.iter().take(AT_ONCE).take_while(fits).count().max(1)
 }
 
 /// Removes what a killed run left beside the results.

@@ -56,9 +56,17 @@ fn compare(name: &str, inputs: &[Input], operation: impl Fn(&[Tensor]) -> derain
     }
 }
 
-/// Around the kernels' strips of 32 lines and chunks of 128 positions.
-const SIZES: [[usize; 4]; 6] =
-    [[1, 1, 1, 1], [2, 3, 1, 33], [1, 2, 31, 32], [2, 2, 33, 129], [1, 4, 130, 64], [3, 2, 5, 300]];
+/// Around the kernels' strips of 32 lines and chunks of 128 positions; more than waits in shared memory.
+const SIZES: [[usize; 4]; 8] = [
+    [1, 1, 1, 1],
+    [2, 3, 1, 33],
+    [1, 2, 31, 32],
+    [2, 2, 33, 129],
+    [1, 4, 130, 64],
+    [3, 2, 5, 300],
+    [1, 2, 520, 40],
+    [1, 1, 2, 2100],
+];
 
 #[test]
 fn scans() {

@@ -119,6 +119,17 @@ pub enum Error {
         /// The output folder.
         folder: PathBuf,
     },
+    /// A new training would overwrite what is left of one that ended before its first checkpoint.
+    #[error(
+        "{} holds {left} of a training that had written no checkpoint yet: resume it, which begins it anew, or choose another output folder",
+        folder.display()
+    )]
+    NoCheckpointYet {
+        /// The output folder.
+        folder: PathBuf,
+        /// A file that was found in it.
+        left: &'static str,
+    },
     /// A training's checkpoint is gone, and a new training would overwrite what is left.
     #[error(
         "{} has no checkpoint to go on from, but {left} of an earlier training, which would be overwritten: put `checkpoint.safetensors` back, \

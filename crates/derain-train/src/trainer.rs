@@ -68,7 +68,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When the configuration makes no sense, its data or initial weights cannot be read, its folder lies in its data, or holds a training already:
-    /// [`Error::Begun`], [`Error::CheckpointGone`]. Of training pictures the headers are looked at: [`Error::UnusablePicture`].
+    /// [`Error::Begun`], [`Error::NoCheckpointYet`], [`Error::CheckpointGone`]. Of training pictures the headers are looked at: [`Error::UnusablePicture`].
     pub fn new(config: TrainConfig) -> Result<Self> {
         Self::new_on(config, &Device::Cpu)
     }
@@ -93,6 +93,9 @@ impl Trainer {
                 return Err(Error::Begun { folder: folder() });
             }
             match trainer.folder.left_behind().filter(|_| trainer.leads()) {
+                Some(left) if trainer.folder.lost_checkpoint()?.is_none() => {
+                    Err(Error::NoCheckpointYet { folder: folder(), left })
+                }
                 Some(left) => Err(Error::CheckpointGone { folder: folder(), left }),
                 None => Ok(trainer),
             }

@@ -205,7 +205,7 @@ fn what_is_left_of_a_training_without_its_checkpoint_is_not_overwritten() {
     let killed = Trainer::new(config()).unwrap().run(&mut (&mut lines_alone(), &mut Kill));
     assert!(killed.is_err() && path("log.jsonl").exists());
     let refused = Trainer::new(config()).err().unwrap();
-    assert!(matches!(refused, Error::CheckpointGone { left: "log.jsonl", .. }), "{refused}");
+    assert!(matches!(refused, Error::NoCheckpointYet { left: "log.jsonl", .. }), "{refused}");
     Trainer::resume(config()).unwrap().run(&mut lines_alone()).unwrap();
     fs::remove_file(path("checkpoint.safetensors")).unwrap();
     for left in ["last.safetensors", "log.jsonl"] {

@@ -257,13 +257,15 @@ fn space_and_folder_are_checked_before_frames_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = CleanOptions { max_memory: 0, spool_folder: Some(folder.path().into()), ..Default::default() };
     options.expected_frames = Some(MAX_FRAMES);
-    // Frames of 200 MB, of which no disk takes so many.
+    // Frames of 200 MB, of which hardly a disk takes so many.
     let side = 8192;
-    let mut clean = CleanImage::new(options.clone());
-    let error = clean.push(&RgbImage::new(side, side)).unwrap_err();
     let all = MAX_FRAMES as u64 * 3 * u64::from(side).pow(2);
-    assert!(matches!(error, Error::SpoolSpace { needed, .. } if needed == all), "{error}");
-    assert_eq!(clean.frames(), 0);
+    if fs4::available_space(folder.path()).unwrap() < all {
+        let mut clean = CleanImage::new(options.clone());
+        let error = clean.push(&RgbImage::new(side, side)).unwrap_err();
+        assert!(matches!(error, Error::SpoolSpace { needed, .. } if needed == all), "{error}");
+        assert_eq!(clean.frames(), 0);
+    }
     let frame = RgbImage::new(64, 64);
 
     options.expected_frames = Some(2);

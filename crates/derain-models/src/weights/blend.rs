@@ -33,11 +33,18 @@ impl WeightFile {
             return Err(WeightError::Share { share });
         }
         let bad = |name: &str, reason: String| WeightError::BadTensor { name: printable(name), reason };
-        if let Some(name) = other.tensors.keys().find(|name| !self.tensors.contains_key(*name)) {
+        let is_missing =
+            |name: &str, tensor: &WeightTensor| !tensor.dtype.is_integer() && !self.tensors.contains_key(name);
+        if let Some((name, _)) = other.tensors.iter().find(|(name, tensor)| is_missing(name, tensor)) {
             return Err(bad(name, "only one of the two files has it".into()));
         }
         let mut tensors = BTreeMap::new();
         for (name, tensor) in &self.tensors {
+            // Counts, such as a batch norm's of its batches, which trainings here do not keep: nothing to blend, and read only as what they were.
+            if tensor.dtype.is_integer() {
+                tensors.insert(name.clone(), tensor.clone());
+                continue;
+            }
             let Some(theirs) = other.tensors.get(name) else {
                 return Err(bad(name, "only one of the two files has it".into()));
             };
@@ -46,11 +53,6 @@ impl WeightFile {
                     name,
                     format!("is {:?} in one file and {:?} in the other", tensor.shape, theirs.shape),
                 ));
-            }
-            // Counts, such as a batch norm's of its batches: nothing to blend, and read only as what they were.
-            if tensor.dtype.is_integer() {
-                tensors.insert(name.clone(), tensor.clone());
-                continue;
             }
             let mut bytes = Vec::with_capacity(4 * tensor.element_count());
             for (ours, theirs) in tensor.values()?.into_iter().zip(theirs.values()?) {

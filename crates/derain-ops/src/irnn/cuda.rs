@@ -5,7 +5,7 @@
 //! | pass | cannot be avoided | what the kernels move |
 //! | --- | --- | --- |
 //! | [`forward`] | read x, write four maps: 5 | the same; x once more for the other axis where planes do not fit the second-level cache |
-//! | [`backward`] | read h and g of four directions, write dx: 9 | 11: along columns dx is written, along rows read and written; what a direction adds to the other's is in the cache |
+//! | [`backward`] | read h and g of four directions, write dx: 9 | 11: along columns dx is written, along rows read and written. 2 more of it for what is beyond 256 rows or 2048 columns of f32, half as many of f64, where it does not fit the cache |
 
 use candle_core::DType;
 
@@ -18,9 +18,9 @@ pub(crate) const SOURCE: Source = Source {
     text: concat!(
         include_str!("kernels/lines.cu"),
         include_str!("kernels/forward.cu"),
+        include_str!("kernels/gradients.cu"),
         include_str!("kernels/columns.cu"),
-        include_str!("kernels/rows.cu"),
-        include_str!("kernels/coefficients.cu")
+        include_str!("kernels/rows.cu")
     ),
 };
 
@@ -29,9 +29,11 @@ const LANES: usize = 32;
 const SEGMENTS: u32 = 8;
 /// Positions of a chunk: CHUNK of the kernels, SEGMENTS · RUN.
 const CHUNK: usize = 128;
-/// Pixels that a warp takes at a step along rows, of how many rows: PER_WARP of the kernels. And a block's warps, ROW_WARPS.
+/// For gradients along rows: pixels that a warp takes at a step, warps of a block, and columns of the widest narrow picture. PER_WARP, ROW_WARPS
+/// and NARROW of the kernels.
 const PER_WARP: usize = 256;
 const ROW_WARPS: u32 = 4;
+const NARROW: usize = 128;
 
 /// The inputs of a call, whose type of elements is `dtype`.
 pub(crate) struct Inputs<'a, B> {
@@ -120,7 +122,7 @@ struct Rows {
 
 impl Rows {
     fn of(width: usize) -> Self {
-        if width <= PER_WARP / 2 {
+        if width <= NARROW {
             Self { kernel: "irnn_backward_narrow_rows", span: PER_WARP / 4 }
         } else {
             Self { kernel: "irnn_backward_wide_rows", span: PER_WARP }
@@ -172,7 +174,6 @@ pub(crate) unsafe fn backward<L: Launcher>(
         Arg::Int(int(SOURCE.name, "W", counts.column_strips)?),
         Arg::Int(int(SOURCE.name, "H", row_strips)?),
     ];
-    int(SOURCE.name, "B·(H + W)", planes.batch * (counts.column_strips + row_strips))?;
     let row_grid = Grid { blocks: counts.planes * row_strips, threads: (LANES as u32, ROW_WARPS) };
     // SAFETY: these are the kernels' parameters. Each strip of each plane has its two sums in two of the four directions, each element of
     // x belongs to one strip of columns and one of rows, and warps above 8·C do nothing.

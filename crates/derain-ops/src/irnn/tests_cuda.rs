@@ -148,6 +148,7 @@ fn mutants_fail() {
         ("__syncthreads();", 2, ";"),
         ("__syncthreads();", 3, ";"),
         ("__syncthreads();", 4, ";"),
+        ("__syncthreads();", 5, ";"),
         ("__syncwarp();", 0, ";"),
         ("__syncwarp();", 2, ";"),
         ("__syncwarp();", 4, ";"),
@@ -155,10 +156,12 @@ fn mutants_fail() {
         ("__syncwarp();", 6, ";"),
         ("start + RUN;", 0, "start + RUN - 1;"),
         ("k == border ? Real(0) : b", 0, "b"),
-        ("continues<ASCENDING>(start + k, length)", 0, "true"),
-        ("continues<ASCENDING>(first + k, width)", 0, "true"),
+        ("ASCENDING ? at < length - 1 : (unsigned)(at - 1) < (unsigned)(length - 1)", 0, "true"),
+        ("i == COUNT - 1 ? beyond", 0, "i == COUNT - 1 ? h[k]"),
         ("kept[keeps ? chunk : 0]", 0, "kept[0]"),
-        ("kept[keeps ? along : 0]", 0, "kept[0]"),
+        ("of[waits ? along : 0]", 0, "of[0]"),
+        ("h_line[k] = d_x[at]", 0, "h_line[k] = 0"),
+        ("sum[at] = sum_share[i] + g_own[i]", 0, "sum[at] = g_own[i]"),
         ("carry = state;", 0, "carry = 0;"),
         ("if (!DAMPED && a < 0) state", 0, "if (false) state"),
         ("recurrence.a >= 0 && ", 0, ""),
@@ -166,7 +169,7 @@ fn mutants_fail() {
         ("column >= width", 0, "column > width"),
         ("first_row + row < height && ", 0, ""),
         ("lane >= apart", 0, "lane > apart"),
-        ("factor * carry + offset", 0, "offset"),
+        ("through(factor, offset, carry)", 0, "offset"),
         ("threadIdx.x - lane + last", 0, "last"),
         ("lane == last ? h_after", 0, "lane == last ? Real(0)"),
         ("sum_share[i] = sum[at]", 0, "sum_share[i] = 0"),
@@ -237,6 +240,30 @@ fn what_lies_beyond_a_line_adds_nothing() {
     let gradients = unsafe { cuda::backward(&recorder, &inputs, &Arg::Buffer(&h), &Arg::Buffer(&grad)) };
     let coefficients = gradients.expect("recorded").coefficients;
     let got = program.run(&recorder, 0).expect("runs").of(&coefficients).to_vec();
-    // Those of weights, up, right, down, left: rows and columns at the far end are infinite for all but the lines that end there.
+    // Sums may be infinite, but never NaN.
     assert!(got[..4].iter().all(|d| !d.is_nan()), "{got:?}");
+}
+
+/// Weights that grow along a line: the factor of a whole row passes the largest number where no gradient does.
+#[test]
+fn gradients_of_large_weights_are_those_of_steps() {
+    let Some(program) = Program::compile(&cuda::SOURCE, DType::F32) else { return };
+    let planes = Planes::from((1, 1, 1, 512));
+    let recorder = Recorder::default();
+    let weights = vec![1.5; 4];
+    // Right's h is above 0 all along, its incoming gradient at the middle alone.
+    let h: Vec<f64> = (0..4 * 512).map(|i| f64::from(u8::from(i / 512 == 1))).collect();
+    let grad: Vec<f64> = (0..4 * 512).map(|i| if i == 512 + 256 { 1e-20f32.into() } else { 0.0 }).collect();
+    let [weights, biases] = [&weights, &vec![0.0; 4]].map(|values| recorder.upload(DType::F32, values));
+    let [weights, biases] = [&weights, &biases].map(Arg::Buffer);
+    let (h, grad) = (recorder.upload(DType::F32, &h), recorder.upload(DType::F32, &grad));
+    let inputs = cuda::Inputs { dtype: DType::F32, planes, weights, biases, maps: Arg::Null };
+    // SAFETY: launches are only recorded; the process that runs them is apart from this one.
+    let gradients = unsafe { cuda::backward(&recorder, &inputs, &Arg::Buffer(&h), &Arg::Buffer(&grad)) };
+    let of_x = gradients.expect("recorded").x;
+    let got = program.run(&recorder, 0).expect("runs").of(&of_x).to_vec();
+    for (at, got) in got.into_iter().enumerate().take(257) {
+        let expected = 1e-20 * 1.5f64.powi(256 - at as i32);
+        assert!((got / expected - 1.0).abs() < 1e-4, "{at}: {got} instead of {expected}");
+    }
 }

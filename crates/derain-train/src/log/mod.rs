@@ -102,6 +102,14 @@ impl Observer for RunLog {
         Ok(())
     }
 
+    fn validating(&mut self, done: usize, _of: usize) -> Observed {
+        // A checkpoint may have been written just before, which is told of only when it is written again behind the validation.
+        match &mut self.open {
+            Some(open) if done <= 1 => Ok(open.lines.sync()?),
+            _ => Ok(()),
+        }
+    }
+
     fn validation(&mut self, validation: &ValidationRecord) -> Observed {
         let Some(open) = &mut self.open else { return Ok(()) };
         open.lines.append(Event::from(validation))?;

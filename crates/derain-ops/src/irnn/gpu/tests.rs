@@ -3,8 +3,9 @@
 use crate::cuda::tests_gpu::{Op, compare};
 use crate::irnn::op::{Irnn, IrnnDirectional};
 
-/// Around strips of 32 lines and chunks of 128 positions.
-const SHAPES: [[usize; 4]; 4] = [[1, 1, 1, 1], [2, 3, 2, 34], [1, 2, 33, 20], [2, 1, 6, 130]];
+/// Around strips of 32 lines, chunks of 128 positions and steps of 256; more than waits in shared memory.
+const SHAPES: [[usize; 4]; 7] =
+    [[1, 1, 1, 1], [2, 3, 2, 34], [1, 2, 33, 20], [2, 1, 6, 130], [1, 1, 9, 257], [1, 1, 260, 3], [1, 1, 2, 2100]];
 
 #[test]
 fn scans() {

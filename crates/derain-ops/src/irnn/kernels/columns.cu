@@ -1,9 +1,9 @@
-// The gradients of the scans along columns: needs lines.cu.
+// The gradients of the scans along columns: needs lines.cu and gradients.cu.
 
 // Chunks from the top whose gradients of one direction wait in shared memory for the other: 256 rows of f32.
 #define KEPT_CHUNKS (8 / (int)sizeof(Real))
 
-// The gradients' steps g -> [h > 0] (dh + a g) are linear.
+// Of each segment.
 struct Slopes {
   Real factor[SEGMENTS][LANES], offset[SEGMENTS][LANES];
   // The h of a segment that the one after it in the walk asks for.
@@ -20,29 +20,14 @@ template <class Each> __device__ __forceinline__ void for_column(int height, int
   }
 }
 
-// What is read once makes room in the cache first.
-__device__ __forceinline__ Real load_once(const Stored* place) { return to_real(__ldcs(place)); }
-
-// Whether the scan went on at a position: not outside the line, and not at its first position, which a and b are not applied to.
-template <bool ASCENDING> __device__ __forceinline__ bool continues(int at, int length) {
-  return ASCENDING ? at < length - 1 : (unsigned)(at - 1) < (unsigned)(length - 1);
-}
-
-// The gradient of one chunk, walked against the scan; ASCENDING is the order of this walk. `outside` is h at the position that follows the chunk
-// in the walk, where there is one, in the threads of its last segment. dh becomes the gradients; d_a and d_b gather those of a and b. Outside the
-// line h is 0, and so are gradients.
+// The gradient of one chunk. `outside` is h at the position that follows the chunk in the walk, where there is one, in the threads of its last
+// segment.
 template <bool ASCENDING>
 __device__ __forceinline__ void scan_gradient(const Real (&h)[RUN], Real (&dh)[RUN], Real outside, int chunk, int length, Real a,
                                               Slopes& slopes, Real& carry, Real& d_a, Real& d_b) {
-  const int lane = threadIdx.x, segment = threadIdx.y, start = chunk * CHUNK + segment * RUN;
-
-  Real factor = 1, offset = 0;
-#pragma unroll
-  for (int i = 0; i < RUN; i++) {
-    const int k = ASCENDING ? i : RUN - 1 - i;
-    factor = h[k] > 0 ? bounded(a * factor) : Real(0);
-    offset = h[k] > 0 ? a * offset + dh[k] : Real(0);
-  }
+  const int lane = threadIdx.x, segment = threadIdx.y;
+  Real factor, offset;
+  compose<ASCENDING>(h, dh, a, factor, offset);
   slopes.factor[segment][lane] = factor;
   slopes.offset[segment][lane] = offset;
   slopes.edge[segment][lane] = h[ASCENDING ? 0 : RUN - 1];
@@ -54,53 +39,12 @@ __device__ __forceinline__ void scan_gradient(const Real (&h)[RUN], Real (&dh)[R
   for (int i = 0; i < SEGMENTS; i++) {
     const int s = ASCENDING ? i : SEGMENTS - 1 - i;
     if (s == segment) g = state;
-    state = slopes.factor[s][lane] * state + slopes.offset[s][lane];
+    state = through(slopes.factor[s][lane], slopes.offset[s][lane], state);
   }
   carry = state;
   // The next chunk writes its slopes over these.
   __syncthreads();
-
-#pragma unroll
-  for (int i = 0; i < RUN; i++) {
-    const int k = ASCENDING ? i : RUN - 1 - i;
-    g = h[k] > 0 ? a * g + dh[k] : Real(0);
-    dh[k] = g;
-    if (continues<ASCENDING>(start + k, length)) {
-      // Past the registers lies `beyond`. Which position that is must not hang on where the line ends: from that nvcc 13.0 made code for the
-      // second pass that took the last register instead. Where a line ends within the registers, the scan does not continue there.
-      d_a += g * (i == RUN - 1 ? beyond : h[i == RUN - 1 ? k : ASCENDING ? k + 1 : k - 1]);
-      d_b += g;
-    }
-  }
-}
-
-// Where a strip's sums of a direction go.
-__device__ __forceinline__ double* sums_of(double* sums, int direction, int strips, const Strip& strip) {
-  const long long planes = gridDim.x / strips;
-  return sums + ((direction * planes + strip.plane) * strips + strip.index) * 2;
-}
-
-__device__ __forceinline__ double sum_warp(double value) {
-#pragma unroll
-  for (int apart = LANES / 2; apart > 0; apart /= 2) value += __shfl_xor_sync(FULL_WARP, value, apart);
-  return value;
-}
-
-// Sums of a block's threads, in a fixed order, to `sums`.
-template <int WARPS> __device__ __forceinline__ void sum_strip(Real d_a, Real d_b, double (&partial)[WARPS][2], double* sums) {
-  const double a = sum_warp(d_a), b = sum_warp(d_b);
-  if (threadIdx.x == 0) {
-    partial[threadIdx.y][0] = a;
-    partial[threadIdx.y][1] = b;
-  }
-  __syncthreads();
-  if (threadIdx.x < 2 && threadIdx.y == 0) {
-    double sum = 0;
-    for (int warp = 0; warp < WARPS; warp++) sum += partial[warp][threadIdx.x];
-    sums[threadIdx.x] = sum;
-  }
-  // The other direction's partial sums come next.
-  __syncthreads();
+  take<ASCENDING>(h, dh, beyond, chunk * CHUNK + segment * RUN, length, a, g, d_a, d_b);
 }
 
 // The columns' part of the gradients, from the scans h (before maps) and the incoming gradient, both [B, 4C, H, W]. `d_x` [B, C, H, W] becomes
@@ -135,13 +79,13 @@ extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, COLUMN_BLOCKS_AT_
         h_line[k] = load_once(h_plane + at);
         dh_line[k] = load_once(grad_plane + at);
       });
-      if (map) for_column(height, width, column, chunk, [&](int k, int at) { dh_line[k] *= load(map + at); });
       const int start = chunk * CHUNK + threadIdx.y * RUN;
       const int after = pass == 0 ? start - 1 : start + RUN;
       Real outside = 0;
       if (threadIdx.y == (pass == 0 ? 0 : SEGMENTS - 1) && after >= 0 && after < height && column < width) {
         outside = load(h_plane + after * width + column);
       }
+      if (map) for_column(height, width, column, chunk, [&](int k, int at) { dh_line[k] *= load(map + at); });
       const bool keeps = chunk < KEPT_CHUNKS;
       Real(&waiting)[RUN][LANES] = kept[keeps ? chunk : 0][threadIdx.y];
       if (pass == 0) {

@@ -64,7 +64,7 @@ __device__ __forceinline__ void store_rows(Tile& tile, const Stored* map, Stored
   __syncwarp();
 #pragma unroll
   for (int start = 0; start < RUN; start += BATCH) {
-    // All of the map's before the first store: after it a load waits, as it might be what it reads.
+    // A batch of the map before a batch of stores: after a store a load waits for it, as it might be what it reads. More take too many registers.
     Real factors[BATCH];
     if (map) {
 #pragma unroll

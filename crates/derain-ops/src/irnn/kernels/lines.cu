@@ -55,7 +55,7 @@ __device__ __forceinline__ int chunks_of(int length) { return (length + CHUNK - 
 
 // Where a strip lies. Strips of one plane are consecutive, so that a plane is read from memory once and for the other axis from the cache.
 struct Strip {
-  int index, plane, picture, channel;
+  int index, plane, channel;
   long long input, output, maps;  // The plane of x; its results `direction` * channels planes on; the picture's maps.
 };
 
@@ -63,10 +63,10 @@ __device__ __forceinline__ Strip strip_of(unsigned block, int strips, int channe
   Strip strip;
   strip.plane = block / strips;
   strip.index = block % strips;
-  strip.picture = strip.plane / channels;
+  const int picture = strip.plane / channels;
   strip.channel = strip.plane % channels;
   strip.input = strip.plane * pixels;
-  strip.output = ((long long)strip.picture * 4 * channels + strip.channel) * pixels;
-  strip.maps = strip.picture * 4 * pixels;
+  strip.output = ((long long)picture * 4 * channels + strip.channel) * pixels;
+  strip.maps = picture * 4 * pixels;
   return strip;
 }
