@@ -177,7 +177,7 @@ fn mutants_fail() {
         ("column + along < width", 0, "column + along <= width"),
     ];
     let mut noise = Noise::new(22);
-    let cases = [(1, 1, 129, 33), (1, 1, 33, 300), (1, 2, 20, 100)]
+    let cases = [(1, 1, 129, 33), (1, 1, 33, 300), (1, 2, 20, 100), (1, 2, 280, 3), (1, 2, 1, 2100)]
         .map(|shape| Case::new(DType::F32, shape, false, &mut noise));
     for (original, nth, changed) in mutants {
         let Some(program) = Program::compile_mutant(&cuda::SOURCE, DType::F32, original, nth, changed) else { return };
