@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use derain::Device;
+use derain::data::paths::resolve;
 use derain::models::spanet::DirectionWeights;
 use derain::models::weights::WeightFile;
 use derain::models::{RraNet, RraNetConfig, SpaNet, SpaNetConfig, rranet, spanet};
@@ -59,7 +60,7 @@ enum Form {
 #[path = "support/mod.rs"]
 mod support;
 
-use support::paths::{file_id, resolve};
+use support::paths::file_id;
 
 fn main() -> ExitCode {
     support::exit_code(run().map(|()| true))

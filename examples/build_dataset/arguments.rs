@@ -11,9 +11,9 @@ use clap::{Parser, ValueEnum};
 use derain::data::Shard;
 use derain::data::dataset::{BuildOptions, MovingScenes, PatchPlacement, Resume};
 use derain::data::judge::{Density, Schedule};
+use derain::data::paths::resolve;
 
 use crate::support::choices::CleanChoices;
-use crate::support::paths::resolve;
 use crate::support::size;
 
 /// Builds a data set of rainy and clean patches from rain videos of still scenes.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use derain::data;
+use derain::data::paths::resolve;
 
 use crate::arguments::{Arguments, JudgeName};
-use crate::support::paths::{file_id, is_folder, resolve};
+use crate::support::paths::{file_id, is_folder};
 
 /// Fails if something that is asked for cannot be done.
 pub(crate) fn check(arguments: &Arguments) -> Result<()> {

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use derain::data;
+use derain::data::paths::resolve;
 
 use crate::arguments::Arguments;
-use crate::support::paths::{file_id, is_folder, resolve};
+use crate::support::paths::{file_id, is_folder};
 use crate::support::unreadable::warn_of_unreadable;
 
 /// One picture to do.

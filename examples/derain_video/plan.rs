@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
+use derain::data::paths::resolve;
 use derain::data::transcode::{Parts, check_container};
 
 use crate::arguments::Arguments;
-use crate::support::paths::{file_id, is_folder, resolve};
+use crate::support::paths::{file_id, is_folder};
 
 /// Fails if a file to write has no proper name, is one that is read, through links as well, or is written twice.
 pub(crate) fn check(arguments: &Arguments) -> Result<()> {

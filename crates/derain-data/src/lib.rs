@@ -54,6 +54,8 @@ pub mod load;
 mod luma;
 mod netpbm;
 mod orphans;
+#[doc(hidden)]
+pub mod paths;
 mod pixels;
 mod png;
 pub mod register;

@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use derain_data::paths::resolve;
 use derain_data::{remove_orphans, write_durably};
 
 use crate::log::{LOG, tells_of_a_checkpoint};
@@ -103,22 +104,14 @@ impl Folder {
 /// # Errors
 /// [`Error::OutputInData`].
 pub(crate) fn check_apart<'a>(output: &Path, data: impl IntoIterator<Item = &'a Path>) -> Result<()> {
-    let resolved = resolve(output);
-    let around = data.into_iter().find(|folder| folder.is_dir() && resolved.starts_with(resolve(folder)));
+    // The empty path is the current folder.
+    let output_or_here = if output.as_os_str().is_empty() { Path::new(".") } else { output };
+    let Ok(resolved) = resolve(output_or_here) else { return Ok(()) };
+    let is_around = |folder: &Path| resolve(folder).is_ok_and(|folder| resolved.starts_with(folder));
+    let around = data.into_iter().find(|folder| folder.is_dir() && is_around(folder));
     match around {
         Some(data) => Err(Error::OutputInData { output: output.to_owned(), data: data.to_owned() }),
         None => Ok(()),
-    }
-}
-
-/// The path without links, as far as it exists; what is missing stands behind as it is.
-fn resolve(path: &Path) -> PathBuf {
-    // The empty path is the current folder, which `absolute` refuses.
-    let path = std::path::absolute(path).or_else(|_| std::env::current_dir()).unwrap_or_else(|_| path.to_owned());
-    let found = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
-    match found.as_ref().and_then(|(part, real)| Some(real.join(path.strip_prefix(part).ok()?))) {
-        Some(resolved) => resolved,
-        None => path,
     }
 }
 

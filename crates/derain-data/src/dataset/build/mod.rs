@@ -166,6 +166,8 @@ pub fn build_dataset(
 }
 
 #[cfg(test)]
+mod judge_tests;
+#[cfg(test)]
 mod shard_tests;
 #[cfg(test)]
 mod tests;

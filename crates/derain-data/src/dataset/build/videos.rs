@@ -12,6 +12,7 @@ use crate::find::natural_order;
 use crate::frames::folder::pictures_of;
 use crate::hash::hash_file;
 use crate::hex::hex;
+use crate::paths::resolve;
 use crate::{Error, is_picture_name};
 
 /// What files of video end in; with other endings they are passed over, like any other file, and named.
@@ -37,7 +38,7 @@ pub(super) struct Found {
 
 /// The videos in `folder`, in natural order. Neither `output` nor a folder in which it lies is one, nor what begins with a dot.
 pub(super) fn find(folder: &Path, output: &Path) -> Result<Found, Error> {
-    let output = resolve(output);
+    let output = resolve(output).ok();
     let (mut paths, mut others) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
@@ -62,13 +63,6 @@ pub(super) fn find(folder: &Path, output: &Path) -> Result<Found, Error> {
         true => Err(DatasetError::NoVideos { path: folder.to_owned() }.into()),
         false => Ok(Found { videos, others }),
     }
-}
-
-/// The absolute path with links resolved, as far as it exists.
-fn resolve(path: &Path) -> Option<PathBuf> {
-    let absolute = std::path::absolute(path).ok()?;
-    let resolve = |above: &Path| Some(above.canonicalize().ok()?.join(absolute.strip_prefix(above).ok()?));
-    absolute.ancestors().find_map(resolve)
 }
 
 /// Whether a path is the output or a folder in which it lies, unless that is a video itself.

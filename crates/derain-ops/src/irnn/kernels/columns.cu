@@ -1,5 +1,12 @@
 // The gradients of the scans along columns: needs lines.cu and gradients.cu.
 
+// What registers allow without spills: of the 16-bit types ptxas spills some for sm_80 with 3, of f32 for sm_90 without a bound.
+#ifdef ELEMENT_F32
+#define COLUMN_BLOCKS_AT_ONCE 3
+#else
+#define COLUMN_BLOCKS_AT_ONCE 2
+#endif
+
 // Chunks from the top whose gradients of one direction wait in shared memory for the other: 256 rows of f32.
 #define KEPT_CHUNKS (8 / (int)sizeof(Real))
 

@@ -1,5 +1,14 @@
 // The scans: needs lines.cu.
 
+// What registers allow without spills; without a bound ptxas spills some for sm_80.
+#if defined(ELEMENT_F64)
+#define BLOCKS_AT_ONCE 2
+#elif defined(ELEMENT_F32)
+#define BLOCKS_AT_ONCE 4
+#else
+#define BLOCKS_AT_ONCE 3
+#endif
+
 // 32 lines by RUN positions of a segment, one column wider than needed: lanes that read a column meet 32 banks. Where a warp goes along lines, each
 // half of it takes one, RUN positions of lines that are RUN apart: these meet 32 banks, too, where those of neighbouring lines share one.
 typedef Real Tile[LANES][RUN + 1];

@@ -9,20 +9,6 @@
 // More of a line in registers means fewer barriers and fewer threads at work at once: 32 took 243 registers.
 #define RUN 16
 #define SEGMENTS 8
-// What registers allow without spills; without a bound ptxas spills some for sm_80.
-#if defined(ELEMENT_F64)
-#define BLOCKS_AT_ONCE 2
-#elif defined(ELEMENT_F32)
-#define BLOCKS_AT_ONCE 4
-#else
-#define BLOCKS_AT_ONCE 3
-#endif
-// Likewise for the gradients along columns: of the 16-bit types ptxas spills some for sm_80 with 3, of f32 for sm_90 without a bound.
-#ifdef ELEMENT_F32
-#define COLUMN_BLOCKS_AT_ONCE 3
-#else
-#define COLUMN_BLOCKS_AT_ONCE 2
-#endif
 #define CHUNK (SEGMENTS * RUN)
 #define FULL_WARP 0xffffffffu
 // The order of `Direction` in mod.rs.
