@@ -16,7 +16,7 @@
 #include <sstream>
 #include <string>
 
-static const int OUT_OF_MEMORY = 2, NO_BINARY = 209, NO_DEVICE = 101, NOT_FOUND = 500, LAUNCH_FAILED = 719;
+static const int OUT_OF_MEMORY = 2, NO_BINARY = 209, NO_DEVICE = 100, INVALID_DEVICE = 101, NOT_FOUND = 500, LAUNCH_FAILED = 719;
 static const size_t MEMORY = size_t(4) << 30;
 
 static std::mutex mutex;
@@ -99,7 +99,6 @@ extern "C" {
 #define DONE(name, ...) \
   int name(__VA_ARGS__) { return 0; }
 
-DONE(cuInit, unsigned)
 DONE(cuDevicePrimaryCtxRelease_v2, int)
 DONE(cuCtxSetCurrent, void*)
 DONE(cuCtxSynchronize)
@@ -129,8 +128,14 @@ HANDLE(cuEventCreate, unsigned)
 HANDLE(cublasCreate_v2)
 HANDLE(curandCreateGenerator, int)
 
-int cuDeviceGetCount(int* count) { return *count = 1, 0; }
-int cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal == 0 ? 0 : NO_DEVICE; }
+// As CUDA has it: an empty list hides every GPU.
+static int devices() {
+  const char* visible = getenv("CUDA_VISIBLE_DEVICES");
+  return !visible || *visible;
+}
+int cuInit(unsigned) { return devices() ? 0 : NO_DEVICE; }
+int cuDeviceGetCount(int* count) { return *count = devices(), 0; }
+int cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal < devices() ? 0 : INVALID_DEVICE; }
 int cuDeviceGetName(char* name, int length, int) { return std::snprintf(name, length, "pretended"), 0; }
 // The compute capability 9.0, and nothing that is optional.
 int cuDeviceGetAttribute(int* value, int attribute, int) { return *value = attribute == 75 ? 9 : 0, 0; }
@@ -138,7 +143,12 @@ int cuStreamIsCapturing(void*, int* status) { return *status = 0, 0; }
 static int text(const char** words) { return *words = "an error of the pretended CUDA", 0; }
 int cuGetErrorName(int, const char** words) { return text(words); }
 int cuGetErrorString(int code, const char** words) {
-  return code == OUT_OF_MEMORY ? (*words = "out of memory", 0) : code == NO_DEVICE ? (*words = "invalid device ordinal", 0) : text(words);
+  switch (code) {
+    case OUT_OF_MEMORY: *words = "out of memory"; return 0;
+    case NO_DEVICE: *words = "no CUDA-capable device is detected"; return 0;
+    case INVALID_DEVICE: *words = "invalid device ordinal"; return 0;
+    default: return text(words);
+  }
 }
 
 int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
