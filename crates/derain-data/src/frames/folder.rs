@@ -1,9 +1,11 @@
 //! The pictures of one folder as frames.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, RgbImage};
+use rayon::prelude::*;
 
 use super::{FrameOptions, FrameSource};
 use crate::find::natural_order;
@@ -12,11 +14,14 @@ use crate::{Error, is_picture_name, load_picture};
 /// A 16-bit sample equals the 8-bit sample v exactly when it is 257 v.
 const SIXTEEN_PER_EIGHT: u16 = 257;
 
+/// Frames that are decoded at once take at most this many bytes: ten of full HD, two of 4K.
+const MOST_AT_ONCE: u64 = 64 << 20;
+
 pub(super) struct FolderFrames {
     paths: std::vec::IntoIter<PathBuf>,
     count: usize,
-    /// Loaded when the folder was opened, to know the size.
-    first: Option<RgbImage>,
+    /// Decoded and not yet asked for: at first the one that told the size.
+    ready: VecDeque<Result<RgbImage, Error>>,
     size: (u32, u32),
 }
 
@@ -35,23 +40,26 @@ impl FolderFrames {
             return Err(Error::NoFrames { path: folder.to_owned(), start: options.start, available });
         };
         let first = load_frame(&first)?;
-        Ok(Self { paths, count, size: first.dimensions(), first: Some(first) })
+        Ok(Self { paths, count, size: first.dimensions(), ready: VecDeque::from([Ok(first)]) })
+    }
+
+    /// Decodes the next ones, as many as there are threads, or one where they are large.
+    fn decode(&mut self) {
+        let size = self.size;
+        let most = MOST_AT_ONCE / (3 * u64::from(size.0) * u64::from(size.1)).max(1);
+        let count = rayon::current_num_threads().min(usize::try_from(most).unwrap_or(usize::MAX)).max(1);
+        let paths: Vec<PathBuf> = self.paths.by_ref().take(count).collect();
+        let frames: Vec<_> = paths.into_par_iter().map(|path| load_frame_of(path, size)).collect();
+        self.ready.extend(frames);
     }
 }
 
 impl FrameSource for FolderFrames {
     fn next_frame(&mut self) -> Result<Option<RgbImage>, Error> {
-        if let Some(first) = self.first.take() {
-            return Ok(Some(first));
+        if self.ready.is_empty() {
+            self.decode();
         }
-        let Some(path) = self.paths.next() else {
-            return Ok(None);
-        };
-        let frame = load_frame(&path)?;
-        if frame.dimensions() != self.size {
-            return Err(Error::MixedSizes { path, found: frame.dimensions(), expected: self.size });
-        }
-        Ok(Some(frame))
+        self.ready.pop_front().transpose()
     }
 
     fn size(&self) -> (u32, u32) {
@@ -75,6 +83,14 @@ pub(crate) fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     found.sort_by(|a, b| natural_order(a, b));
     Ok(found)
+}
+
+fn load_frame_of(path: PathBuf, size: (u32, u32)) -> Result<RgbImage, Error> {
+    let frame = load_frame(&path)?;
+    match frame.dimensions() == size {
+        true => Ok(frame),
+        false => Err(Error::MixedSizes { path, found: frame.dimensions(), expected: size }),
+    }
 }
 
 fn load_frame(path: &Path) -> Result<RgbImage, Error> {

@@ -80,6 +80,24 @@ fn a_frame_of_another_size_is_named() {
     assert!(message.contains("2.png") && message.contains("2x3") && message.contains("3x2"), "{message}");
 }
 
+/// Whatever else is decoded at once with it.
+#[test]
+fn a_damaged_frame_fails_at_its_place() {
+    let folder = tempfile::tempdir().expect("folder");
+    for number in 0..40 {
+        save(&folder.path().join(format!("{number}.png")), flat(number));
+    }
+    fs::write(folder.path().join("22.png"), "no picture").expect("write");
+    let mut frames = open_frames(folder.path(), &all()).expect("frames");
+    for number in 0..40 {
+        match frames.next_frame() {
+            Ok(frame) => assert_eq!(frame.expect("a frame").as_raw()[0], number),
+            Err(error) => assert!(number == 22 && error.to_string().contains("22.png"), "{number}: {error}"),
+        }
+    }
+    assert!(frames.next_frame().expect("the end").is_none());
+}
+
 #[test]
 fn pictures_become_8_bit_rgb_only_where_that_is_exact() {
     let sixteen = |level: u16| DynamicImage::from(ImageBuffer::from_pixel(3, 2, Luma([level])));
