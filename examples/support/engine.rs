@@ -32,7 +32,7 @@ pub(crate) struct EngineArguments {
 
     /// Memory that inference may take, such as 2GiB, 500MB or 1073741824: pictures that need more run from temporary files, with the same
     /// result (SPANet), and those too large even for that are refused. Without it, what is free at the start, within
-    /// the container's limit (a GPU has no limit, and says when it has no memory left).
+    /// the container's limit (a GPU has no limit: a picture that it has no memory for is done in bands of rows).
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
 

@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     /// Where to compute; GPUs need a build with the feature `cuda`
     #[arg(long, default_value = "cpu", value_name = "cpu|cuda:N")]
     pub(crate) device: DeviceName,
-    /// Folder of clean photographs or of pairs instead of the configuration's
+    /// Folder of clean photographs, or list or folder of pairs, instead of the configuration's
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,
     /// Output folder instead of the configuration's

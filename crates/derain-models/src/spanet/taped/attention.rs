@@ -195,8 +195,8 @@ impl<E: Element> Round<'_, E> {
         let mut of_round = self.maps.map(|_| run.exact_pixels(DIRECTIONS));
         for direction in Direction::ALL {
             let d = direction as usize;
-            let h = scanned_in(run, self.scans, direction, self.source, None);
-            let weighted = self.maps.map(|maps| scanned_in(run, self.scans, direction, self.source, Some(maps)));
+            let scanned = |maps| scanned_in(run, self.scans, direction, self.source, maps);
+            let (h, weighted) = rayon::join(|| scanned(None), || self.maps.map(|maps| scanned(Some(maps))));
             run.add_quarter_gradient(self.conv, d, weighted.as_ref().unwrap_or(&h), grad, gradients);
             drop(weighted);
             let of_h = run.convolve(&self.transposed[d], &[grad], &plain());
@@ -241,14 +241,16 @@ fn scanned_in<E: Element>(
     out
 }
 
-/// All four.
+/// All four, at once: there may be more threads than pictures.
 fn scanned<E: Element>(
     run: &Run<'_, E>,
     scans: &RectScans<E>,
     source: &Pixels<E>,
     maps: Option<&Pixels<E>>,
 ) -> [Pixels<E>; DIRECTIONS] {
-    Direction::ALL.map(|direction| scanned_in(run, scans, direction, source, maps))
+    let [up, right, down, left] = Direction::ALL.map(|direction| move || scanned_in(run, scans, direction, source, maps));
+    let ((up, right), (down, left)) = rayon::join(|| rayon::join(up, right), || rayon::join(down, left));
+    [up, right, down, left]
 }
 
 /// The sigmoids of the first channels, without padding.
