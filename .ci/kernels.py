@@ -2,7 +2,7 @@
 """kernels.py TEXTS CUDA: compiles every CUDA text of a folder as derain does at run time, and prints what its kernels take.
 
 CUDA holds bin/ptxas; the folder of its libraries must be on LD_LIBRARY_PATH, as NVRTC opens a second one by its bare name. Exits with 1 if
-a text does not compile or a kernel spills registers to memory. No GPU is needed.
+a text does not compile or a kernel keeps registers or arrays in memory. No GPU is needed.
 """
 
 import ctypes
@@ -43,7 +43,7 @@ def piece(nvrtc, program, what):
 
 
 def resources(ptxas, ptx, capability):
-    """(kernel, registers, bytes of shared memory, bytes of spills) of each kernel."""
+    """(kernel, registers, bytes of shared memory, bytes of a thread's own memory) of each kernel: spills, and arrays with varying places."""
     with tempfile.NamedTemporaryFile(suffix=".ptx") as file:
         file.write(ptx)
         file.flush()
@@ -52,10 +52,10 @@ def resources(ptxas, ptx, capability):
     if done.returncode:
         sys.exit(f"ptxas: {done.stderr}")
     for part in done.stderr.split("Compiling entry function '")[1:]:
-        spills = sum(map(int, re.findall(r"(\d+) bytes spill (?:stores|loads)", part)))
+        own = sum(map(int, re.findall(r"(\d+) bytes (?:stack frame|spill stores|spill loads)", part)))
         registers = int(re.search(r"Used (\d+) registers", part)[1])
         shared = re.search(r"(\d+) bytes smem", part)
-        yield part.split("'")[0], registers, int(shared[1]) if shared else 0, spills
+        yield part.split("'")[0], registers, int(shared[1]) if shared else 0, own
 
 
 def main(texts, cuda):
@@ -63,17 +63,17 @@ def main(texts, cuda):
     files = sorted(texts.glob("*.cu"))
     if not files:
         sys.exit(f"there are no texts in {texts}")
-    spilled = []
-    print(f"{'text':<24}{'kernel':<34}{'sm':>3}{'registers':>11}{'shared':>9}{'spilled':>9}")
+    slow = []
+    print(f"{'text':<24}{'kernel':<34}{'sm':>3}{'registers':>11}{'shared':>9}{'own':>9}")
     for file in files:
         for capability in CAPABILITIES:
             ptx = compiled(nvrtc, file.name, file.read_bytes(), capability)
-            for kernel, registers, shared, spills in resources(cuda / "bin" / "ptxas", ptx, capability):
-                print(f"{file.stem:<24}{kernel:<34}{capability:>3}{registers:>11}{shared:>9}{spills:>9}")
-                if spills:
-                    spilled.append(f"{kernel} of {file.stem} for sm_{capability}")
-    if spilled:
-        sys.exit("these kernels spill registers: " + ", ".join(spilled))
+            for kernel, registers, shared, own in resources(cuda / "bin" / "ptxas", ptx, capability):
+                print(f"{file.stem:<24}{kernel:<34}{capability:>3}{registers:>11}{shared:>9}{own:>9}")
+                if own:
+                    slow.append(f"{kernel} of {file.stem} for sm_{capability}")
+    if slow:
+        sys.exit("these kernels keep registers or arrays in memory: " + ", ".join(slow))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 use derain_ops::conv2d::cpu::Weights;
-use derain_ops::{Activation, Conv2dOptions, conv2d, conv2d_residual};
+use derain_ops::conv2d::{Packed, conv2d_residual_with, conv2d_with};
+use derain_ops::{Activation, Conv2dOptions};
 
 /// A convolution's parameters.
 #[derive(Clone, Debug)]
@@ -13,9 +14,20 @@ pub(crate) struct Conv {
     /// `[O]`.
     pub(crate) bias: Option<Tensor>,
     pub(crate) dilation: usize,
+    /// Where GPUs keep the weights as their kernels read them.
+    packed: Option<Packed>,
 }
 
 impl Conv {
+    pub(crate) fn from_parameters(weight: Tensor, bias: Option<Tensor>, dilation: usize) -> Self {
+        Self { weight, bias, dilation, packed: None }
+    }
+
+    /// The same, of parameters that do not change any more.
+    pub(crate) fn kept(&self) -> Self {
+        Self { packed: Some(self.packed.clone().unwrap_or_default()), ..self.clone() }
+    }
+
     /// Input channels.
     pub(crate) fn inputs(&self) -> usize {
         self.weight.dims().get(1).copied().unwrap_or(0)
@@ -30,8 +42,9 @@ impl Conv {
     }
 
     pub(crate) fn run(&self, x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
-        let Self { weight, bias, dilation } = self;
-        Ok(conv2d(x, weight, bias.as_ref(), &Conv2dOptions { dilation: *dilation, activation })?)
+        let Self { weight, bias, dilation, packed } = self;
+        let options = Conv2dOptions { dilation: *dilation, activation };
+        Ok(conv2d_with(x, weight, bias.as_ref(), packed.as_ref(), &options)?)
     }
 
     /// activation(conv(x) · scale + residual), the scale `[B, 1, H, W]` or 1.
@@ -42,9 +55,9 @@ impl Conv {
         residual: &Tensor,
         activation: Activation,
     ) -> crate::Result<Tensor> {
-        let Self { weight, bias, dilation } = self;
+        let Self { weight, bias, dilation, packed } = self;
         let options = Conv2dOptions { dilation: *dilation, activation };
-        Ok(conv2d_residual(x, weight, bias.as_ref(), scale, residual, &options)?)
+        Ok(conv2d_residual_with(x, weight, bias.as_ref(), packed.as_ref(), scale, residual, &options)?)
     }
 
     /// Calls `f` with the weights as f32 slices, and the dilation.

@@ -18,7 +18,8 @@ impl Conv {
     pub(super) fn normal(from: usize, to: usize, size: usize, vb: VarBuilder<'_>) -> Result<Self> {
         let init = Init::Randn { mean: 0.0, stdev: INITIAL_DEVIATION };
         let weight = vb.get_with_hints((to, from, size, size), "weight", init)?;
-        Ok(Self { weight, bias: Some(vb.get_with_hints(to, "bias", Init::Const(0.0))?), dilation: 1 })
+        let bias = vb.get_with_hints(to, "bias", Init::Const(0.0))?;
+        Ok(Self::from_parameters(weight, Some(bias), 1))
     }
 }
 
@@ -79,17 +80,18 @@ impl ConvNorm {
         let Some(BatchNorm { gamma, beta, mean, variance, epsilon, .. }) = &self.norm else {
             return Ok(self.conv.clone());
         };
-        let Conv { weight, bias, dilation } = &self.conv;
+        let Conv { weight, bias, dilation, .. } = &self.conv;
         let wide = |tensor: &Tensor| tensor.to_dtype(DType::F64);
         let gain = (wide(gamma)? / (wide(&variance.detach())? + *epsilon)?.sqrt()?)?;
         let bias = bias.as_ref().map_or_else(|| gain.zeros_like(), wide)?;
         let bias = (((bias - wide(&mean.detach())?)? * &gain)? + wide(beta)?)?;
         let weight = wide(weight)?.broadcast_mul(&gain.reshape(((), 1, 1, 1))?)?;
-        Ok(Conv { weight: weight.to_dtype(self.dtype)?, bias: Some(bias.to_dtype(self.dtype)?), dilation: *dilation })
+        let bias = Some(bias.to_dtype(self.dtype)?);
+        Ok(Conv::from_parameters(weight.to_dtype(self.dtype)?, bias, *dilation))
     }
 
     fn without_norm(&self) -> Result<Self> {
-        Ok(Self { conv: self.folded()?, norm: None, dtype: self.dtype })
+        Ok(Self { conv: self.folded()?.kept(), norm: None, dtype: self.dtype })
     }
 
     fn forward(&self, x: &Tensor, noted: &mut Vec<BatchStatistics>) -> crate::Result<Tensor> {
@@ -179,40 +181,63 @@ impl Encoder {
     }
 
     pub(super) fn without_norms(&self) -> Result<Self> {
-        Ok(Self { block: self.block.without_norms()?, lstm: self.lstm.clone() })
+        Ok(Self { block: self.block.without_norms()?, lstm: self.lstm.kept()? })
     }
 }
 
-/// A convolutional LSTM's gates: four convolutions of input and hidden state side by side, in the order i, f, g, o.
+/// A convolutional LSTM's gates.
 #[derive(Clone, Debug)]
-pub(super) struct ConvLstm([Conv; 4]);
+pub(super) enum ConvLstm {
+    /// Convolutions of input and hidden state side by side, in the order i, f, g, o.
+    Four(Box<[Conv; 4]>),
+    /// For inference alone.
+    Joined(Gates),
+}
 
 impl ConvLstm {
     fn new(channels: usize, vb: VarBuilder<'_>) -> Result<Self> {
         let gate = |name| Conv::normal(2 * channels, channels, 3, vb.pp(name));
-        Ok(Self([gate("i")?, gate("f")?, gate("g")?, gate("o")?]))
+        Ok(Self::Four(Box::new([gate("i")?, gate("f")?, gate("g")?, gate("o")?])))
     }
 
-    /// The four as one convolution, 2C -> 4C.
-    pub(super) fn joined(&self) -> Result<Conv> {
-        let biases: Vec<&Tensor> = self.0.iter().filter_map(|gate| gate.bias.as_ref()).collect();
-        Ok(Conv {
-            weight: Tensor::cat(&self.0.each_ref().map(|gate| &gate.weight), 0)?,
-            bias: Some(Tensor::cat(&biases, 0)?),
-            dilation: 1,
-        })
+    /// The four as one, for all stages of a run.
+    pub(super) fn joined(&self) -> Result<Gates> {
+        let four = match self {
+            Self::Four(four) => four,
+            Self::Joined(gates) => return Ok(gates.clone()),
+        };
+        let biases: Vec<&Tensor> = four.iter().filter_map(|gate| gate.bias.as_ref()).collect();
+        let weight = Tensor::cat(&four.each_ref().map(|gate| &gate.weight), 0)?;
+        Gates::of(Conv::from_parameters(weight, Some(Tensor::cat(&biases, 0)?), 1))
+    }
+
+    fn kept(&self) -> Result<Self> {
+        let Gates { of_both, of_input } = self.joined()?;
+        Ok(Self::Joined(Gates { of_both: of_both.kept(), of_input: of_input.kept() }))
     }
 }
 
-/// The next state of an LSTM whose gates are `joined`; without a state it starts from zeros.
-pub(super) fn lstm_step(joined: &Conv, x: &Tensor, state: Option<&LstmState>) -> crate::Result<LstmState> {
-    let Some(LstmState { hidden, cell }) = state else {
-        // Half of the convolution would be over zeros, for nothing.
-        let of_input = joined.weight.narrow(1, 0, x.dim(1)?)?.contiguous()?;
-        let of_input = Conv { weight: of_input, ..joined.clone() };
-        return Ok(lstm_gates(&of_input.forward(x)?, &x.zeros_like()?)?);
-    };
-    Ok(lstm_gates(&joined.forward(&Tensor::cat(&[x, hidden], 1)?)?, cell)?)
+/// The gates as one convolution of input and hidden state, 2C -> 4C, and as one of the input alone, C -> 4C.
+#[derive(Clone, Debug)]
+pub(super) struct Gates {
+    pub(super) of_both: Conv,
+    of_input: Conv,
+}
+
+impl Gates {
+    pub(super) fn of(of_both: Conv) -> Result<Self> {
+        let weight = of_both.weight.narrow(1, 0, of_both.inputs() / 2)?.contiguous()?;
+        let of_input = Conv::from_parameters(weight, of_both.bias.clone(), of_both.dilation);
+        Ok(Self { of_both, of_input })
+    }
+
+    /// The LSTM's next state; without a state it starts from zeros, half of whose convolution would be for nothing.
+    pub(super) fn step(&self, x: &Tensor, state: Option<&LstmState>) -> crate::Result<LstmState> {
+        let Some(LstmState { hidden, cell }) = state else {
+            return Ok(lstm_gates(&self.of_input.forward(x)?, &x.zeros_like()?)?);
+        };
+        Ok(lstm_gates(&self.of_both.forward(&Tensor::cat(&[x, hidden], 1)?)?, cell)?)
+    }
 }
 
 /// A scale of the decoder: upsampling, attention guided by RLCN, and a residual block.

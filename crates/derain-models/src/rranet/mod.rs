@@ -162,17 +162,18 @@ impl RraNet {
         Ok(RraNetTraining { output, statistics })
     }
 
-    /// The network for inference alone: batch norms, by their running statistics, are part of the convolutions before them.
+    /// The network for inference alone: batch norms, by their running statistics, are part of the convolutions before them, and a GPU keeps weights
+    /// as its kernels read them. What changes in the original's weights afterwards need not show.
     ///
     /// # Errors
     /// When a device has no room.
     pub fn without_norms(&self) -> Result<Self> {
         Ok(Self {
             config: self.config.clone(),
-            conv_in: self.conv_in.clone(),
+            conv_in: self.conv_in.kept(),
             encoder: self.encoder.iter().map(Encoder::without_norms).collect::<candle_core::Result<_>>()?,
             decoder: self.decoder.iter().map(Decoder::without_norms).collect::<candle_core::Result<_>>()?,
-            conv_out: self.conv_out.clone(),
+            conv_out: self.conv_out.kept(),
         })
     }
 
@@ -200,7 +201,7 @@ impl RraNet {
             for (k, ((encoder, gates), state)) in self.encoder.iter().zip(&gates).zip(&mut states).enumerate() {
                 x = if k == 0 { x } else { max_pool2d(&x)? };
                 x = encoder.block.forward(&x, noted, |x| {
-                    let next = layers::lstm_step(gates, &x, state.as_ref())?;
+                    let next = gates.step(&x, state.as_ref())?;
                     Ok(state.insert(next).hidden.clone())
                 })?;
                 skips.push(x.clone());

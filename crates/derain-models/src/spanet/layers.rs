@@ -16,16 +16,19 @@ impl Conv {
     /// Without bias, undilated.
     pub(super) fn new(from: usize, to: usize, size: usize, vb: VarBuilder<'_>) -> Result<Self> {
         let weight = vb.get_with_hints((to, from, size, size), "weight", uniform(from * size * size))?;
-        Ok(Self { weight, bias: None, dilation: 1 })
+        Ok(Self::from_parameters(weight, None, 1))
     }
 
     fn with_bias(from: usize, to: usize, size: usize, vb: VarBuilder<'_>) -> Result<Self> {
         let bias = vb.get_with_hints(to, "bias", uniform(from * size * size))?;
-        Ok(Self { bias: Some(bias), ..Self::new(from, to, size, vb)? })
+        let mut conv = Self::new(from, to, size, vb)?;
+        conv.bias = Some(bias);
+        Ok(conv)
     }
 
-    fn dilated(self, dilation: usize) -> Self {
-        Self { dilation, ..self }
+    fn dilated(mut self, dilation: usize) -> Self {
+        self.dilation = dilation;
+        self
     }
 }
 
@@ -50,6 +53,10 @@ impl Bottleneck {
             conv2: Conv::new(channels, channels, 3, vb.pp("conv2"))?.dilated(2),
             conv3: Conv::new(channels, channels, 1, vb.pp("conv3"))?,
         })
+    }
+
+    pub(super) fn kept(&self) -> Self {
+        Self { conv1: self.conv1.kept(), conv2: self.conv2.kept(), conv3: self.conv3.kept() }
     }
 
     pub(super) fn channels(&self) -> usize {
@@ -96,6 +103,19 @@ impl SpatialAttention {
         })
     }
 
+    pub(super) fn kept(&self) -> Result<Self> {
+        Ok(Self {
+            branch: self.branch.as_ref().map(DirectionBranch::kept),
+            direction_weights: self.direction_weights,
+            conv_in: self.conv_in.kept(),
+            irnn1: self.irnn1.kept()?,
+            conv2: self.conv2.kept(),
+            irnn2: self.irnn2.kept()?,
+            conv3: self.conv3.kept(),
+            conv_out: self.conv_out.kept(),
+        })
+    }
+
     /// The branch, if its maps multiply anything.
     pub(super) fn used_branch(&self) -> Option<&DirectionBranch> {
         self.branch.as_ref().filter(|_| self.direction_weights == DirectionWeights::Multiplied)
@@ -116,6 +136,8 @@ impl SpatialAttention {
 pub(super) struct Scans {
     pub(super) weights: [Tensor; 4],
     pub(super) biases: [Tensor; 4],
+    /// Weights and biases `[4, C]`, for inference alone.
+    joined: Option<[Tensor; 2]>,
 }
 
 impl Scans {
@@ -129,7 +151,20 @@ impl Scans {
         Ok(Self {
             weights: [weight(up)?, weight(right)?, weight(down)?, weight(left)?],
             biases: [bias(up)?, bias(right)?, bias(down)?, bias(left)?],
+            joined: None,
         })
+    }
+
+    fn kept(&self) -> Result<Self> {
+        Ok(Self { joined: Some(self.joined()?), ..self.clone() })
+    }
+
+    /// Weights and biases, `[4, C]` each.
+    fn joined(&self) -> Result<[Tensor; 2]> {
+        match &self.joined {
+            Some(joined) => Ok(joined.clone()),
+            None => Ok([Tensor::stack(&self.weights, 0)?, Tensor::stack(&self.biases, 0)?]),
+        }
     }
 
     /// The coefficients, made ready for the inference path.
@@ -141,7 +176,7 @@ impl Scans {
 
     /// x `[B, C, H, W]` -> `[B, 4·C, H, W]`, times `directions` `[B, 4, H, W]` where given.
     fn forward(&self, x: &Tensor, directions: Option<&Tensor>) -> crate::Result<Tensor> {
-        let (weights, biases) = (Tensor::stack(&self.weights, 0)?, Tensor::stack(&self.biases, 0)?);
+        let [weights, biases] = self.joined()?;
         Ok(match directions {
             Some(directions) => irnn_directional(x, &weights, &biases, directions)?,
             None => irnn(x, &weights, &biases)?,
@@ -165,6 +200,10 @@ impl DirectionBranch {
             conv2: Conv::with_bias(half, half, 3, vb.pp("conv2"))?,
             conv3: Conv::with_bias(half, 4, 1, vb.pp("conv3"))?,
         })
+    }
+
+    fn kept(&self) -> Self {
+        Self { conv1: self.conv1.kept(), conv2: self.conv2.kept(), conv3: self.conv3.kept() }
     }
 
     /// x `[B, C, H, W]` -> `[B, 4, H, W]`.

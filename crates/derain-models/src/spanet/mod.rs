@@ -92,6 +92,18 @@ impl SpaNet {
         })
     }
 
+    /// The network for inference alone: a GPU keeps its weights as kernels read them. They must not change any more.
+    pub(crate) fn kept(&self) -> Result<Self> {
+        Ok(Self {
+            config: self.config.clone(),
+            conv_in: self.conv_in.kept(),
+            blocks: self.blocks.iter().map(Bottleneck::kept).collect(),
+            attention: self.attention.iter().map(SpatialAttention::kept).collect::<candle_core::Result<_>>()?,
+            conv_out: self.conv_out.kept(),
+            pools: Arc::clone(&self.pools),
+        })
+    }
+
     /// The configuration that the network was made from.
     pub fn config(&self) -> &SpaNetConfig {
         &self.config

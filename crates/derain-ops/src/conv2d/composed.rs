@@ -19,10 +19,14 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Storage, Tensor};
 use epilogue::{Epilogue, Gradients};
+#[cfg(feature = "cuda")]
+use gpu::Weights;
 
 use super::Inputs;
 #[cfg(feature = "cuda")]
-use super::direct::{self, Taps};
+use super::Packed;
+#[cfg(feature = "cuda")]
+use super::direct;
 use super::op::Conv2d;
 #[cfg(feature = "cuda")]
 use crate::Planes;
@@ -36,7 +40,7 @@ const MOST_OF_CUDNN: usize = i32::MAX as usize;
 
 /// The result of `op`.
 pub(super) fn conv2d(op: Conv2d, inputs: &Inputs<'_>) -> Result<Tensor> {
-    let &Inputs { x, weight, bias, scale, residual } = inputs;
+    let &Inputs { x, weight, bias, scale, residual, .. } = inputs;
     let tensors: Vec<&Tensor> = [Some(x), Some(weight), bias, scale, residual].into_iter().flatten().collect();
     device::named("conv2d", &tensors, || {
         let call = Call::of(&op, inputs)?;
@@ -60,6 +64,8 @@ pub(super) fn conv2d(op: Conv2d, inputs: &Inputs<'_>) -> Result<Tensor> {
 struct Call {
     x: Tensor,
     weight: Tensor,
+    #[cfg(feature = "cuda")]
+    packed: Option<Packed>,
     dilation: usize,
     epilogue: Epilogue,
 }
@@ -70,6 +76,9 @@ impl Call {
         Ok(Self {
             x: plain(inputs.x)?,
             weight: plain(inputs.weight)?,
+            // What is trained changes in place.
+            #[cfg(feature = "cuda")]
+            packed: inputs.packed.filter(|_| !inputs.weight.track_op()).cloned(),
             dilation: op.options.dilation,
             epilogue: Epilogue {
                 bias: inputs.bias.map(plain).transpose()?,
@@ -85,7 +94,7 @@ impl Call {
         Composed { op, holds, .. }: &Composed,
         [x, parameters, third]: [&Tensor; 3],
     ) -> candle_core::Result<Self> {
-        let alone = Inputs { x, weight: parameters, bias: None, scale: None, residual: None };
+        let alone = Inputs { x, weight: parameters, bias: None, scale: None, residual: None, packed: None };
         match holds {
             Third::Nothing => Self::of(op, &alone),
             Third::Bias => Self::of(op, &Inputs { bias: Some(third), ..alone }),
@@ -105,7 +114,7 @@ impl Call {
         let residual = op.residual.then(|| extras.narrow(1, 0, residuals)).transpose()?;
         let scale = op.scale.then(|| extras.narrow(1, residuals, 1)).transpose()?;
         let (bias, scale, residual) = (bias.as_ref(), scale.as_ref(), residual.as_ref());
-        Self::of(op, &Inputs { x, weight: &weight, bias, scale, residual })
+        Self::of(op, &Inputs { x, weight: &weight, bias, scale, residual, packed: None })
     }
 
     fn result(&self) -> Result<Tensor> {
@@ -119,9 +128,22 @@ impl Call {
     fn sums_then(&self, epilogue: &Epilogue) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
         if by_direct(&self.x, self.weight.dims4()?, self.dilation)? {
-            return gpu::direct(&self.x, &self.weight, Taps::AsTheyAre, self.dilation, epilogue);
+            let packed = self.packed.as_ref().map(|packed| packed.of(&self.weight)).transpose()?;
+            return gpu::direct(&self.x, &Weights::of(&self.weight, packed.as_ref())?, self.dilation, epilogue);
         }
         epilogue.forward(convolution(&self.x, &self.weight, self.dilation, MOST_COLUMNS)?)
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Packed {
+    /// Those of these weights, now or from before.
+    fn of(&self, weight: &Tensor) -> Result<Tensor> {
+        if let Some(packed) = self.0.get() {
+            return Ok(packed.clone());
+        }
+        let packed = gpu::pack(weight)?;
+        Ok(self.0.get_or_init(|| packed).clone())
     }
 }
 
@@ -319,7 +341,7 @@ fn data_gradient(grad: &Tensor, weight: &Tensor, x: &Tensor, dilation: usize) ->
     {
         let (outputs, inputs, size, _) = weight.dims4()?;
         if by_direct(grad, (inputs, outputs, size, size), dilation)? {
-            return gpu::direct(grad, weight, Taps::Turned, dilation, &Epilogue::default());
+            return gpu::direct(grad, &Weights::turned(weight)?, dilation, &Epilogue::default());
         }
     }
     #[cfg(feature = "cudnn")]

@@ -29,6 +29,9 @@ pub(crate) const SOURCE: Source = Source {
 /// `MOST_DILATION` of `tile.cu`.
 const MOST_DILATION: usize = 4;
 
+/// `PACKED_OUTPUTS` of `tile.cu`.
+const PACKED_OUTPUTS: usize = 64;
+
 /// Fewer blocks than this leave some of a GPU's processors idle: smaller ones are more.
 const FEW_BLOCKS: usize = 256;
 
@@ -59,6 +62,8 @@ pub(crate) enum Taps {
     AsTheyAre,
     /// `[C, O, K, K]`, and the last tap comes first: a convolution's own weights make the gradient for its x of that for its sums.
     Turned,
+    /// As [`pack`] makes them of either.
+    Packed,
 }
 
 /// What a block works on, and its kernels for 1x1 and for 3x3, as in `kernels.cu`.
@@ -125,14 +130,18 @@ pub(crate) unsafe fn by_tile<L: Launcher>(
     convolution: &Convolution<'_, L::Buffer>,
     epilogue: &Epilogue<'_, L::Buffer>,
 ) -> Result<L::Buffer> {
-    let &Convolution { planes, size, dilation, ref x, .. } = convolution;
+    let &Convolution { planes, size, dilation, taps, ref x, ref weight } = convolution;
     let &Epilogue { dtype, activation, .. } = epilogue;
     let outputs = epilogue.planes.channels;
-    // SAFETY: as the caller's.
-    let packed = unsafe { pack(launcher, convolution, tile, dtype, outputs)? };
+    let own = match taps {
+        Taps::Packed => None,
+        // SAFETY: as the caller's.
+        _ => Some(unsafe { pack(launcher, weight, taps, &Packing::of(dtype, planes.channels, outputs, size))? }),
+    };
+    let packed = own.as_ref().map_or_else(|| weight.again(), Arg::Buffer);
     let y = launcher.allocate(dtype, epilogue.planes.len())?;
     let [bias, scale, residual] = [&epilogue.bias, &epilogue.scale, &epilogue.residual].map(Arg::again);
-    let mut arguments = vec![x.again(), Arg::Buffer(&packed), bias, scale, residual, Arg::Buffer(&y)];
+    let mut arguments = vec![x.again(), packed, bias, scale, residual, Arg::Buffer(&y)];
     let counts = [
         ("C", planes.channels),
         ("O", outputs),
@@ -151,34 +160,53 @@ pub(crate) unsafe fn by_tile<L: Launcher>(
     Ok(y)
 }
 
-/// The weights as a tile's kernel reads them.
+/// How many weights there are, and how many are packed: those beyond are 0.
+pub(crate) struct Packing {
+    dtype: DType,
+    inputs: usize,
+    outputs: usize,
+    /// K².
+    taps: usize,
+    /// Inputs and outputs.
+    padded: (usize, usize),
+}
+
+impl Packing {
+    pub(crate) fn of(dtype: DType, inputs: usize, outputs: usize, size: usize) -> Self {
+        // CHUNK of the kernels.
+        let chunk = match dtype {
+            DType::F64 => 4,
+            DType::F32 => 8,
+            _ => 16,
+        };
+        let padded = (inputs.next_multiple_of(chunk), outputs.next_multiple_of(PACKED_OUTPUTS));
+        Self { dtype, inputs, outputs, taps: size * size, padded }
+    }
+
+    /// Elements of packed weights.
+    pub(crate) fn count(&self) -> usize {
+        self.padded.0 * self.taps * self.padded.1
+    }
+}
+
+/// The weights as the kernels read them, whatever their tile.
 ///
 /// # Safety
-/// As [`forward`].
-unsafe fn pack<L: Launcher>(
+/// [`serves`] must say so, and `weight` hold the weights in the order that `taps` says, which is none of packed ones.
+pub(crate) unsafe fn pack<L: Launcher>(
     launcher: &L,
-    convolution: &Convolution<'_, L::Buffer>,
-    tile: &Tile,
-    dtype: DType,
-    outputs: usize,
+    weight: &Arg<'_, L::Buffer>,
+    taps: Taps,
+    packing: &Packing,
 ) -> Result<L::Buffer> {
-    let &Convolution { planes, ref weight, taps: order, size, .. } = convolution;
-    let (taps, inputs) = (size * size, planes.channels);
-    // CHUNK of the kernels.
-    let chunk = match dtype {
-        DType::F64 => 4,
-        DType::F32 => 8,
-        _ => 16,
-    };
-    let padded = (inputs.next_multiple_of(chunk), outputs.next_multiple_of(tile.outputs));
-    let count = padded.0 * taps * padded.1;
-    let packed = launcher.allocate(dtype, count)?;
+    let packed = launcher.allocate(packing.dtype, packing.count())?;
     let mut arguments = vec![weight.again(), Arg::Buffer(&packed)];
-    for count in [inputs, outputs, taps, padded.0, padded.1, usize::from(order == Taps::Turned)] {
+    let &Packing { dtype, inputs, outputs, taps: places, padded } = packing;
+    for count in [inputs, outputs, places, padded.0, padded.1, usize::from(taps == Taps::Turned)] {
         arguments.push(Arg::Int(int(SOURCE.name, "weights", count)?));
     }
     // SAFETY: these are the kernel's parameters; a thread for each packed weight.
-    unsafe { launcher.launch(&SOURCE, dtype, "conv2d_pack", Grid::of(count), &arguments)? };
+    unsafe { launcher.launch(&SOURCE, dtype, "conv2d_pack", Grid::of(packing.count()), &arguments)? };
     Ok(packed)
 }
 

@@ -47,6 +47,9 @@ mod tests;
 #[cfg(test)]
 mod tests_cuda;
 
+#[cfg(feature = "cuda")]
+use std::sync::{Arc, OnceLock};
+
 use candle_core::{CustomOp2, Tensor};
 
 #[cfg(test)]
@@ -92,10 +95,30 @@ pub enum Activation {
 /// # Errors
 /// When a shape or a type does not fit, a dimension is 0, or the dilation is out of range.
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
-    const OP: &str = "conv2d";
-    let op = check(OP, x, weight, bias, options)?;
-    run(op, &Inputs { x, weight, bias, scale: None, residual: None })
+    conv2d_with(x, weight, bias, None, options)
 }
+
+/// [`conv2d`] with weights that GPUs may keep.
+///
+/// # Errors
+/// As [`conv2d`].
+#[doc(hidden)]
+pub fn conv2d_with(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    packed: Option<&Packed>,
+    options: &Conv2dOptions,
+) -> Result<Tensor> {
+    let op = check("conv2d", x, weight, bias, options)?;
+    run(op, &Inputs { x, weight, bias, scale: None, residual: None, packed })
+}
+
+/// A place for a convolution's weights as kernels on GPUs read them: made at their first use, kept for the next ones, also by what is cloned from it.
+/// It belongs to weights that never change; those that a gradient is wanted for pass it by.
+#[doc(hidden)]
+#[derive(Clone, Debug, Default)]
+pub struct Packed(#[cfg(feature = "cuda")] Arc<OnceLock<Tensor>>);
 
 /// [`conv2d`], then times `scale` `[B, 1, H, W]` where given, plus `residual` `[B, O, H, W]`, then the activation. Gradients flow to all.
 ///
@@ -105,6 +128,23 @@ pub fn conv2d_residual(
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
+    scale: Option<&Tensor>,
+    residual: &Tensor,
+    options: &Conv2dOptions,
+) -> Result<Tensor> {
+    conv2d_residual_with(x, weight, bias, None, scale, residual, options)
+}
+
+/// [`conv2d_residual`] with weights that GPUs may keep.
+///
+/// # Errors
+/// As [`conv2d`].
+#[doc(hidden)]
+pub fn conv2d_residual_with(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    packed: Option<&Packed>,
     scale: Option<&Tensor>,
     residual: &Tensor,
     options: &Conv2dOptions,
@@ -119,7 +159,7 @@ pub fn conv2d_residual(
         check_dtype(OP, "scale", scale, x.dtype())?;
     }
     let op = op::Conv2d { residual: true, scale: scale.is_some(), ..op };
-    run(op, &Inputs { x, weight, bias, scale, residual: Some(residual) })
+    run(op, &Inputs { x, weight, bias, scale, residual: Some(residual), packed })
 }
 
 /// The gradients for x and `weight`, each if it is a variable or comes from one, of a [`conv2d`] without bias, from its results y and their gradient:
@@ -165,6 +205,8 @@ struct Inputs<'a> {
     bias: Option<&'a Tensor>,
     scale: Option<&'a Tensor>,
     residual: Option<&'a Tensor>,
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "GPUs alone read them otherwise"))]
+    packed: Option<&'a Packed>,
 }
 
 impl Inputs<'_> {

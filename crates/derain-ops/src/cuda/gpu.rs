@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::cuda_backend::WrapErr;
@@ -259,8 +259,12 @@ impl<'a> Launcher for Gpu<'a> {
         }
         let ptx = compiled::ptx(self.op, source, dtype, self.device)?;
         let failed = |error| self.error(error);
-        let function =
-            self.device.get_or_load_custom_func(kernel, &compiled::module_name(source, dtype), &ptx).map_err(failed)?;
+        let function = {
+            // Two threads might both load a module, and the first one's be unloaded under its launch.
+            static LOADING: Mutex<()> = Mutex::new(());
+            let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+            self.device.get_or_load_custom_func(kernel, &compiled::module_name(source, dtype), &ptx).map_err(failed)?
+        };
 
         let (mut values, mut reads) = (Vec::with_capacity(arguments.len()), Vec::new());
         for argument in arguments {

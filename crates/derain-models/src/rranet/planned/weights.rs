@@ -41,7 +41,7 @@ impl Kernel {
     /// The four gates as one kernel whose outputs come as [`derain_ops::lstm_gates::rect::step`] reads them: for each block of channels the
     /// block of every gate. Channels that are padding have weights 0: their states stay 0.
     pub(super) fn gates(lstm: &ConvLstm) -> Result<Self> {
-        let joined = Self::of(&lstm.joined()?)?;
+        let joined = Self::of(&lstm.joined()?.of_both)?;
         let channels = joined.bias.len() / 4;
         let of_output = joined.values.len() / joined.bias.len();
         let (mut values, mut bias) = (Vec::new(), Vec::new());

@@ -2,7 +2,7 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use derain_ops::LstmState;
 
-use super::super::layers::lstm_step;
+use super::super::layers::Gates;
 use super::super::{BatchStatistics, RraNet, RraNetConfig, RraNetOutput};
 use super::{Expected, Named, picture, tiny};
 use crate::Result;
@@ -159,10 +159,10 @@ fn a_step_without_a_state_is_one_from_zeros() -> Result<()> {
     let weight = Var::from_tensor(&wave(&[4 * channels, 2 * channels, 3, 3])?)?;
     let bias = Var::from_tensor(&wave(&[4 * channels])?)?;
     let x = Var::from_tensor(&wave(&[batch, channels, height, width])?)?;
-    let gates = Conv { weight: weight.as_tensor().clone(), bias: Some(bias.as_tensor().clone()), dilation: 1 };
+    let gates = Gates::of(Conv::from_parameters(weight.as_tensor().clone(), Some(bias.as_tensor().clone()), 1))?;
     let zeros = LstmState { hidden: x.zeros_like()?, cell: x.zeros_like()? };
     let run = |state: Option<&LstmState>| -> Result<Vec<Vec<f64>>> {
-        let LstmState { hidden, cell } = lstm_step(&gates, &x, state)?;
+        let LstmState { hidden, cell } = gates.step(&x, state)?;
         let gradients = ((&hidden * x.as_tensor())? + cell.sqr()?)?.sum_all()?.backward()?;
         let of = |var: &Var| values(gradients.get(var).unwrap_or_else(|| panic!("no gradient")));
         Ok(vec![values(&hidden)?, values(&cell)?, of(&weight)?, of(&bias)?, of(&x)?])

@@ -248,7 +248,8 @@ fn scanned<E: Element>(
     source: &Pixels<E>,
     maps: Option<&Pixels<E>>,
 ) -> [Pixels<E>; DIRECTIONS] {
-    let [up, right, down, left] = Direction::ALL.map(|direction| move || scanned_in(run, scans, direction, source, maps));
+    let [up, right, down, left] =
+        Direction::ALL.map(|direction| move || scanned_in(run, scans, direction, source, maps));
     let ((up, right), (down, left)) = rayon::join(|| rayon::join(up, right), || rayon::join(down, left));
     [up, right, down, left]
 }

@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CudaStorage, InplaceOp1, Layout, Storage, Tensor};
 
 use super::epilogue::{Epilogue, Gradients};
 use crate::conv2d::cuda;
-use crate::conv2d::direct::{self, Convolution, Taps, Tile, weight_gradient};
+use crate::conv2d::direct::{self, Convolution, Packing, Taps, Tile, weight_gradient};
 use crate::cuda::Arg;
 use crate::cuda::gpu::{Input, Memory, on_storages_to_change, on_tensors, tensor};
 use crate::{Planes, Result};
@@ -16,21 +16,55 @@ use crate::{Planes, Result};
 const OP: &str = "conv2d";
 
 /// The convolution of contiguous tensors in one pass, its epilogue included.
-pub(super) fn direct(x: &Tensor, weight: &Tensor, taps: Taps, dilation: usize, epilogue: &Epilogue) -> Result<Tensor> {
-    direct_by(None, [x, weight], taps, dilation, epilogue)
+pub(super) fn direct(x: &Tensor, weights: &Weights<'_>, dilation: usize, epilogue: &Epilogue) -> Result<Tensor> {
+    direct_by(None, x, weights, dilation, epilogue)
+}
+
+/// A convolution's weights.
+pub(super) struct Weights<'a> {
+    pub(super) tensor: &'a Tensor,
+    pub(super) taps: Taps,
+    /// [O, C, K] of the convolution.
+    pub(super) shape: [usize; 3],
+}
+
+impl<'a> Weights<'a> {
+    /// Those of `[O, C, K, K]`, packed before or not.
+    pub(super) fn of(weight: &'a Tensor, packed: Option<&'a Tensor>) -> Result<Self> {
+        let (outputs, inputs, size, _) = weight.dims4()?;
+        let (tensor, taps) = packed.map_or((weight, Taps::AsTheyAre), |packed| (packed, Taps::Packed));
+        Ok(Self { tensor, taps, shape: [outputs, inputs, size] })
+    }
+
+    /// Of a convolution with these weights, those for the gradient of its x.
+    pub(super) fn turned(weight: &'a Tensor) -> Result<Self> {
+        let (outputs, inputs, size, _) = weight.dims4()?;
+        Ok(Self { tensor: weight, taps: Taps::Turned, shape: [inputs, outputs, size] })
+    }
+}
+
+/// Weights `[O, C, K, K]`, packed.
+pub(super) fn pack(weight: &Tensor) -> Result<Tensor> {
+    let (outputs, inputs, size, _) = weight.dims4()?;
+    let packing = Packing::of(weight.dtype(), inputs, outputs, size);
+    on_tensors(OP, [weight], |gpu, [weight]| {
+        // SAFETY: these are the weights that the packing counts; the caller asked whether the kernels serve them.
+        let packed = unsafe { direct::pack(gpu, &weight.argument(), Taps::AsTheyAre, &packing)? };
+        tensor(packed, packing.count())
+    })
 }
 
 /// With a tile or with the one that fits.
 fn direct_by(
     tile: Option<&Tile>,
-    [x, weight]: [&Tensor; 2],
-    taps: Taps,
+    x: &Tensor,
+    weights: &Weights<'_>,
     dilation: usize,
     epilogue: &Epilogue,
 ) -> Result<Tensor> {
     let planes = Planes::from(x.dims4()?);
-    let (first, second, size, _) = weight.dims4()?;
-    let of_result = Planes { channels: if taps == Taps::Turned { second } else { first }, ..planes };
+    let &Weights { tensor: weight, taps, shape: [outputs, _, size] } = weights;
+    let of_result = Planes { channels: outputs, ..planes };
     let Epilogue { bias, scale, residual, activation } = epilogue;
     // Of what is not there, x stands in for the tensor and null for the argument.
     let [of_bias, of_scale, of_residual] = [bias, scale, residual].map(|tensor| tensor.as_ref().unwrap_or(x));

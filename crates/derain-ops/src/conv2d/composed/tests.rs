@@ -69,8 +69,14 @@ fn forward_and_gradients_equal_the_reference() -> crate::Result<()> {
         let of_bias = has_bias.then_some(tensor_bias.as_tensor());
         let [of_scale, of_residual] = [&tensor_scale, &tensor_residual].map(|var| all.then_some(var.as_tensor()));
         let op = Conv2d { options, outputs, size, residual: all, scale: all };
-        let inputs =
-            Inputs { x: &tensor_x, weight: &tensor_weight, bias: of_bias, scale: of_scale, residual: of_residual };
+        let inputs = Inputs {
+            x: &tensor_x,
+            weight: &tensor_weight,
+            bias: of_bias,
+            scale: of_scale,
+            residual: of_residual,
+            packed: None,
+        };
         let y = super::conv2d(op, &inputs)?;
         assert_close(&y.flatten_all()?.to_vec1()?, &reference::forward(&arguments), 1e-13, &what);
 
@@ -131,7 +137,7 @@ fn nan_stays() -> crate::Result<()> {
     let weight = Tensor::ones((1, 1, 1, 1), x.dtype(), &Device::Cpu)?;
     let options = Conv2dOptions { activation: Activation::Relu, ..Default::default() };
     let op = Conv2d { options, outputs: 1, size: 1, residual: false, scale: false };
-    let inputs = Inputs { x: &x, weight: &weight, bias: None, scale: None, residual: None };
+    let inputs = Inputs { x: &x, weight: &weight, bias: None, scale: None, residual: None, packed: None };
     let y = super::conv2d(op, &inputs)?.flatten_all()?.to_vec1::<f32>()?;
     assert!(y[0].is_nan() && y[1..] == [0.0, 1.0], "{y:?}");
     Ok(())

@@ -27,7 +27,7 @@ template <int SIZE, int OUTPUTS, int PIXELS, int THREADS>
 __device__ __forceinline__ void convolve(const Call& call, const Block& block, Values* values, Values* weights) {
   constexpr int TAPS = SIZE * SIZE, GROUPS = OUTPUTS / OUTPUTS_EACH, EACH = PIXELS * GROUPS / THREADS;
   const int warp = threadIdx.x / 32, group = warp % GROUPS, lane = threadIdx.x % 32;
-  const int padded_outputs = (call.outputs + OUTPUTS - 1) / OUTPUTS * OUTPUTS, pixels = call.height * call.width;
+  const int padded_outputs = packed_outputs(call.outputs), pixels = call.height * call.width;
   int taps[EACH];
 #pragma unroll
   for (int k = 0; k < EACH; k++) taps[k] = first_tap(call, block, (warp / GROUPS * EACH + k) * 32 + lane);

@@ -116,7 +116,7 @@ template <int SIZE, int OUTPUTS, int PIXELS, int THREADS>
 __device__ __forceinline__ void convolve(const Call& call, const Block& block, Values* values, Values* weights) {
   constexpr int TAPS = SIZE * SIZE, EACH = PIXELS / (THREADS / 32), ROWS = OUTPUTS / 16, PAIRS = EACH / 16;
   const int lane = threadIdx.x % 32, first_pixel = threadIdx.x / 32 * EACH;
-  const int padded_outputs = (call.outputs + OUTPUTS - 1) / OUTPUTS * OUTPUTS, pixels = call.height * call.width;
+  const int padded_outputs = packed_outputs(call.outputs), pixels = call.height * call.width;
   // Which rows this lane gives to `load_matrices`: of the weights, and of sixteen pixels at once.
   const int of_weights = lane / 8 % 2 * 8 + lane % 8, half_of_weights = lane / 16;
   const int of_pixels = lane / 16 * 8 + lane % 8, half_of_pixels = lane / 8 % 2;

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::{Convolution, OF_32, SOURCE, TILES, Taps, Tile, by_tile, forward, serves};
+use super::{Convolution, OF_32, Packing, SOURCE, TILES, Taps, Tile, by_tile, forward, pack, serves};
 use crate::Planes;
 use crate::conv2d::cuda::Epilogue;
 use crate::conv2d::reference::{self, Arguments};
@@ -65,7 +65,7 @@ fn check(
     let start = outputs % 2;
     let residual = recorder.upload(dtype, &[&[0.0][..start], &residual].concat());
     let convolution = |x, planes, taps| Convolution { planes, x, weight: Arg::Buffer(&weight), taps, size, dilation };
-    let epilogue = Epilogue {
+    let epilogue = || Epilogue {
         dtype,
         planes: of_result,
         bias: Arg::Buffer(&bias),
@@ -82,10 +82,14 @@ fn check(
         activation: Activation::None,
     };
     // SAFETY: launches are only recorded; the process that runs them is apart from this one.
-    let [result, d_x] = unsafe {
+    let [result, of_packed, d_x] = unsafe {
         let whole = convolution(Arg::Buffer(&x), planes, Taps::AsTheyAre);
+        let packing = Packing::of(dtype, planes.channels, outputs, size);
+        let packed = pack(&recorder, &whole.weight, whole.taps, &packing).expect("recorded");
+        let of_packed =
+            Convolution { weight: Arg::Buffer(&packed), ..convolution(Arg::Buffer(&x), planes, Taps::Packed) };
         let back = convolution(Arg::Buffer(&dy), of_result, Taps::Turned);
-        [(whole, epilogue), (back, nothing)].map(|(convolution, epilogue)| {
+        [(whole, epilogue()), (of_packed, epilogue()), (back, nothing)].map(|(convolution, epilogue)| {
             let recorded = match tile {
                 Some(tile) => by_tile(&recorder, tile, &convolution, &epilogue),
                 None => forward(&recorder, &convolution, &epilogue),
@@ -97,7 +101,8 @@ fn check(
         "{dtype:?} {shape:?} -> {outputs}, {size}x{size}, {dilation} apart, {:?}",
         tile.map(|tile| tile.kernels)
     );
-    Check::new(what, recorder).expect("y", result, y, tolerance).expect("dx", d_x, of_x, gradient)
+    let check = Check::new(what, recorder).expect("y", result, y.clone(), tolerance);
+    check.expect("y of packed weights", of_packed, y, tolerance).expect("dx", d_x, of_x, gradient)
 }
 
 #[test]

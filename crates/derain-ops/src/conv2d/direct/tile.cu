@@ -10,6 +10,10 @@
 #define BLOCKS 2
 #endif
 
+// Packed weights are of whole blocks of any tile: one packing serves all.
+#define PACKED_OUTPUTS 64
+__device__ __forceinline__ int packed_outputs(int outputs) { return (outputs + PACKED_OUTPUTS - 1) / PACKED_OUTPUTS * PACKED_OUTPUTS; }
+
 struct Call {
   const Stored *x, *packed, *bias, *scale, *residual;
   Stored* y;

@@ -3,9 +3,10 @@
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Storage, Tensor};
 
+use super::Weights;
 use crate::conv2d::composed::epilogue::{Epilogue, Gradients};
 use crate::conv2d::composed::{data_gradient, weight_gradient};
-use crate::conv2d::direct::{TILES, Taps};
+use crate::conv2d::direct::TILES;
 use crate::conv2d::{Activation, Conv2dOptions, conv2d, conv2d_residual, set_direct};
 use crate::cuda::tests_gpu::{gpu, inputs, values};
 use crate::testing::assert_close;
@@ -82,9 +83,13 @@ fn tiles_and_shares() -> crate::Result<()> {
         let of_weight = values(&weight_gradient(&expected[0], &expected[2], size, 1)?);
         let on_gpu = drawn(&gpu, dtype)?;
         let [x, weight, grad] = &on_gpu[..] else { panic!("three tensors") };
+        let packed = super::pack(weight)?;
         for tile in TILES {
-            let y = super::direct_by(Some(tile), [x, weight], Taps::AsTheyAre, 1, &Epilogue::default())?;
+            let y = super::direct_by(Some(tile), x, &Weights::of(weight, None)?, 1, &Epilogue::default())?;
             assert_close(&values(&y), &sums, tolerance, &format!("{size}x{size} {dtype:?}"));
+            let kept = Weights::of(weight, Some(&packed))?;
+            let again = super::direct_by(Some(tile), x, &kept, 1, &Epilogue::default())?;
+            assert_eq!(values(&again), values(&y), "{size}x{size} {dtype:?}, packed before");
         }
         for splits in [1, 3] {
             let got = super::weight_gradient_by(Some(splits), [x, grad], size, 1)?;
