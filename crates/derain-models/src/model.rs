@@ -45,7 +45,7 @@ pub(crate) struct Map {
 
 impl Model {
     pub(crate) fn spanet(config: &SpaNetConfig, file: &WeightFile, place: &Placement) -> Result<Self> {
-        let network = SpaNet::with_config(config, file, place.clone())?.kept()?;
+        let network = SpaNet::with_config(config, file, place.clone())?;
         let planned = place.device.is_cpu().then(|| spanet::Planned::new(&network)).transpose()?.map(Arc::new);
         Ok(Self::SpaNet { network, planned, room: Arc::default() })
     }

@@ -97,6 +97,6 @@ impl SpaNet {
     /// # Errors
     /// When a tensor is missing, unknown or of another shape.
     pub fn with_config(config: &SpaNetConfig, file: &WeightFile, place: impl Into<Placement>) -> Result<Self> {
-        KIND.build(file, &place.into(), |vb| Self::new(config, vb))
+        KIND.build(file, &place.into(), |vb| Self::new(config, vb)?.kept())
     }
 }

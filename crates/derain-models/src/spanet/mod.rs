@@ -92,8 +92,8 @@ impl SpaNet {
         })
     }
 
-    /// The network for inference alone: a GPU keeps its weights as kernels read them. They must not change any more.
-    pub(crate) fn kept(&self) -> Result<Self> {
+    /// The same of weights that do not change any more: a GPU keeps them as its kernels read them.
+    fn kept(&self) -> Result<Self> {
         Ok(Self {
             config: self.config.clone(),
             conv_in: self.conv_in.kept(),
