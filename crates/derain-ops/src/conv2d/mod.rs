@@ -88,6 +88,12 @@ pub enum Activation {
     Relu,
 }
 
+/// A place for a convolution's weights as kernels on GPUs read them: made at their first use, kept for the next ones, also by what is cloned from it.
+/// It belongs to weights that never change; those that a gradient is wanted for pass it by.
+#[doc(hidden)]
+#[derive(Clone, Debug, Default)]
+pub struct Packed(#[cfg(feature = "cuda")] Arc<OnceLock<Tensor>>);
+
 /// Convolves `x` `[B, C, H, W]` with `weight` `[O, C, K, K]`, K = 1 or 3, and adds `bias` `[O]`; the result is `[B, O, H, W]`.
 ///
 /// Type f32 or f64 (on GPUs also f16 and bf16), the same for all; strided tensors are taken as they are; gradients flow to all three.
@@ -113,12 +119,6 @@ pub fn conv2d_with(
     let op = check("conv2d", x, weight, bias, options)?;
     run(op, &Inputs { x, weight, bias, scale: None, residual: None, packed })
 }
-
-/// A place for a convolution's weights as kernels on GPUs read them: made at their first use, kept for the next ones, also by what is cloned from it.
-/// It belongs to weights that never change; those that a gradient is wanted for pass it by.
-#[doc(hidden)]
-#[derive(Clone, Debug, Default)]
-pub struct Packed(#[cfg(feature = "cuda")] Arc<OnceLock<Tensor>>);
 
 /// [`conv2d`], then times `scale` `[B, 1, H, W]` where given, plus `residual` `[B, O, H, W]`, then the activation. Gradients flow to all.
 ///

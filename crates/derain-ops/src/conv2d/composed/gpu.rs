@@ -24,22 +24,23 @@ pub(super) fn direct(x: &Tensor, weights: &Weights<'_>, dilation: usize, epilogu
 pub(super) struct Weights<'a> {
     pub(super) tensor: &'a Tensor,
     pub(super) taps: Taps,
-    /// [O, C, K] of the convolution.
-    pub(super) shape: [usize; 3],
+    pub(super) outputs: usize,
+    /// K.
+    pub(super) size: usize,
 }
 
 impl<'a> Weights<'a> {
     /// Those of `[O, C, K, K]`, packed before or not.
     pub(super) fn of(weight: &'a Tensor, packed: Option<&'a Tensor>) -> Result<Self> {
-        let (outputs, inputs, size, _) = weight.dims4()?;
+        let (outputs, _, size, _) = weight.dims4()?;
         let (tensor, taps) = packed.map_or((weight, Taps::AsTheyAre), |packed| (packed, Taps::Packed));
-        Ok(Self { tensor, taps, shape: [outputs, inputs, size] })
+        Ok(Self { tensor, taps, outputs, size })
     }
 
     /// Of a convolution with these weights, those for the gradient of its x.
     pub(super) fn turned(weight: &'a Tensor) -> Result<Self> {
-        let (outputs, inputs, size, _) = weight.dims4()?;
-        Ok(Self { tensor: weight, taps: Taps::Turned, shape: [inputs, outputs, size] })
+        let (_, inputs, size, _) = weight.dims4()?;
+        Ok(Self { tensor: weight, taps: Taps::Turned, outputs: inputs, size })
     }
 }
 
@@ -63,7 +64,7 @@ fn direct_by(
     epilogue: &Epilogue,
 ) -> Result<Tensor> {
     let planes = Planes::from(x.dims4()?);
-    let &Weights { tensor: weight, taps, shape: [outputs, _, size] } = weights;
+    let &Weights { tensor: weight, taps, outputs, size } = weights;
     let of_result = Planes { channels: outputs, ..planes };
     let Epilogue { bias, scale, residual, activation } = epilogue;
     // Of what is not there, x stands in for the tensor and null for the argument.
