@@ -8,13 +8,10 @@
 struct alignas(16) Values {
   unsigned of[4];
 };
-// A pixel has its chunk of channels in a row of two Values, a weight its inputs.
+// All pixels have the first halves of their chunks one after the other, then the second halves, and so have weights: eight rows of a matrix lie in
+// all banks. Weights are copied both halves at once, so those lie four rows apart.
 __device__ constexpr int room_for_values(int pixels) { return 2 * pixels; }
-__device__ constexpr int room_for_weights(int rows) { return 2 * rows; }
-
-// Where the half `half` of a row lies. Of four rows side by side the halves change places with those of the next four: eight rows' first halves
-// then lie in all banks.
-__device__ __forceinline__ int in_row(int row, int half) { return 2 * row + (half ^ (row >> 2 & 1)); }
+__device__ constexpr int room_for_weights(int rows) { return 2 * rows + 4; }
 
 // Packed weights are [C / CHUNK, K·K, O, CHUNK].
 struct Packed {
@@ -31,11 +28,9 @@ __device__ __forceinline__ void load_matrices(unsigned (&of)[4], const Values* r
 #if defined(CUDA_ON_CPU)
   coc::load_matrices(of, row->of);
 #else
-  asm volatile("{\n\t.reg .u64 address;\n\t.reg .u32 shared;\n\t"
-               "cvta.to.shared.u64 address, %4;\n\tcvt.u32.u64 shared, address;\n\t"
-               "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [shared];\n\t}"
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(of[0]), "=r"(of[1]), "=r"(of[2]), "=r"(of[3])
-               : "l"(row)
+               : "r"((unsigned)__cvta_generic_to_shared(row))
                : "memory");
 #endif
 }
@@ -118,30 +113,50 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, V
   const int lane = threadIdx.x % 32, first_pixel = threadIdx.x / 32 * EACH;
   const int padded_outputs = packed_outputs(call.outputs), pixels = call.height * call.width;
   // Which rows this lane gives to `load_matrices`: of the weights, and of sixteen pixels at once.
-  const int of_weights = lane / 8 % 2 * 8 + lane % 8, half_of_weights = lane / 16;
-  const int of_pixels = lane / 16 * 8 + lane % 8, half_of_pixels = lane / 8 % 2;
-  int taps[PAIRS];
+  const Values* const given_weights = weights + lane / 16 * (TAPS * OUTPUTS + 4) + lane / 8 % 2 * 8 + lane % 8;
+  const Values* given_pixels[PAIRS];
 #pragma unroll
-  for (int pair = 0; pair < PAIRS; pair++) taps[pair] = first_tap(call, block, first_pixel + 16 * pair + of_pixels);
+  for (int pair = 0; pair < PAIRS; pair++) {
+    given_pixels[pair] = values + lane / 8 % 2 * block.pixels + first_tap(call, block, first_pixel + 16 * pair + lane / 16 * 8 + lane % 8);
+  }
+  // A thread copies half the chunk of every PIXELS_AT_ONCE-th pixel, and half of one weight of every TAPS_AT_ONCE-th tap.
+  constexpr int PIXELS_AT_ONCE = THREADS / 2, TAPS_AT_ONCE = THREADS / (2 * OUTPUTS);
+  const int pixel = threadIdx.x % PIXELS_AT_ONCE, half = threadIdx.x / PIXELS_AT_ONCE;
+  const int weight = threadIdx.x / 2, of_weight = threadIdx.x % 2, first_copied = weight / OUTPUTS;
+  Values *const to_values = values + half * block.pixels + pixel, *const to_weights = weights + of_weight * (TAPS * OUTPUTS + 4) + weight;
+  const Stored* channels = call.x + ((long long)block.batch * call.inputs + 8 * half) * pixels;
+  const Values* rows = (const Values*)call.packed + 2 * ((long long)first_copied * padded_outputs + block.output + weight % OUTPUTS) + of_weight;
+  __shared__ int places[most_pixels<SIZE, PIXELS>()];
+  // The same for every chunk: to divide anew for each took as long as to load it.
+  for (int i = threadIdx.x; i < block.pixels; i += THREADS) places[i] = place_of(call, block, i);
+  // A thread asks for those that others have found.
+  __syncthreads();
 
   float sums[ROWS][2 * PAIRS][4] = {};
   for (int first = 0; first < call.inputs; first += CHUNK) {
-    for (int i = threadIdx.x; i < 2 * block.pixels; i += THREADS) {
-      const int half = i >= block.pixels, pixel = half ? i - block.pixels : i, channel = first + 8 * half;
-      const Stored* from = source(call, block, pixel, channel);
-      unsigned bits[8];
+    const int left = call.inputs - first - 8 * half;
+    for (int i = 0; pixel + i < block.pixels; i += PIXELS_AT_ONCE) {
+      const int place = places[pixel + i];
+      const Stored* from = channels + place;
+      unsigned bits[8] = {};
+      if (place >= 0 && left >= 8) {
 #pragma unroll
-      for (int c = 0; c < 8; c++) bits[c] = from && channel + c < call.inputs ? from[(long long)c * pixels] : 0;
+        for (int c = 0; c < 8; c++) bits[c] = from[(long long)c * pixels];
+      } else if (place >= 0) {
+#pragma unroll
+        for (int c = 0; c < 7; c++) bits[c] = c < left ? from[(long long)c * pixels] : 0;
+      }
       Values row;
 #pragma unroll
       for (int c = 0; c < 4; c++) row.of[c] = bits[2 * c] | bits[2 * c + 1] << 16;
-      values[in_row(pixel, half)] = row;
+      to_values[i] = row;
     }
-    const Values* from = (const Values*)call.packed + 2 * ((long long)first / CHUNK * TAPS * padded_outputs + block.output);
-    for (int i = threadIdx.x; i < 2 * TAPS * OUTPUTS; i += THREADS) {
-      const int row = i / 2, tap = row / OUTPUTS;
-      weights[in_row(row, i % 2)] = from[2 * ((long long)tap * padded_outputs + row % OUTPUTS) + i % 2];
+#pragma unroll
+    for (int tap = 0; tap < TAPS; tap += TAPS_AT_ONCE) {
+      if (first_copied + tap < TAPS) to_weights[tap * OUTPUTS] = rows[2LL * tap * padded_outputs];
     }
+    channels += (long long)CHUNK * pixels;
+    rows += 2LL * TAPS * padded_outputs;
     __syncthreads();
 #pragma unroll
     for (int tap = 0; tap < TAPS; tap++) {
@@ -149,12 +164,12 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, V
       unsigned a[ROWS][4];
 #pragma unroll
       for (int row = 0; row < ROWS; row++) {
-        load_matrices(a[row], weights + in_row(tap * OUTPUTS + 16 * row + of_weights, half_of_weights));
+        load_matrices(a[row], given_weights + tap * OUTPUTS + 16 * row);
       }
 #pragma unroll
       for (int pair = 0; pair < PAIRS; pair++) {
         unsigned b[4];
-        load_matrices(b, values + in_row(taps[pair] + reached, half_of_pixels));
+        load_matrices(b, given_pixels[pair] + reached);
 #pragma unroll
         for (int row = 0; row < ROWS; row++) {
           multiply(sums[row][2 * pair], a[row], b[0], b[1]);

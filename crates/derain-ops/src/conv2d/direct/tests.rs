@@ -143,7 +143,7 @@ fn mutants_fail() {
     let of_all = [
         ("number % groups * OUTPUTS", 0, "0"),
         ("tile % columns * width", 0, "0"),
-        ("(unsigned)y >= (unsigned)call.height", 0, "false"),
+        ("(unsigned)y < (unsigned)call.height", 0, "true"),
         ("taps - 1 - place.tap", 0, "place.tap"),
         ("place.input < inputs && ", 0, ""),
     ];
@@ -159,7 +159,10 @@ fn mutants_fail() {
     let of_halves = [
         ("    __syncthreads();\n#pragma unroll\n    for (int tap", 0, "#pragma unroll\n    for (int tap"),
         ("    // The next chunk goes where this one was.\n    __syncthreads();", 1, ""),
-        ("channel + c < call.inputs", 0, "true"),
+        ("  // A thread asks for those that others have found.\n  __syncthreads();", 0, ""),
+        ("c < left ?", 0, "true ?"),
+        ("left >= 8", 0, "true"),
+        ("first_copied + tap < TAPS", 0, "true"),
         ("b[2], b[3]", 0, "b[0], b[1]"),
         ("call.width % 2 == 0 && ", 0, ""),
         ("if (pair.second) to[1]", 0, "to[1]"),

@@ -65,12 +65,18 @@ __device__ __forceinline__ int first_tap(const Call& call, const Block& block, i
   return (pixel >> call.bits) * block.pitch + (pixel & ((1 << call.bits) - 1));
 }
 
-// A pixel of the tile or around it in the picture, at the chunk's first channel; null where there is no picture.
-__device__ __forceinline__ const Stored* source(const Call& call, const Block& block, int pixel, int channel) {
+// Where a pixel of the tile or around it lies in a plane; -1 where there is no picture.
+__device__ __forceinline__ int place_of(const Call& call, const Block& block, int pixel) {
   const int row = pixel / block.pitch;
   const int y = block.top - block.reach + row, x = block.left - block.reach + pixel - row * block.pitch;
-  if ((unsigned)y >= (unsigned)call.height || (unsigned)x >= (unsigned)call.width) return 0;
-  return call.x + ((long long)block.batch * call.inputs + channel) * call.height * call.width + (long long)y * call.width + x;
+  return (unsigned)y < (unsigned)call.height && (unsigned)x < (unsigned)call.width ? y * call.width + x : -1;
+}
+
+// A pixel of the tile or around it at the chunk's first channel; null where there is no picture.
+__device__ __forceinline__ const Stored* source(const Call& call, const Block& block, int pixel, int channel) {
+  const int place = place_of(call, block, pixel);
+  if (place < 0) return 0;
+  return call.x + ((long long)block.batch * call.inputs + channel) * call.height * call.width + place;
 }
 
 // What the activation raises smaller results to. As a value, not as a branch, which compilers would take around whole copies of the loop; and
