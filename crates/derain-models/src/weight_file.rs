@@ -11,6 +11,9 @@ use crate::parameters::{self, Parameters};
 use crate::weights::{WeightError, WeightFile, printable};
 use crate::{Error, Placement, Result};
 
+/// The metadata of a training's checkpoint, `derain-train`'s, have this key.
+const CHECKPOINT_KEY: &str = "derain.training";
+
 /// How one network's weight files are told from others.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
@@ -28,6 +31,10 @@ impl Kind {
 
     /// The configuration that a file carries, if it is one of this project's.
     pub(crate) fn configuration<C: DeserializeOwned>(self, file: &WeightFile) -> Result<Option<C>> {
+        if file.metadata.contains_key(CHECKPOINT_KEY) {
+            let what = "this is the checkpoint of a training, for it to go on from: take `best.safetensors` or `last.safetensors` beside it";
+            return Err(self.refusal(what.into()));
+        }
         let Some(json) = file.metadata.get(self.key) else { return Ok(None) };
         let config = serde_json::from_str(json);
         let config =

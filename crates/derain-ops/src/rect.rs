@@ -3,6 +3,9 @@
 //! Element (row, column, channel) of a rectangle lies at `row · row_stride + column · channels + channel`. A vector then
 //! holds channels of one pixel: any width runs without tails, and a band of whole rows is one piece of memory.
 
+use std::marker::PhantomData;
+use std::slice;
+
 use crate::buffer::Aligned;
 use crate::element::Element;
 
@@ -15,26 +18,48 @@ pub const fn padded(channels: usize) -> usize {
 }
 
 /// A rectangle that is read.
-#[derive(Clone, Copy, Debug)]
+///
+/// Only its own pixels, not what lies between its rows: that may be others' to write.
+#[derive(Debug)]
 pub struct Rect<'a, E> {
-    values: &'a [E],
+    start: *const E,
     rows: usize,
     columns: usize,
     channels: usize,
     row_stride: usize,
+    values: PhantomData<&'a [E]>,
 }
 
-/// A rectangle that is written.
+/// A rectangle that is written. Others may write beside it, between its rows.
 #[derive(Debug)]
 pub struct RectMut<'a, E> {
-    values: &'a mut [E],
+    start: *mut E,
     rows: usize,
     columns: usize,
     channels: usize,
     row_stride: usize,
+    values: PhantomData<&'a mut [E]>,
 }
 
-/// Whether a rectangle lies inside `length` elements; one whose size overflows does not.
+impl<E> Copy for Rect<'_, E> {}
+
+impl<E> Clone for Rect<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+// SAFETY: it is a shared borrow of its pixels.
+unsafe impl<E: Sync> Send for Rect<'_, E> {}
+// SAFETY: likewise.
+unsafe impl<E: Sync> Sync for Rect<'_, E> {}
+// SAFETY: it is the only borrow of its pixels.
+unsafe impl<E: Send> Send for RectMut<'_, E> {}
+// SAFETY: shared, it gives its pixels to be read alone.
+unsafe impl<E: Sync> Sync for RectMut<'_, E> {}
+
+/// Whether a rectangle lies inside `length` elements and its rows apart from each other, without which parts of it would not be apart; one whose
+/// size overflows does not.
 fn fits(length: usize, [rows, columns, channels, row_stride]: [usize; 4]) -> bool {
     let reach = || {
         let row = columns.checked_mul(channels)?;
@@ -57,7 +82,7 @@ impl<'a, E> Rect<'a, E> {
     /// When `values` are too few.
     pub fn new(values: &'a [E], rows: usize, columns: usize, channels: usize, row_stride: usize) -> Self {
         assert!(fits(values.len(), [rows, columns, channels, row_stride]), "a rectangle does not fit its values");
-        Self { values, rows, columns, channels, row_stride }
+        Self { start: values.as_ptr(), rows, columns, channels, row_stride, values: PhantomData }
     }
 
     /// The `rows` × `columns` part whose corner is (`row`, `column`).
@@ -67,13 +92,17 @@ impl<'a, E> Rect<'a, E> {
     pub fn part(&self, row: usize, column: usize, rows: usize, columns: usize) -> Rect<'a, E> {
         let inside = within(row, rows, self.rows) && within(column, columns, self.columns);
         assert!(inside, "a part reaches beyond its rectangle");
-        let start = (row * self.row_stride + column * self.channels).min(self.values.len());
-        Rect { values: &self.values[start..], rows, columns, ..*self }
+        Rect { start: self.start.wrapping_add(row * self.row_stride + column * self.channels), rows, columns, ..*self }
     }
 
     /// The pixels of a row.
+    ///
+    /// # Panics
+    /// When there is no such row.
     pub fn row(&self, row: usize) -> &'a [E] {
-        &self.values[row * self.row_stride..][..self.columns * self.channels]
+        assert!(row < self.rows, "a row beyond its rectangle");
+        // SAFETY: the row is one of the rectangle's, whose pixels are borrowed for 'a.
+        unsafe { slice::from_raw_parts(self.start.add(row * self.row_stride), self.columns * self.channels) }
     }
 
     /// Rows.
@@ -97,7 +126,7 @@ impl<'a, E> Rect<'a, E> {
     }
 
     pub(crate) fn as_ptr(&self) -> *const E {
-        self.values.as_ptr()
+        self.start
     }
 }
 
@@ -108,7 +137,7 @@ impl<'a, E> RectMut<'a, E> {
     /// When `values` are too few.
     pub fn new(values: &'a mut [E], rows: usize, columns: usize, channels: usize, row_stride: usize) -> Self {
         assert!(fits(values.len(), [rows, columns, channels, row_stride]), "a rectangle does not fit its values");
-        Self { values, rows, columns, channels, row_stride }
+        Self { start: values.as_mut_ptr(), rows, columns, channels, row_stride, values: PhantomData }
     }
 
     /// The `rows` × `columns` part whose corner is (`row`, `column`).
@@ -118,19 +147,27 @@ impl<'a, E> RectMut<'a, E> {
     pub fn part(&mut self, row: usize, column: usize, rows: usize, columns: usize) -> RectMut<'_, E> {
         let inside = within(row, rows, self.rows) && within(column, columns, self.columns);
         assert!(inside, "a part reaches beyond its rectangle");
-        let start = (row * self.row_stride + column * self.channels).min(self.values.len());
-        RectMut { values: &mut self.values[start..], rows, columns, ..*self }
+        RectMut { start: self.at(row, column), rows, columns, ..*self }
     }
 
     /// The same rectangle, to be read.
     pub fn as_rect(&self) -> Rect<'_, E> {
         let Self { rows, columns, channels, row_stride, .. } = *self;
-        Rect { values: self.values, rows, columns, channels, row_stride }
+        Rect { start: self.start, rows, columns, channels, row_stride, values: PhantomData }
     }
 
     /// The pixels of a row.
+    ///
+    /// # Panics
+    /// When there is no such row.
     pub fn row_mut(&mut self, row: usize) -> &mut [E] {
-        &mut self.values[row * self.row_stride..][..self.columns * self.channels]
+        assert!(row < self.rows, "a row beyond its rectangle");
+        // SAFETY: the row is one of the rectangle's, whose pixels nobody else borrows.
+        unsafe { slice::from_raw_parts_mut(self.start.add(row * self.row_stride), self.columns * self.channels) }
+    }
+
+    fn at(&self, row: usize, column: usize) -> *mut E {
+        self.start.wrapping_add(row * self.row_stride + column * self.channels)
     }
 
     /// Rows.
@@ -154,7 +191,7 @@ impl<'a, E> RectMut<'a, E> {
     }
 
     pub(crate) fn as_mut_ptr(&mut self) -> *mut E {
-        self.values.as_mut_ptr()
+        self.start
     }
 }
 
@@ -206,6 +243,27 @@ impl<E: Copy> RectMut<'_, E> {
     }
 }
 
+/// Cuts rectangles of the same rows and columns into parts of `rows` × `columns`, fewer at the far edges, which may be written at the same
+/// time: those side by side one after the other, the same part of each, with its corner (row, column).
+///
+/// # Panics
+/// When their sizes differ, or, as soon as there is a part, `rows` or `columns` is 0.
+pub fn tiles<'a, E: 'a, const N: usize>(
+    rects: [RectMut<'a, E>; N],
+    rows: usize,
+    columns: usize,
+) -> impl Iterator<Item = ((usize, usize), [RectMut<'a, E>; N])> {
+    let (height, width) = rects.first().map_or((0, 0), |rect| (rect.rows, rect.columns));
+    assert!(rects.iter().all(|rect| (rect.rows, rect.columns) == (height, width)), "rectangles of other sizes");
+    let corners = (0..height).step_by(rows).flat_map(move |row| (0..width).step_by(columns).map(move |at| (row, at)));
+    corners.map(move |(row, column)| {
+        let (rows, columns) = (rows.min(height - row), columns.min(width - column));
+        // No pixel is in two parts, and the wholes are gone: each part is the only borrow of its own.
+        let part = |rect: &RectMut<'a, E>| RectMut { start: rect.at(row, column), rows, columns, ..*rect };
+        ((row, column), rects.each_ref().map(part))
+    })
+}
+
 /// A rectangle that owns its elements and keeps its memory from one shape to the next.
 #[derive(Debug)]
 pub struct Patch<E> {
@@ -251,6 +309,8 @@ impl<E: Element> Patch<E> {
 
 #[cfg(test)]
 mod tests {
+    use rayon::prelude::*;
+
     use super::*;
 
     #[test]
@@ -264,6 +324,29 @@ mod tests {
         let rows: Vec<&[f32]> = (0..4).map(|row| patch.rect().row(row)).collect();
         assert_eq!(rows, [[0.0; 3], [2.0, 3.0, 0.0], [5.0, 6.0, 0.0], [0.0; 3]]);
         assert_eq!(source.part(1, 1, 1, 2).row(0), [5.0, 6.0]);
+    }
+
+    #[test]
+    fn tiles_cover_all_pixels_once() {
+        for (rows, columns) in [(5, 7), (1, 1), (0, 4), (4, 0), (8, 6)] {
+            // Rows lie farther apart than they are long: what is between them stays.
+            let (channels, row_stride) = (2, 2 * columns + 3);
+            let mut values = vec![0u32; rows * row_stride];
+            let rect = RectMut::new(&mut values, rows, columns, channels, row_stride);
+            tiles([rect], 2, 3).par_bridge().for_each(|(corner, [mut tile])| {
+                assert!(corner.0 % 2 == 0 && corner.1 % 3 == 0 && (1..=2).contains(&tile.rows()));
+                for row in 0..tile.rows() {
+                    for (at, value) in tile.row_mut(row).iter_mut().enumerate() {
+                        *value += (1 + (corner.0 + row) * 100 + 2 * corner.1 + at) as u32;
+                    }
+                }
+            });
+            for (row, values) in values.chunks(row_stride).enumerate() {
+                let expected: Vec<u32> = (0..2 * columns).map(|at| (1 + row * 100 + at) as u32).collect();
+                assert_eq!(values[..2 * columns], expected);
+                assert_eq!(values[2 * columns..], [0; 3]);
+            }
+        }
     }
 
     #[test]

@@ -150,19 +150,30 @@ impl<'a, S: Reusable> Frame<'a, S> {
         }
     }
 
-    /// Calls `work` with each range of rows in turn; ranges may be picked in any order.
-    pub(crate) fn walk(
+    /// Calls `work` for each of `parts`, which may run at the same time, with each of `ranges`' number and rows in turn.
+    pub(crate) fn walk<P: Send>(
         &self,
         store: &Store,
         channels: usize,
-        ranges: impl Iterator<Item = Range<usize>>,
-        mut work: impl FnMut(Range<usize>, Rect<'_, f32>),
+        ranges: &[Range<usize>],
+        parts: &mut [P],
+        work: impl Fn(&mut P, usize, Rect<'_, f32>) + Sync,
     ) -> Result<()> {
         let mut buffer = Vec::new();
-        for rows in ranges {
-            let input = Input { store, channels, reach: 0 };
-            let (rect, first) = self.read(input, rows.clone(), &mut buffer)?;
-            work(rows.clone(), rect.part(rows.start - first, 0, rows.len(), self.width));
+        let input = Input { store, channels, reach: 0 };
+        if let Store::Memory(_) = store {
+            let (all, _) = self.read(input, 0..self.height, &mut buffer)?;
+            parts.par_iter_mut().for_each(|part| {
+                for (index, rows) in ranges.iter().enumerate() {
+                    work(part, index, all.part(rows.start, 0, rows.len(), self.width));
+                }
+            });
+            return Ok(());
+        }
+        // All parts take from what was read, or each would read the file.
+        for (index, rows) in ranges.iter().enumerate() {
+            let (rect, _) = self.read(input, rows.clone(), &mut buffer)?;
+            parts.par_iter_mut().for_each(|part| work(part, index, rect));
         }
         Ok(())
     }

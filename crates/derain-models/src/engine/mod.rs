@@ -1,5 +1,4 @@
-//! Inference with planned buffers. Both networks cut pictures into [bands](band_rows) and count their [`Work`]; the rest is
-//! used by SPANet alone.
+//! Inference with planned buffers. Both networks count their [`Work`]; the rest is used by SPANet alone.
 //!
 //! A picture's features lie pixel by pixel ([`derain_ops::rect`]) in a few [`Store`]s as large as the picture, in memory or in a temporary
 //! file. A network runs as a sequence of [passes](Frame::pass) over them: bands of rows in parallel, every thread with a scratch of its own that

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Told how far a run has come, as a share from 0 to 1, from whichever thread has finished a band.
+/// Told how far a run has come, as a share from 0 to 1, from whichever thread has finished a part.
 #[derive(Clone, Copy)]
 pub(crate) struct Progress<'a>(pub(crate) &'a (dyn Fn(f64) + Sync));
 

@@ -41,6 +41,7 @@ pub struct RraNetRlcn {
 /// How a picture is made half as large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RlcnPooling {
     /// The largest of 2x2 pixels.
     Max,

@@ -58,6 +58,7 @@ pub enum DirectionWeights {
 /// The order of the colour channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ChannelOrder {
     /// Red, green, blue.
     Rgb,

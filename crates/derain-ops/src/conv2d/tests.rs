@@ -12,7 +12,7 @@ use crate::{Error, Isa, Planes};
 
 /// ([B, C, H, W], O): pictures around the vector lengths and smaller than the kernel, channels around blocks and groups, rectangles
 /// around their largest size.
-const SHAPES: [((usize, usize, usize, usize), usize); 16] = [
+const SHAPES: [((usize, usize, usize, usize), usize); 18] = [
     ((1, 1, 1, 1), 1),
     ((1, 2, 1, 5), 3),
     ((1, 1, 5, 1), 4),
@@ -29,6 +29,9 @@ const SHAPES: [((usize, usize, usize, usize), usize); 16] = [
     ((2, 16, 33, 20), 24),
     ((1, 33, 9, 12), 32),
     ((1, 40, 10, 11), 48),
+    // More outputs than are in work at a time, in fewer tiles than that and in more.
+    ((1, 16, 7, 9), 144),
+    ((1, 16, 13, 30), 144),
 ];
 
 fn all_options() -> Vec<(usize, Conv2dOptions)> {

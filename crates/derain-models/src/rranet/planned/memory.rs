@@ -3,7 +3,7 @@
 use derain_ops::conv2d::cpu::Convolution;
 use derain_ops::rect::padded;
 
-use super::pass::{BAND_ROWS, COLUMNS};
+use super::pass::TILE_SIZES;
 use super::weights::gate_channels;
 use super::{COLOURS, Planned, scale_sizes};
 
@@ -22,7 +22,8 @@ impl Planned {
         let sizes = scale_sizes(height, width);
         let widest = self.config.widths.iter().map(|&width| padded(width)).max().unwrap_or(0);
         let inner = self.config.attention_channels().into_iter().map(padded).max().unwrap_or(0);
-        let (rows, columns) = (BAND_ROWS.min(sizes[0].height), COLUMNS.min(sizes[0].width));
+        let [(most_rows, most_columns), ..] = TILE_SIZES;
+        let (rows, columns) = (most_rows.min(sizes[0].height), most_columns.min(sizes[0].width));
         let form = self.convolutions().map(Convolution::scratch_length).max().unwrap_or(0);
         let thread = [
             // Three windows, the gates or a shortcut, a module's inner features or the rain, the last block's features.

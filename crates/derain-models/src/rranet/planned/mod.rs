@@ -2,8 +2,7 @@
 //!
 //! Features lie pixel by pixel; batch norms are folded into their convolutions. For each scale three buffers as large as its pictures last
 //! from stage to stage: the hidden state, the cell, and the encoder's features, which the decoder weighs by its attention map. Three more, large
-//! enough for any scale, serve whichever scale is in work. A pass runs bands of rows in parallel, rectangle by rectangle; a ConvLSTM's gates exist
-//! for one rectangle at a time.
+//! enough for any scale, serve whichever scale is in work. A pass runs tiles in parallel; a ConvLSTM's gates exist for one tile at a time.
 
 mod decoder;
 mod encoder;
@@ -109,7 +108,7 @@ impl Planned {
         }
         self.idle.keep(workspace);
         let mut clean = crop(&background, sizes[0].width, COLOURS, (height, width));
-        clean.iter_mut().for_each(|value| *value = 0.5 * *value + 0.5);
+        clean.par_iter_mut().for_each(|value| *value = 0.5 * *value + 0.5);
         let maps = self.decoder.iter().zip(maps).map(|(decoder, map)| {
             let scale = decoder.scale();
             let shown = (height.div_ceil(1 << scale), width.div_ceil(1 << scale));

@@ -1,18 +1,18 @@
-//! Passes over one scale: bands of rows in parallel, rectangle by rectangle.
+//! Passes over one scale: its tiles in parallel.
 
 use derain_ops::buffer::Aligned;
 use derain_ops::conv2d::cpu::Convolution;
-use derain_ops::rect::{Patch, Rect, RectMut};
+use derain_ops::rect::{Patch, Rect, RectMut, tiles};
 use derain_ops::reuse::{Reusable, Reused};
 use rayon::prelude::*;
 
-use crate::engine::{self, Work};
+use crate::engine::Work;
 
-/// Most and fewest rows of a band. Multiples of Winograd's tile, or bits would depend on the choice.
-pub(super) const BAND_ROWS: usize = 16;
-pub(super) const FEWEST_BAND_ROWS: usize = 8;
-/// Columns of a rectangle, likewise: with [`BAND_ROWS`] 48 tiles, twice as many as Winograd's form takes at once.
-pub(super) const COLUMNS: usize = 48;
+/// Rows and columns that a tile may have, most first. Multiples of Winograd's tiles, or bits would depend on the choice; the first holds 48 of
+/// those, twice as many as that form takes at once.
+pub(super) const TILE_SIZES: [(usize, usize); 4] = [(16, 48), (8, 48), (8, 24), (4, 24)];
+/// At least so many tiles for each thread, or some would wait for the others for long.
+const TILES_OF_THREAD: usize = 3;
 
 /// The size of a scale's pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +36,16 @@ impl ScaleSize {
         Rect::new(values, self.height, self.width, channels, self.width * channels)
     }
 
-    fn band_rows(self) -> usize {
-        engine::band_rows(self.height, FEWEST_BAND_ROWS..=BAND_ROWS)
+    /// Rows and columns of a tile: so few that every thread gets some.
+    fn tile(self) -> (usize, usize) {
+        let wanted = TILES_OF_THREAD * rayon::current_num_threads();
+        let count = |(rows, columns)| self.height.div_ceil(rows) * self.width.div_ceil(columns);
+        let [.., smallest] = TILE_SIZES;
+        TILE_SIZES.into_iter().find(|&size| count(size) >= wanted).unwrap_or(smallest)
     }
 }
 
-/// A rectangle within a picture.
+/// A rectangle of a picture, in work at one time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile {
     pub(super) row: usize,
@@ -56,7 +60,7 @@ impl Tile {
         picture.part(self.row, self.column, self.rows, self.columns)
     }
 
-    /// What `convolution` reads of `picture` for this rectangle: in place, or copied to `patch` where it reaches beyond the picture.
+    /// What `convolution` reads of `picture` for this tile: in place, or copied to `patch` where it reaches beyond the picture.
     pub(super) fn window<'a>(
         &self,
         convolution: &Convolution<f32>,
@@ -130,7 +134,7 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Calls `work` with every rectangle of the outputs: pictures of this size, each with its number of values a pixel.
+    /// Calls `work` with every tile of the outputs: pictures of this size, each with its number of values a pixel.
     /// `cost` is the number of multiply-adds a pixel that `work` does.
     pub(super) fn pass<const N: usize>(
         &self,
@@ -140,28 +144,13 @@ impl Run<'_> {
         work: impl Fn(&mut Scratch, &Tile, [RectMut<'_, f32>; N]) + Sync,
     ) {
         let ScaleSize { height, width } = size;
-        let band_rows = size.band_rows();
-        let channels = outputs.each_ref().map(|output| output.1);
-        let mut pieces = outputs
-            .map(|(values, channels)| values[..height * width * channels].chunks_mut(band_rows * width * channels));
-        let bands =
-            (0..height.div_ceil(band_rows)).map(|_| pieces.each_mut().map(|piece| piece.next().unwrap_or_default()));
-        let bands: Vec<[&mut [f32]; N]> = bands.collect();
-        bands.into_par_iter().enumerate().for_each_init(Reused::<Scratch>::take, |scratch, (band, values)| {
-            let row = band * band_rows;
-            let rows = band_rows.min(height - row);
-            let mut index = 0;
-            let mut band = values.map(|values| {
-                let channels = channels[index];
-                index += 1;
-                RectMut::new(values, rows, width, channels, width * channels)
-            });
-            for column in (0..width).step_by(COLUMNS) {
-                let columns = COLUMNS.min(width - column);
-                let parts = band.each_mut().map(|band| band.part(0, column, rows, columns));
-                work(scratch.get(), &Tile { row, column, rows, columns }, parts);
-            }
-            self.work.advance((rows * width * cost) as u64);
+        let outputs = outputs.map(|(values, channels)| RectMut::new(values, height, width, channels, width * channels));
+        let (rows, columns) = size.tile();
+        let tiles: Vec<_> = tiles(outputs, rows, columns).collect();
+        tiles.into_par_iter().for_each_init(Reused::<Scratch>::take, |scratch, ((row, column), parts)| {
+            let (rows, columns) = (rows.min(height - row), columns.min(width - column));
+            work(scratch.get(), &Tile { row, column, rows, columns }, parts);
+            self.work.advance((rows * columns * cost) as u64);
         });
     }
 }

@@ -34,32 +34,36 @@ pub(super) fn normalization(values: &[f32], channels: usize, piece: usize, epsil
 
 /// Pixels of a picture, with its mirror image where the scale's size is larger.
 pub(super) fn pad((height, width): (usize, usize), pixels: &[f32], size: ScaleSize) -> Vec<f32> {
-    let mut padded = Vec::with_capacity(size.pixels() * COLOURS);
-    for row in 0..size.height {
+    let mut padded = vec![0.0; size.pixels() * COLOURS];
+    padded.par_chunks_exact_mut(size.width * COLOURS).enumerate().for_each(|(row, target)| {
         let source = &pixels[reflected(row, height) * width * COLOURS..][..width * COLOURS];
-        padded.extend_from_slice(source);
-        for column in width..size.width {
-            padded.extend_from_slice(&source[reflected(column, width) * COLOURS..][..COLOURS]);
+        let (inside, beyond) = target.split_at_mut(source.len());
+        inside.copy_from_slice(source);
+        for (column, pixel) in (width..).zip(beyond.chunks_exact_mut(COLOURS)) {
+            pixel.copy_from_slice(&source[reflected(column, width) * COLOURS..][..COLOURS]);
         }
-    }
+    });
     padded
 }
 
 /// The first `height` rows and `width` columns of a picture whose rows have `columns` pixels of `channels` values.
 pub(super) fn crop(values: &[f32], columns: usize, channels: usize, (height, width): (usize, usize)) -> Vec<f32> {
-    values.chunks_exact(columns * channels).take(height).flat_map(|row| &row[..width * channels]).copied().collect()
+    let mut cropped = vec![0.0; height * width * channels];
+    let rows = cropped.par_chunks_exact_mut(width * channels).zip(values.par_chunks_exact(columns * channels));
+    rows.for_each(|(target, row)| target.copy_from_slice(&row[..width * channels]));
+    cropped
 }
 
 /// The mean of every 2x2 pixels of a colour picture.
 pub(super) fn average(size: ScaleSize, source: &[f32], target: &mut [f32]) {
     let source = size.rect(source, COLOURS);
     let ScaleSize { width, .. } = size.below();
-    for (row, target) in target.chunks_exact_mut(width * COLOURS).enumerate() {
+    target.par_chunks_exact_mut(width * COLOURS).enumerate().for_each(|(row, target)| {
         let rows = [source.row(2 * row), source.row(2 * row + 1)];
         for (at, value) in target.iter_mut().enumerate() {
             let (column, colour) = (at / COLOURS, at % COLOURS);
             let pair = |row: &[f32]| row[2 * column * COLOURS + colour] + row[(2 * column + 1) * COLOURS + colour];
             *value = (pair(rows[0]) + pair(rows[1])) / 4.0;
         }
-    }
+    });
 }

@@ -3,6 +3,7 @@ use candle_core::{DType, Device, Tensor};
 use super::super::tests::{Expected, colourful, derainer, largest_difference, picture, tiny};
 use super::super::{RlcnPooling, RraNet, RraNetConfig, RraNetOutput};
 use super::Planned;
+use super::pass::TILE_SIZES;
 use crate::Result;
 use crate::engine::Progress;
 use crate::parameters::{Parameters, builder};
@@ -73,7 +74,7 @@ fn both_executors_compute_the_same() -> Result<()> {
 }
 
 #[test]
-fn threads_and_bands_change_no_bit() -> Result<()> {
+fn threads_and_tiles_change_no_bit() -> Result<()> {
     let network = network(&RraNetConfig::small())?;
     let bits = |output: RraNetOutput| -> Result<Vec<u32>> {
         let all = output.attention.iter().chain([&output.clean]).map(|tensor| tensor.flatten_all()?.to_vec1::<f32>());
@@ -82,8 +83,8 @@ fn threads_and_bands_change_no_bit() -> Result<()> {
     for size in [(40, 30), (65, 20), (131, 120)] {
         let picture = picture((1, size.0, size.1))?;
         let mut expected = None;
-        // The number of threads decides the height of bands, too.
-        for threads in [1, 2, 3, 8] {
+        // The number of threads decides the size of tiles, too.
+        for threads in [1, 2, 3, 8, 20] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
             let got = bits(pool.install(|| run(&network, &picture))?)?;
             let expected = expected.get_or_insert_with(|| got.clone());
@@ -109,12 +110,12 @@ fn progress_rises_to_one() -> Result<()> {
     assert_progress_rises(&derainer()?)
 }
 
-/// Bits would depend on bands if these did not lie on every form's grid.
+/// Bits would depend on tiles if these did not lie on every form's grid.
 #[test]
-fn bands_and_rectangles_lie_on_the_grids() -> Result<()> {
+fn tiles_lie_on_the_grids() -> Result<()> {
     for convolution in Planned::new(&network(&RraNetConfig::small())?)?.convolutions() {
-        for size in [super::pass::BAND_ROWS, super::pass::FEWEST_BAND_ROWS, super::pass::COLUMNS] {
-            assert_eq!(size % convolution.grid(), 0);
+        for (rows, columns) in TILE_SIZES {
+            assert!(rows % convolution.grid() == 0 && columns % convolution.grid() == 0);
         }
     }
     Ok(())

@@ -1,14 +1,13 @@
 //! What a band needs of its neighbours to scan on its own: their nearest rows, and the vertical scans' states.
 
 use derain_ops::irnn::{Direction, RectScans, Start};
-use derain_ops::rect::Rect;
-use rayon::prelude::*;
+use derain_ops::rect::{self, Rect, RectMut};
 
 use super::Scratch;
 use crate::Result;
 use crate::engine::{Frame, Store};
 
-/// Columns that one thread scans at a time.
+/// Columns of a stripe: with 32 channels, whose state is 8 kB, a part of a first-level cache.
 const COLUMNS: usize = 64;
 
 /// For each band, of rows r0..r1, four rows of features. Those that would lie outside the picture are never looked at.
@@ -59,39 +58,69 @@ impl Edges {
             rows.resize(frame.bands() * *row, 0.0);
         }
         let (downwards, upwards) = rayon::join(
-            || fill_downwards(frame, store, scans, *row, [above, below, down]),
-            || fill_upwards(frame, store, scans, *row, up),
+            || fill_downwards(frame, store, scans, channels, [above, below, down]),
+            || fill_upwards(frame, store, scans, channels, [up]),
         );
         downwards.and(upwards)
     }
+}
+
+/// Some columns of the picture, which are scanned on their own.
+struct Stripe<'a, const N: usize> {
+    column: usize,
+    /// The scan at the latest row.
+    state: Vec<f32>,
+    /// What is kept: a row for each band.
+    kept: [RectMut<'a, f32>; N],
+}
+
+impl<const N: usize> Stripe<'_, N> {
+    /// The same columns of some rows of the picture.
+    fn of<'r>(&self, features: Rect<'r, f32>) -> Rect<'r, f32> {
+        features.part(0, self.column, features.rows(), self.state.len() / features.channels())
+    }
+}
+
+/// All columns; of `kept` each holds a row for each band.
+fn stripes<'a, const N: usize>(
+    frame: &Frame<'_, Scratch>,
+    channels: usize,
+    kept: [&'a mut [f32]; N],
+) -> Vec<Stripe<'a, N>> {
+    let (bands, width) = (frame.bands(), frame.width);
+    let kept = kept.map(|values| RectMut::new(values, bands, width, channels, width * channels));
+    let stripe = |((_, column), kept): ((usize, usize), [RectMut<'a, f32>; N])| {
+        let columns = COLUMNS.min(width - column);
+        Stripe { column, state: vec![0.0; columns * channels], kept }
+    };
+    rect::tiles(kept, bands, COLUMNS).map(stripe).collect()
 }
 
 fn fill_downwards(
     frame: &Frame<'_, Scratch>,
     store: &Store,
     scans: &RectScans,
-    row: usize,
-    [above, below, down]: [&mut [f32]; 3],
+    channels: usize,
+    kept: [&mut [f32]; 3],
 ) -> Result<()> {
     let last = frame.bands() - 1;
     // From one band's state to the next one's; what lies below the last band's serves nobody, but for two rows.
-    let ranges = (0..=last).map(|band| {
+    let range = |band| {
         let start = frame.rows_of(band).start.saturating_sub(1);
         start..if band == last { (start + 2).min(frame.height) } else { frame.rows_of(band + 1).start - 1 }
-    });
-    let mut state = vec![0.0; row];
-    let mut band = 0;
-    frame.walk(store, row / frame.width, ranges, |rows, features| {
+    };
+    let ranges: Vec<_> = (0..=last).map(range).collect();
+    frame.walk(store, channels, &ranges, &mut stripes(frame, channels, kept), |stripe, band, features| {
+        let features = stripe.of(features);
+        let Stripe { state, kept: [above, below, down], .. } = stripe;
         if band > 0 {
-            let at = |band: usize| band * row..(band + 1) * row;
-            above[at(band)].copy_from_slice(features.row(0));
-            below[at(band - 1)].copy_from_slice(features.row(1));
-            down[at(band)].copy_from_slice(&state);
+            above.row_mut(band).copy_from_slice(features.row(0));
+            below.row_mut(band - 1).copy_from_slice(features.row(1));
+            down.row_mut(band).copy_from_slice(state);
         }
         if band < last {
-            advance(scans, Direction::Down, features, Start::border_if(rows.start == 0), &mut state);
+            scans.advance(Direction::Down, features, Start::border_if(ranges[band].start == 0), state);
         }
-        band += 1;
     })
 }
 
@@ -99,29 +128,20 @@ fn fill_upwards(
     frame: &Frame<'_, Scratch>,
     store: &Store,
     scans: &RectScans,
-    row: usize,
-    up: &mut [f32],
+    channels: usize,
+    kept: [&mut [f32]; 1],
 ) -> Result<()> {
     let start = |band: usize| (frame.rows_of(band).end + 1).min(frame.height);
     let last = frame.bands() - 1;
-    let ranges = (0..last).rev().map(|band| start(band)..if band + 1 == last { frame.height } else { start(band + 1) });
-    let mut state = vec![0.0; row];
-    let mut bands = (0..last).rev();
-    frame.walk(store, row / frame.width, ranges, |rows, features| {
-        if !rows.is_empty() {
-            advance(scans, Direction::Up, features, Start::border_if(rows.end == frame.height), &mut state);
+    // The last band but one comes first.
+    let range = |band| start(band)..if band + 1 == last { frame.height } else { start(band + 1) };
+    let ranges: Vec<_> = (0..last).rev().map(range).collect();
+    frame.walk(store, channels, &ranges, &mut stripes(frame, channels, kept), |stripe, index, features| {
+        let features = stripe.of(features);
+        let Stripe { state, kept: [up], .. } = stripe;
+        if features.rows() > 0 {
+            scans.advance(Direction::Up, features, Start::border_if(ranges[index].end == frame.height), state);
         }
-        if let Some(band) = bands.next() {
-            up[band * row..(band + 1) * row].copy_from_slice(&state);
-        }
+        up.row_mut(last - 1 - index).copy_from_slice(state);
     })
-}
-
-/// Moves a state of whole rows over some rows.
-fn advance(scans: &RectScans, direction: Direction, features: Rect<'_, f32>, start: Start, state: &mut [f32]) {
-    let channels = features.channels();
-    state.par_chunks_mut(COLUMNS * channels).enumerate().for_each(|(piece, state)| {
-        let features = features.part(0, piece * COLUMNS, features.rows(), state.len() / channels);
-        scans.advance(direction, features, start, state);
-    });
 }

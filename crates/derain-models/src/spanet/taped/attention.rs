@@ -7,9 +7,9 @@
 
 use derain_ops::conv2d::cpu::{Convolution, PixelsEpilogue};
 use derain_ops::irnn::{Direction, RectScans, ScanSums, Start};
-use derain_ops::pixels::Pixels;
-use derain_ops::rect::padded;
-use derain_ops::{Element, Result};
+use derain_ops::pixels::{PixelBand, Pixels};
+use derain_ops::rect::{self, Rect, RectMut, padded};
+use derain_ops::{Element, Planes, Result};
 use rayon::prelude::*;
 
 use super::parameters::{AttentionAt, ConvAt, ScansAt};
@@ -201,15 +201,20 @@ impl<E: Element> Round<'_, E> {
             drop(weighted);
             let of_h = run.convolve(&self.transposed[d], &[grad], &plain());
 
-            let mut narrow = of_round.iter_mut().flat_map(Pixels::pictures);
-            let pictures = of_source.pictures().into_iter().map(|band| (band, narrow.next())).collect::<Vec<_>>();
-            let sums = pictures.into_par_iter().map(|(of_source, of_maps)| {
-                let picture = of_source.picture;
-                let maps = self.maps.zip(of_maps).map(|(maps, of_maps)| (maps.picture(picture), of_maps.pixels));
-                let (h, of_h) = (h.picture(picture), of_h.picture(picture));
-                self.scans.gradient(direction, h, of_h, maps, of_source.pixels)
+            let mut narrow = of_round.iter_mut().flat_map(|of_round| stripes(of_round, direction));
+            let wide = stripes(&mut of_source, direction).into_iter();
+            let stripes: Vec<_> = wide.map(|stripe| (stripe, narrow.next())).collect();
+            let sums = stripes.into_par_iter().map(|(stripe, of_maps)| {
+                let (h, of_h) = (stripe.of(&h), stripe.of(&of_h));
+                let maps = self.maps.zip(of_maps).map(|(maps, of_maps)| (stripe.of(maps), of_maps.pixels));
+                self.scans.gradient(direction, h, of_h, maps, stripe.pixels)
             });
-            for ScanSums { a, b } in sums.collect::<Vec<_>>() {
+            // Added in the stripes' order, whoever has made them.
+            let sums = sums.collect::<Vec<ScanSums>>().into_iter().reduce(|mut all, next| {
+                all += next;
+                all
+            });
+            if let Some(ScanSums { a, b }) = sums {
                 for (range, sums) in [(&self.at.weights, a), (&self.at.biases, b)] {
                     let targets = gradients[range.clone()][d * channels..][..channels].iter_mut();
                     targets.zip(sums).for_each(|(target, sum)| *target += E::from_f64(sum));
@@ -223,6 +228,35 @@ impl<E: Element> Round<'_, E> {
     }
 }
 
+/// Rows, or columns where the scan is vertical, that are scanned on their own, beside others. No number of threads changes it, or sums would
+/// change; scans take 8 at once, their gradients 6.
+const STRIPE: usize = 24;
+
+/// Some rows or columns of a picture.
+struct Stripe<'a, E> {
+    picture: usize,
+    corner: (usize, usize),
+    pixels: RectMut<'a, E>,
+}
+
+impl<E: Element> Stripe<'_, E> {
+    /// The same of another batch.
+    fn of<'p>(&self, pixels: &'p Pixels<E>) -> Rect<'p, E> {
+        let (row, column) = self.corner;
+        pixels.picture(self.picture).part(row, column, self.pixels.rows(), self.pixels.columns())
+    }
+}
+
+/// All stripes of a batch, picture by picture.
+fn stripes<E: Element>(pixels: &mut Pixels<E>, direction: Direction) -> Vec<Stripe<'_, E>> {
+    let Planes { height, width, .. } = pixels.shape();
+    let (rows, columns) = if direction.is_vertical() { (height, STRIPE) } else { (STRIPE, width) };
+    let of_picture = |PixelBand { picture, pixels, .. }| {
+        rect::tiles([pixels], rows, columns).map(move |(corner, [pixels])| Stripe { picture, corner, pixels })
+    };
+    pixels.pictures().into_iter().flat_map(of_picture).collect()
+}
+
 /// One direction of all pictures, times its map.
 fn scanned_in<E: Element>(
     run: &Run<'_, E>,
@@ -232,11 +266,11 @@ fn scanned_in<E: Element>(
     maps: Option<&Pixels<E>>,
 ) -> Pixels<E> {
     let mut out = run.exact_pixels(source.shape().channels);
-    let across = if direction.is_vertical() { run.shape.width } else { run.shape.height };
-    out.pictures().into_par_iter().for_each(|band| {
+    stripes(&mut out, direction).into_par_iter().for_each(|stripe| {
+        let across = if direction.is_vertical() { stripe.pixels.columns() } else { stripe.pixels.rows() };
         let mut state = vec![E::ZERO; across * source.shape().channels];
-        let maps = maps.map(|maps| maps.picture(band.picture));
-        scans.scan(direction, source.picture(band.picture), Start::Border, &mut state, maps, band.pixels);
+        let (source, maps) = (stripe.of(source), maps.map(|maps| stripe.of(maps)));
+        scans.scan(direction, source, Start::Border, &mut state, maps, stripe.pixels);
     });
     out
 }

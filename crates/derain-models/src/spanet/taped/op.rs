@@ -26,7 +26,7 @@ pub(super) struct SpaNetOp {
     pools: Arc<Pools>,
     keeps: bool,
     /// What the forward pass leaves for the gradient: the operation is made for one call and lives as long as its place in the graph.
-    tape: Mutex<Option<Box<dyn Any + Send>>>,
+    tape: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
 }
 
 impl SpaNetOp {
@@ -152,7 +152,7 @@ impl SpaNetOp {
             tape.layers.push(taped);
         }
         if self.keeps {
-            *self.tape.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tape));
+            *self.tape.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(tape));
         }
         let shape = (shape.batch, self.outputs(), shape.height, shape.width);
         Ok((E::to_cpu_storage_owned(out), shape.into()))
@@ -165,7 +165,8 @@ impl SpaNetOp {
         parameters: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        // The tape's lock is not held meanwhile: rayon may hand this thread another gradient of the same graph while it waits.
+        let tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(tape) = tape.as_ref().and_then(|tape| tape.downcast_ref::<Tape<E>>()) else {
             candle_core::bail!("spanet: a gradient without a forward pass that keeps what it needs");
         };

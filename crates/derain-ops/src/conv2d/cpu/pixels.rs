@@ -61,7 +61,7 @@ impl<E: Element> Convolution<E> {
             let same = (of.batch, of.height, of.width) == (shape.batch, shape.height, shape.width);
             assert!(same, "pictures of other sizes");
         }
-        let rows = rect_rows(shape.batch, shape.height, shape.width);
+        let rows = rect_rows(shape.batch, shape.height);
         out.bands(rows).into_par_iter().for_each_init(Reused::<Scratch<E>>::take, |scratch, band| {
             self.run_band(scratch.get(), sources, epilogue, band);
         });

@@ -22,9 +22,10 @@ const RECT_ROWS: usize = 32;
 /// Fewest rows of a rectangle; likewise a multiple.
 const FEWEST_ROWS: usize = 8;
 
-/// Rows of a rectangle. Where rectangles start changes no bit (they lie on the form's grid), so the number of threads may choose.
-pub(super) fn rect_rows(batch: usize, height: usize, width: usize) -> usize {
-    let wanted = batch * height * width.div_ceil(RECT_COLUMNS) / (4 * rayon::current_num_threads());
+/// Rows of a rectangle; those side by side are one task. Where rectangles start changes no bit (they lie on the form's grid), so the number of
+/// threads may choose.
+pub(super) fn rect_rows(batch: usize, height: usize) -> usize {
+    let wanted = batch * height / (4 * rayon::current_num_threads());
     wanted.next_multiple_of(FEWEST_ROWS).clamp(FEWEST_ROWS, RECT_ROWS)
 }
 
@@ -112,7 +113,7 @@ fn run<E: Element>(
 ) {
     let Planes { channels, height, width, .. } = planes;
     let (pixels, outputs, reach) = (planes.pixels(), convolution.outputs(), convolution.reach());
-    let rows = rect_rows(planes.batch, height, width);
+    let rows = rect_rows(planes.batch, height);
     bands(out, planes, outputs, rows).into_par_iter().for_each_init(Reused::<Scratch<E>>::take, |scratch, mut band| {
         let scratch = scratch.get();
         let Band { picture, first_row, rows, .. } = band;

@@ -16,6 +16,8 @@ use crate::{Isa, Planes, buffer};
 /// number of threads, so neither do the sums.
 const PIECE_ROWS: usize = 16;
 const PIECE_COLUMNS: usize = 96;
+/// Bytes of the sums of pieces that wait to be added, unless one for each thread takes more.
+const WAITING: usize = 64 << 20;
 /// Elements of the total that one task adds to: 16 kB, which stay in the first-level cache while all pieces' sums pass.
 const TOTAL_CHUNK: usize = 1 << 11;
 /// Input channels of a register block.
@@ -127,10 +129,11 @@ pub(super) fn total<E: Element>(
             }
         }
     }
-    // This many pieces are summed at a time, then added to one f64 total: memory stays bounded whatever the batch.
-    const AT_ONCE: usize = 64;
     let mut total = vec![0f64; (size * size * padded(channels) + 1) * padded(outputs)];
-    for pieces in pieces.chunks(AT_ONCE) {
+    // Some are summed at a time, then added: memory stays bounded whatever the batch. The order is that of the pieces anyway.
+    let threads = rayon::current_num_threads();
+    let at_once = (WAITING / (total.len() * size_of::<E>())).clamp(threads, 64.max(4 * threads)) / threads * threads;
+    for pieces in pieces.chunks(at_once) {
         let sums = pieces.par_iter().map_init(Reused::<Scratch<E>>::take, |scratch, piece| {
             let mut sums = vec![E::ZERO; total.len()];
             sums_of(scratch.get(), piece, &mut sums);

@@ -1,4 +1,6 @@
-//! The gradient of one direction's scan of a whole picture whose channels lie side by side.
+//! The gradient of one direction's scan of a picture, or of some of its whole chains, whose channels lie side by side.
+
+use std::ops::AddAssign;
 
 use super::{DirectionMaps, RectScans};
 use crate::element::Element;
@@ -9,7 +11,7 @@ use crate::simd::{Kernel, Vector};
 /// Chains in work together: each holds its gradient and two sums in registers.
 const CHAINS: usize = 6;
 
-/// Sums over the pixels of a picture for each padded channel: the gradients of a direction's weights and biases.
+/// Sums over pixels for each padded channel: the gradients of a direction's weights and biases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScanSums {
     /// Of the weights.
@@ -18,8 +20,16 @@ pub struct ScanSums {
     pub b: Vec<f64>,
 }
 
+impl AddAssign for ScanSums {
+    fn add_assign(&mut self, other: Self) {
+        for (sums, others) in [(&mut self.a, other.a), (&mut self.b, other.b)] {
+            sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+        }
+    }
+}
+
 impl<E: Element> RectScans<E> {
-    /// From the scan `h` of a picture, not weighted, and the gradient of the scan times its direction's map (if there are maps): adds the
+    /// From the scan `h` of a picture, or of some of its whole chains, not weighted, and the gradient of the scan times its direction's map (if there are maps): adds the
     /// gradient of the picture to `of_source`, writes that of the map to its channel of `of_maps`, and returns those of the coefficients.
     ///
     /// # Panics

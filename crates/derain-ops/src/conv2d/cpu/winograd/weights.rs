@@ -4,6 +4,8 @@
 //! dg = Gᵀ [ Σ over tiles of (A dY Aᵀ) ⊙ (Bᵀ d B) ] G
 //! ```
 
+use std::ops::Range;
+
 use super::tiles::{BLOCK_STRIDE, Grid, PRODUCT_STRIDE, TILES_AT_ONCE, Tiles, transform_windows};
 use super::transform::{kernel_gradients, transformed_gradients};
 use super::{PRODUCTS, TILE, WINDOW};
@@ -24,6 +26,9 @@ pub(in super::super) struct WeightSums<'a, 's, E> {
     pub scratch: &'s mut Aligned<E>,
 }
 
+/// Output channels in work at a time: with 512 input channels their products take 9 MB, those of RRANet's 1024 would take 75.
+const OUTPUTS_AT_ONCE: usize = 128;
+
 /// Elements of the transformed windows, the transformed gradients and their products.
 fn scratch_length(channels: usize, outputs: usize) -> usize {
     (channels + outputs) / CHANNEL_BLOCK * BLOCK_STRIDE + PRODUCTS * channels * outputs
@@ -40,34 +45,47 @@ impl<E: Element> Kernel<E> for WeightSums<'_, '_, E> {
         assert!(grad.rows().is_multiple_of(side) && grad.columns().is_multiple_of(side), "tiles are cut");
         assert!(channels.is_multiple_of(CHANNEL_BLOCK) && outputs.is_multiple_of(CHANNEL_BLOCK));
         assert!(sums.len() >= 9 * channels * outputs, "too few sums");
-        scratch.reserve(scratch_length(channels, outputs));
+        let most = outputs.min(OUTPUTS_AT_ONCE);
+        scratch.reserve(scratch_length(channels, most));
         let (windows, rest) = scratch.split_at_mut(channels / CHANNEL_BLOCK * BLOCK_STRIDE);
-        let (gradients, products) = rest.split_at_mut(outputs / CHANNEL_BLOCK * BLOCK_STRIDE);
-        let products = &mut products[..PRODUCTS * channels * outputs];
+        let (gradients, products) = rest.split_at_mut(most / CHANNEL_BLOCK * BLOCK_STRIDE);
         let grid = Grid { squares: grad.columns() / side, dilation };
         let all = grad.rows() / side * grid.squares * dilation * dilation;
-        for first in (0..all).step_by(TILES_AT_ONCE) {
-            let tiles = Tiles { grid, first, count: TILES_AT_ONCE.min(all - first) };
-            transform_windows::<V>(&x, tiles, 0..channels, windows);
-            transform_gradients::<V>(&grad, tiles, gradients);
-            multiply::<V>([channels, outputs], tiles, windows, gradients, products);
+        for output in (0..outputs).step_by(OUTPUTS_AT_ONCE) {
+            let chunk = output..outputs.min(output + OUTPUTS_AT_ONCE);
+            let products = &mut products[..PRODUCTS * channels * chunk.len()];
+            for first in (0..all).step_by(TILES_AT_ONCE) {
+                let tiles = Tiles { grid, first, count: TILES_AT_ONCE.min(all - first) };
+                // The windows of a small picture's only tiles are those of the outputs before.
+                if output == 0 || all > TILES_AT_ONCE {
+                    transform_windows::<V>(&x, tiles, 0..channels, windows);
+                }
+                transform_gradients::<V>(&grad, tiles, chunk.clone(), gradients);
+                multiply::<V>([channels, chunk.len()], tiles, windows, gradients, products);
+            }
+            add_kernels::<V>([channels, outputs], chunk, products, sums);
         }
-        add_kernels::<V>([channels, outputs], products, sums);
     }
 }
 
-/// A dY Aᵀ of every tile.
+/// A dY Aᵀ of every tile, of some channels.
 #[inline(always)]
-fn transform_gradients<V: Vector>(grad: &Rect<'_, V::Elem>, tiles: Tiles, gradients: &mut [V::Elem]) {
+fn transform_gradients<V: Vector>(
+    grad: &Rect<'_, V::Elem>,
+    tiles: Tiles,
+    chunk: Range<usize>,
+    gradients: &mut [V::Elem],
+) {
     let (channels, dilation) = (grad.channels(), tiles.grid.dilation);
-    assert!(gradients.len() >= channels / CHANNEL_BLOCK * BLOCK_STRIDE && tiles.count <= TILES_AT_ONCE);
+    assert!(chunk.end <= channels && chunk.len().is_multiple_of(CHANNEL_BLOCK), "other channels");
+    assert!(gradients.len() >= chunk.len() / CHANNEL_BLOCK * BLOCK_STRIDE && tiles.count <= TILES_AT_ONCE);
     let reach = (TILE - 1) * dilation;
     for (tile, (row, column)) in tiles.grid.corners(tiles.first, tiles.count).enumerate() {
         assert!(row + reach < grad.rows() && column + reach < grad.columns(), "a tile reaches beyond the gradient");
-        for channel in (0..channels).step_by(V::LANES) {
+        for channel in (0..chunk.len()).step_by(V::LANES) {
             // SAFETY: the tile lies inside the gradient, and `gradients` holds all tiles' values of every block, both as asserted.
             unsafe {
-                let corner = grad.as_ptr().add(row * grad.row_stride() + column * channels + channel);
+                let corner = grad.as_ptr().add(row * grad.row_stride() + column * channels + chunk.start + channel);
                 let mut columns = [[V::splat(V::Elem::ZERO); WINDOW]; TILE];
                 for (j, column) in columns.iter_mut().enumerate() {
                     let pixel = corner.add(j * dilation * channels);
@@ -175,11 +193,17 @@ fn multiply_block<V: Vector, const N: usize>(
     }
 }
 
-/// Gᵀ m G of every kernel, added to the sums.
+/// Gᵀ m G of every kernel of some outputs, added to the sums.
 #[inline(always)]
-fn add_kernels<V: Vector>([channels, outputs]: [usize; 2], products: &[V::Elem], sums: &mut [V::Elem]) {
-    let plane = channels * outputs;
+fn add_kernels<V: Vector>(
+    [channels, outputs]: [usize; 2],
+    chunk: Range<usize>,
+    products: &[V::Elem],
+    sums: &mut [V::Elem],
+) {
+    let plane = channels * chunk.len();
     for at in (0..plane).step_by(V::LANES) {
+        let target = at / chunk.len() * outputs + chunk.start + at % chunk.len();
         // Loops, not closures: what is not inlined here is compiled without the instruction set.
         let mut columns = [[V::splat(V::Elem::ZERO); 3]; WINDOW];
         for (j, column) in columns.iter_mut().enumerate() {
@@ -195,7 +219,7 @@ fn add_kernels<V: Vector>([channels, outputs]: [usize; 2], products: &[V::Elem],
                 *value = column[u];
             }
             for (v, value) in kernel_gradients(row).into_iter().enumerate() {
-                let target = &mut sums[(3 * u + v) * plane + at..];
+                let target = &mut sums[(3 * u + v) * channels * outputs + target..];
                 value.add(V::load(target)).store(target);
             }
         }
