@@ -12,8 +12,14 @@ use super::store::{Frames, UNIT};
 use super::{CleanOptions, ModeOf};
 use crate::Error;
 
-/// Bytes of each frame that one task takes: long enough to outweigh its cost, short enough to share a small picture.
-const PART: usize = 512 * UNIT;
+/// Most and fewest bytes of each frame that one task takes: with hundreds of frames even the fewest outweigh its cost.
+const MOST_OF_PART: usize = 512 * UNIT;
+const FEWEST_OF_PART: usize = 16 * UNIT;
+
+/// Bytes of each frame that one task takes of a band: so few that every thread gets some. Counts are whole numbers, so it changes no bit.
+fn part_of(band: usize) -> usize {
+    (band / (4 * rayon::current_num_threads())).next_multiple_of(UNIT).clamp(FEWEST_OF_PART, MOST_OF_PART)
+}
 
 /// Says what share of the work is done.
 pub(super) struct Progress<'a> {
@@ -38,8 +44,9 @@ pub(super) fn ranks(frames: &Frames, options: &CleanOptions, progress: &Progress
     let none = || Ranks::new(frames.count());
     let mut all = none();
     frames.for_each_band(options, |band, slices| {
-        let parts = (0..band.len()).into_par_iter().step_by(PART).map(|start| {
-            let part = start..band.len().min(start + PART);
+        let length = part_of(band.len());
+        let parts = (0..band.len()).into_par_iter().step_by(length).map(|start| {
+            let part = start..band.len().min(start + length);
             let mut found = none();
             add_ranks(&cut(slices, part.clone()), options, &mut found)?;
             progress.advance(part.len());
@@ -75,8 +82,9 @@ pub(super) fn picture(
 ) -> Result<RgbImage, Error> {
     let mut bytes = vec![0; frames.bytes()];
     frames.for_each_band(options, |band, slices| {
-        bytes[band].par_chunks_mut(PART).enumerate().try_for_each(|(index, out)| {
-            let start = index * PART;
+        let length = part_of(band.len());
+        bytes[band].par_chunks_mut(length).enumerate().try_for_each(|(index, out)| {
+            let start = index * length;
             part(&cut(slices, start..start + out.len()), out)
         })
     })?;

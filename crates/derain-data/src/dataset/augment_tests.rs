@@ -29,7 +29,7 @@ fn windows_are_cut_alike_and_cover_every_place() {
     let all = AugmentOptions { crop: Crop::Window { size: 7 }, ..AugmentOptions::none() };
     assert_eq!(place(&all.apply(&rainy, &clean, [0; 3]).unwrap(), 6, 0).1, 6);
     let error = AugmentOptions { crop: Crop::Window { size: 8 }, ..all }.apply(&rainy, &clean, [0; 3]).unwrap_err();
-    assert_eq!(error.to_string(), "a picture is 9x7, smaller than the crop of 8x8: choose a smaller crop");
+    assert_eq!(error.to_string(), "9x7, the size of a picture, is smaller than the crop of 8x8: choose a smaller crop");
 }
 
 #[test]

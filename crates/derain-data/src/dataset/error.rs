@@ -62,7 +62,7 @@ pub enum DatasetError {
         width: u32,
     },
     /// A crop does not fit into a picture.
-    #[error("{picture} is {}x{}, smaller than the crop of {crop}x{crop}: choose a smaller crop", size.0, size.1)]
+    #[error("{}x{}, the size of {picture}, is smaller than the crop of {crop}x{crop}: choose a smaller crop", size.0, size.1)]
     SmallerThanCrop {
         /// Its path.
         picture: String,
@@ -95,7 +95,7 @@ pub enum DatasetError {
         samples: usize,
     },
     /// Too few samples for a single batch.
-    #[error("{samples} samples make no batch of {batch_size}: choose smaller batches or keep the remainder")]
+    #[error("{samples} samples make no batch of {batch_size}: choose smaller batches, or bring more samples")]
     NoBatch {
         /// Samples of the source.
         samples: usize,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{FrameOptions, FrameSource};
 use crate::find::natural_order;
-use crate::{Error, is_picture_name, load_picture};
+use crate::{Error, LoadOptions, is_picture_name, load_picture, load_picture_with};
 
 /// A 16-bit sample equals the 8-bit sample v exactly when it is 257 v.
 const SIXTEEN_PER_EIGHT: u16 = 257;
@@ -17,12 +17,17 @@ const SIXTEEN_PER_EIGHT: u16 = 257;
 /// Frames that are decoded at once take at most this many bytes: ten of full HD, two of 4K.
 const MOST_AT_ONCE: u64 = 64 << 20;
 
+/// Bytes that a file may have beyond its samples, which are then stored as they are: headers, padded rows, profiles.
+const BESIDE_SAMPLES: u64 = 1 << 20;
+
 pub(super) struct FolderFrames {
     paths: std::vec::IntoIter<PathBuf>,
     count: usize,
     /// Decoded and not yet asked for: at first the one that told the size.
     ready: VecDeque<Result<RgbImage, Error>>,
     size: (u32, u32),
+    /// What a frame's samples take as the file has them, or the file itself: likely no more than the first one's.
+    bytes: u64,
 }
 
 impl FolderFrames {
@@ -39,18 +44,25 @@ impl FolderFrames {
         let Some(first) = paths.next() else {
             return Err(Error::NoFrames { path: folder.to_owned(), start: options.start, available });
         };
-        let first = load_frame(&first)?;
-        Ok(Self { paths, count, size: first.dimensions(), ready: VecDeque::from([Ok(first)]) })
+        let image = load_picture(&first)?.image;
+        let bytes = BESIDE_SAMPLES + image.as_bytes().len() as u64;
+        let first = exact_frame(&first, image)?;
+        Ok(Self { paths, count, size: first.dimensions(), bytes, ready: VecDeque::from([Ok(first)]) })
     }
 
     /// Decodes the next ones, as many as there are threads, or one where they are large.
     fn decode(&mut self) {
         let size = self.size;
-        let most = MOST_AT_ONCE / (3 * u64::from(size.0) * u64::from(size.1)).max(1);
-        let count = rayon::current_num_threads().min(usize::try_from(most).unwrap_or(usize::MAX)).max(1);
+        let most = usize::try_from(MOST_AT_ONCE / self.bytes).unwrap_or(usize::MAX);
+        let count = rayon::current_num_threads().min(most).max(1);
         let paths: Vec<PathBuf> = self.paths.by_ref().take(count).collect();
-        let frames: Vec<_> = paths.into_par_iter().map(|path| load_frame_of(path, size)).collect();
-        self.ready.extend(frames);
+        let likely = LoadOptions { max_bytes: self.bytes };
+        let frames: Vec<_> = paths.par_iter().map(|path| load_frame_of(path, size, &likely)).collect();
+        self.ready.extend(frames.into_iter().zip(paths).map(|(frame, path)| match frame {
+            // It takes more than was reckoned with: by itself it may.
+            Err(Error::TooLarge { .. }) => load_frame_of(&path, size, &LoadOptions::default()),
+            frame => frame,
+        }));
     }
 }
 
@@ -85,16 +97,15 @@ pub(crate) fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-fn load_frame_of(path: PathBuf, size: (u32, u32)) -> Result<RgbImage, Error> {
-    let frame = load_frame(&path)?;
+fn load_frame_of(path: &Path, size: (u32, u32), options: &LoadOptions) -> Result<RgbImage, Error> {
+    let frame = exact_frame(path, load_picture_with(path, options)?.image)?;
     match frame.dimensions() == size {
         true => Ok(frame),
-        false => Err(Error::MixedSizes { path, found: frame.dimensions(), expected: size }),
+        false => Err(Error::MixedSizes { path: path.to_owned(), found: frame.dimensions(), expected: size }),
     }
 }
 
-fn load_frame(path: &Path) -> Result<RgbImage, Error> {
-    let image = load_picture(path)?.image;
+fn exact_frame(path: &Path, image: DynamicImage) -> Result<RgbImage, Error> {
     let color = image.color();
     exact_rgb8(image).ok_or_else(|| Error::InexactFrame { path: path.to_owned(), color })
 }

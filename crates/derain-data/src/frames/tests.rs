@@ -98,6 +98,21 @@ fn a_damaged_frame_fails_at_its_place() {
     assert!(frames.next_frame().expect("the end").is_none());
 }
 
+/// The first frame says what the others likely take; what takes more is decoded by itself, in its place.
+#[test]
+fn frames_of_more_bytes_than_the_first_come_in_order() {
+    let folder = tempfile::tempdir().expect("folder");
+    let side = 650;
+    for number in 0..12u8 {
+        let image = match number % 3 {
+            0 => DynamicImage::from(RgbImage::from_pixel(side, side, Rgb([number; 3]))),
+            _ => DynamicImage::from(ImageBuffer::from_pixel(side, side, Rgb([257 * u16::from(number); 3]))),
+        };
+        save(&folder.path().join(format!("{number}.png")), image);
+    }
+    assert_eq!(levels(folder.path(), &all()).expect("frames"), (0..12).collect::<Vec<u8>>());
+}
+
 #[test]
 fn pictures_become_8_bit_rgb_only_where_that_is_exact() {
     let sixteen = |level: u16| DynamicImage::from(ImageBuffer::from_pixel(3, 2, Luma([level])));

@@ -66,7 +66,7 @@ impl StillnessCheck {
         }
         let motion = estimate.motion;
         let way = motion.largest(size);
-        let advice = "if a hand shook the camera, take the clip with `Camera::Handheld`, else one from a tripod";
+        let advice = "if a hand shook the camera, take the clip with `Camera::Handheld` (`--camera handheld`), else one from a tripod";
         let whole = Rectangle::whole(size);
         let (there, at_rest) =
             (aligner.difference(&whole, &motion), aligner.difference(&whole, &Motion::shift(0.0, 0.0)));

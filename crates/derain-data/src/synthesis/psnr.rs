@@ -46,7 +46,7 @@ impl RainOptions {
     /// own, if higher) only as a last resort, so that films still show what is behind.
     ///
     /// # Errors
-    /// [`Error::PsnrOutOfReach`] if veil, dimming, noise or compression alone do more, or no rain does enough.
+    /// [`Error::PsnrOutOfReach`] if veil, dimming, noise or compression alone do more, no rain does enough, or any does more.
     /// [`Error::InvalidOption`], [`Error::NoPixels`], [`Error::TooMuchRain`].
     pub fn with_psnr(&self, picture: &RgbImage, seed: u64, frames: &[u64], decibels: f64) -> Result<Self, Error> {
         self.check()?;
@@ -71,6 +71,12 @@ impl RainOptions {
             if strongest > decibels {
                 return Err(Error::PsnrOutOfReach { wanted: decibels, nearest: strongest });
             }
+        }
+        // A single sample that is a step off leaves this.
+        let samples = 3.0 * f64::from(picture.width()) * f64::from(picture.height());
+        let finest = 10.0 * (255.0 * 255.0 * samples).log10();
+        if decibels > finest && decibels != weakest {
+            return Err(Error::PsnrOutOfReach { wanted: decibels, nearest: finest });
         }
         let mut options = self.clone();
         let mut strength = 0.5 * (low + high);
@@ -166,6 +172,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!((21.0..24.0).contains(&nearest(&noisy, 40.0)));
+        assert!((nearest(&dense(), 200.0) - 86.7).abs() < 0.1);
         assert!(nearest(&dense(), 1.0) > 3.0 && nearest(&dense(), f64::NAN) > 3.0);
         // Rain of no opacity gets no stronger.
         assert_eq!(

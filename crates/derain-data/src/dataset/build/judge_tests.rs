@@ -69,3 +69,34 @@ fn a_plan_that_names_no_judge_is_gone_on_with() {
     fs::write(&plan, json.to_string()).unwrap();
     bench.build("out", &options(), Resume::Continue).unwrap();
 }
+
+/// Whoever deletes a video's record has it judged anew; what was cut for the former verdict goes.
+#[test]
+fn a_video_that_is_judged_anew_loses_its_patches() {
+    let bench = Bench::new(3, 8);
+    let build = |accepted| {
+        let judge = &mut Leaves(accepted, false);
+        build_dataset(bench.path("in"), bench.path("out"), &options(), Resume::Continue, judge, &mut |_| {})
+    };
+    let patches = |video: &str| {
+        let names = bench.tree("out").into_keys().filter(|name| name.ends_with(".png") && !name.starts_with("clean/"));
+        names.filter(|name| name.contains(&format!("/{video}-"))).count()
+    };
+    struct All;
+    impl Judge for All {
+        fn name(&self) -> &str {
+            "leaves"
+        }
+        fn judge(&mut self, _: &Candidate<'_>) -> Result<Verdict, Error> {
+            Ok(Verdict::Accept)
+        }
+    }
+    build_dataset(bench.path("in"), bench.path("out"), &options(), Resume::Refuse, &mut All, &mut |_| {}).unwrap();
+    assert!(["v_0", "v_1", "v_2"].iter().all(|video| patches(video) > 0));
+    let before = patches("v_0");
+    for video in ["v_1", "v_2"] {
+        fs::remove_file(bench.path("out/build/videos").join(format!("{video}.json"))).unwrap();
+    }
+    build("none").unwrap();
+    assert_eq!(["v_0", "v_1", "v_2"].map(patches), [before, 0, 0]);
+}

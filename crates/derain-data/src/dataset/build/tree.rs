@@ -1,8 +1,10 @@
 //! The folders and files of a data set.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +34,9 @@ const CLAIM_TRIES: usize = 100;
 /// Where everything is.
 pub(super) struct Tree {
     root: PathBuf,
+    /// Names of the patches that were there when the first video had been judged, by video: to list the folders anew for every video
+    /// would take hours of a large set.
+    earlier: Mutex<Option<HashMap<String, BTreeSet<String>>>>,
 }
 
 /// Folders of the rainy and of the clean patches, relative to the root, with `/` as in lists.
@@ -58,7 +63,7 @@ fn remove_temporaries(folder: &Path) -> Result<(), Error> {
 
 impl Tree {
     pub(super) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), earlier: Mutex::default() }
     }
 
     /// Of the rainy and of the clean patches.
@@ -208,16 +213,34 @@ impl Tree {
 
     /// Removes the patches of a video, which were cut for a verdict that is no more.
     pub(super) fn remove_patches(&self, video: &PlannedVideo) -> Result<(), Error> {
-        for folder in self.patch_folders(video.split) {
-            for entry in fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
-                let path = entry.map_err(Error::io("list", &folder))?.path();
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if name.rsplit_once('-').is_some_and(|(of, _)| of == video.name) {
-                    fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if earlier.is_none() {
+            *earlier = Some(self.patches()?);
+        }
+        for name in earlier.as_mut().and_then(|earlier| earlier.remove(&video.name)).unwrap_or_default() {
+            for path in self.patch_folders(video.split).map(|folder| folder.join(&name)) {
+                match fs::remove_file(&path) {
+                    // A kill leaves one of a pair.
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    result => result.map_err(Error::io("remove", &path))?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// The names of all patches by video.
+    fn patches(&self) -> Result<HashMap<String, BTreeSet<String>>, Error> {
+        let mut found: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for folder in Split::ALL.into_iter().flat_map(|split| self.patch_folders(split)) {
+            for entry in fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
+                let name = entry.map_err(Error::io("list", &folder))?.file_name();
+                if let Some((name, (video, _))) = name.to_str().and_then(|name| Some((name, name.rsplit_once('-')?))) {
+                    found.entry(video.to_owned()).or_default().insert(name.to_owned());
+                }
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), Error> {

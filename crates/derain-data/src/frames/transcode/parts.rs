@@ -4,7 +4,7 @@
 //! sound, groups by number, and a file that is locked while a run works there. Everything is written beside its name, synced and renamed.
 //! When the video is whole, the folder gets another name before anything in it goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -132,9 +132,9 @@ impl Parts {
             parts.groups.push(group.times().collect());
         }
         // After a damaged one, which is made again.
+        let kept: HashSet<OsString> = (0..parts.groups.len()).map(|index| group_name(index).into()).collect();
         for name in parts.names()? {
-            let kept = (0..parts.groups.len()).any(|index| *name == *group_name(index));
-            if (is_group(&name) && !kept) || temporary::is_ours(Path::new(&name)) {
+            if (is_group(&name) && !kept.contains(&name)) || temporary::is_ours(Path::new(&name)) {
                 parts.remove_file(&name)?;
             }
         }

@@ -1,6 +1,7 @@
 //! How dense the rain of a clip is.
 
 use image::RgbImage;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::noise::noise;
@@ -12,6 +13,9 @@ const FRAMES: usize = 20;
 
 /// Pixels of each frame that are looked at, about: rows of a larger picture are left out. 20 frames then take 80 MB.
 const PIXELS: usize = 1 << 20;
+
+/// Pixels that one task takes, at least.
+const PIXELS_AT_ONCE: usize = 1 << 12;
 
 /// A pixel is in the rain if it is this many luma steps, and [`NOISE`], from its median over time.
 const VISIBLE: f32 = 4.0;
@@ -82,18 +86,17 @@ fn thinned(frame: &RgbImage) -> Plane {
 
 /// The share of pixels and frames that are away from their median.
 fn covered(frames: &[Plane]) -> f32 {
-    let mut noises: Vec<f32> = frames.windows(2).map(|pair| noise(&pair[0], &pair[1])).collect();
+    let mut noises: Vec<f32> = frames.par_windows(2).map(|pair| noise(&pair[0], &pair[1])).collect();
     noises.sort_by(f32::total_cmp);
     let visible = VISIBLE + NOISE * noises.get(noises.len() / 2).copied().unwrap_or(0.0);
     let pixels = frames[0].values.len();
-    let mut over_time = Vec::with_capacity(frames.len());
-    let mut count = 0;
-    for pixel in 0..pixels {
+    let away = |over_time: &mut Vec<f32>, pixel: usize| {
         over_time.clear();
         over_time.extend(frames.iter().map(|frame| frame.values[pixel]));
         let middle = (over_time.len() - 1) / 2;
         let median = *over_time.select_nth_unstable_by(middle, f32::total_cmp).1;
-        count += over_time.iter().filter(|&&value| (value - median).abs() > visible).count();
-    }
+        over_time.iter().filter(|&&value| (value - median).abs() > visible).count()
+    };
+    let count: usize = (0..pixels).into_par_iter().with_min_len(PIXELS_AT_ONCE).map_init(Vec::new, away).sum();
     count as f32 / (pixels * frames.len()).max(1) as f32
 }

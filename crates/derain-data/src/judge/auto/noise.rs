@@ -25,7 +25,8 @@ pub(super) fn noise(a: &Plane, b: &Plane) -> f32 {
     if checkers.is_empty() {
         return 0.0;
     }
-    let size = size_of_least(checkers).min(size_of_least(difference.values));
+    let (checkers, whole) = rayon::join(|| size_of_least(checkers), || size_of_least(difference.values));
+    let size = checkers.min(whole);
     // Either is made of two frames, and so deviates by √2 of what one does.
     size / DEVIATION / std::f32::consts::SQRT_2
 }

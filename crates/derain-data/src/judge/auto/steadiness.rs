@@ -1,5 +1,9 @@
 //! Light that flickers and large things that pass: parts of the picture that change their brightness as a whole.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use super::plane::Plane;
 
 /// Parts along the longer side of the picture.
@@ -23,16 +27,14 @@ pub(super) fn levels(residual: &Plane) -> Vec<f32> {
         let count = (length / side).max(1);
         (0..count).map(move |part| length * part / count..length * (part + 1) / count)
     };
-    let mut levels = Vec::new();
-    for rows in parts(height) {
-        for columns in parts(width) {
-            let rows = rows.clone().map(|y| &values[y * width..(y + 1) * width]);
-            let mut part: Vec<f32> = rows.flat_map(|row| &row[columns.clone()]).copied().collect();
-            let place = (LEVEL * part.len() as f64) as usize;
-            levels.push(*part.select_nth_unstable_by(place, f32::total_cmp).1);
-        }
-    }
-    levels
+    let all: Vec<_> = parts(height).flat_map(|rows| parts(width).map(move |columns| (rows.clone(), columns))).collect();
+    let level = |(rows, columns): (Range<usize>, Range<usize>)| {
+        let rows = rows.map(|y| &values[y * width..(y + 1) * width]);
+        let mut part: Vec<f32> = rows.flat_map(|row| &row[columns.clone()]).copied().collect();
+        let place = (LEVEL * part.len() as f64) as usize;
+        *part.select_nth_unstable_by(place, f32::total_cmp).1
+    };
+    all.into_par_iter().map(level).collect()
 }
 
 /// The share of parts whose level over all frames spans more than a steady scene's.
