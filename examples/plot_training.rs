@@ -27,6 +27,7 @@ struct Arguments {
 mod support;
 
 fn main() -> ExitCode {
+    support::start_log();
     support::exit_code(run().map(|()| true))
 }
 
@@ -39,5 +40,7 @@ fn run() -> Result<()> {
     }
     let output = output.unwrap_or_else(|| log.with_file_name("curves.png"));
     let picture = Picture::from(DynamicImage::ImageRgb8(plot_curves(&records)));
-    save_picture(&output, &picture).with_context(|| format!("cannot write {}", output.display()))
+    save_picture(&output, &picture).with_context(|| format!("cannot write {}", output.display()))?;
+    tracing::info!("{}", output.display());
+    Ok(())
 }

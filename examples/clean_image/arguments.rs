@@ -19,10 +19,11 @@ pub(crate) struct Arguments {
     pub(crate) input: PathBuf,
 
     /// Where the clean image goes. Missing folders are made.
-    #[arg(short, long, value_name = "FILE.png")]
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 
-    /// How many frames to take, whatever the density. Without either, all. If there are fewer, the picture is made of them and the status is 1.
+    /// How many frames to take, or a judge to begin with, whatever the density. Without either, all. If there are fewer, the picture is made of
+    /// them and the status is 1.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,
 
@@ -50,11 +51,11 @@ pub(crate) struct Arguments {
     pub(crate) json: Option<PathBuf>,
 
     /// Draws the votes over the percentiles.
-    #[arg(long, value_name = "FILE.png")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) votes_plot: Option<PathBuf>,
 
     /// Also writes the mode of every pixel and channel, for comparison.
-    #[arg(long, value_name = "FILE.png")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) mode_image: Option<PathBuf>,
 
     /// Leaves out the first N frames.

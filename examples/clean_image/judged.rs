@@ -62,7 +62,10 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
         JudgeName::None => bail!("nobody judges"),
     };
     match judged.verdict {
-        Verdict::Accept => Ok(Accepted { clean: judged.clean, density, unseen: judged.unseen, decoding }),
+        Verdict::Accept => {
+            tracing::info!("accepted with {} frames", judged.clean.frames);
+            Ok(Accepted { clean: judged.clean, density, unseen: judged.unseen, decoding })
+        }
         Verdict::Reject { reason } => bail!("not accepted: {reason}"),
         Verdict::MoreFrames => bail!("not accepted: more frames were wanted"),
     }

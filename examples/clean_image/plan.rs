@@ -8,6 +8,7 @@ use derain::data;
 use derain::data::paths::resolve;
 
 use crate::arguments::{Arguments, JudgeName};
+use crate::support::files;
 use crate::support::paths::{file_id, is_folder};
 
 /// Fails if something that is asked for cannot be done.
@@ -39,9 +40,10 @@ pub(crate) fn check(arguments: &Arguments) -> Result<()> {
         );
         targets.push(resolved);
     }
-    for picture in pictures {
+    for picture in &pictures {
         data::output_format(picture)?;
     }
+    files::check_writable(pictures.into_iter().chain(&arguments.json).map(|path| files::folder_of(path)))?;
     if let Some(folder) = &arguments.spool {
         ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
     }

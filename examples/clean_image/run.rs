@@ -126,11 +126,14 @@ fn unjudged(arguments: &Arguments, mut options: CleanOptions) -> Result<Made> {
         progress.frame();
     }
     drop(progress);
-    if let (None, Some(density)) = (arguments.frames, arguments.density)
-        && clean.frames() < density.frames()
-    {
+    // Whoever counts the frames knows what they do.
+    let density = arguments.density.unwrap_or(Density::Sparse);
+    if arguments.frames.is_none() && clean.frames() < density.frames() {
         let (name, wanted) = (density.name(), density.frames());
-        tracing::warn!("{} frames are fewer than the {wanted} that {name} rain takes", clean.frames());
+        tracing::warn!(
+            "{} frames are fewer than the {wanted} that {name} rain takes: rain may be left",
+            clean.frames()
+        );
     }
 
     let begun = Instant::now();

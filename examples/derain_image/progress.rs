@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::report::about;
+use crate::support::about;
 
 /// Steps of the bar for one picture.
 const STEPS: u64 = 1000;

@@ -1,9 +1,11 @@
 //! What was done, for people and as JSON.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
+
+use crate::support::about;
 
 #[derive(Serialize, Debug)]
 pub(crate) struct Report {
@@ -35,13 +37,6 @@ impl Serialize for PathText {
     }
 }
 
-/// The reason with the picture's name before it, unless it names that itself.
-pub(crate) fn about(input: &Path, reason: &str) -> String {
-    let name = input.display().to_string();
-    let names_it = reason.starts_with(&name) || reason.contains(&format!(" {name}"));
-    if names_it { reason.to_owned() } else { format!("{name}: {reason}") }
-}
-
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -65,11 +60,12 @@ impl Report {
             write!(out, ", {skipped} skipped because their output exists")?;
         }
         writeln!(out)?;
-        if failed > 0 {
+        // A single one has just been said.
+        if failed > 0 && all > 1 {
             writeln!(out, "{failed} of {all} failed:")?;
-        }
-        for (entry, reason) in self.failures() {
-            writeln!(out, "  {}", about(&entry.input.0, reason))?;
+            for (entry, reason) in self.failures() {
+                writeln!(out, "  {}", about(&entry.input.0, reason))?;
+            }
         }
         Ok(())
     }

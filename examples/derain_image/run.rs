@@ -1,6 +1,6 @@
 //! Loads, derains and saves pictures: the next one is loaded and the last one saved while the network computes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Instant;
@@ -42,6 +42,19 @@ struct Clean {
 pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     // What may not be done is found by all tasks.
     let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
+    if tasks.iter().any(|task| !is_done(task, arguments)) {
+        // Of a folder's tree the top: what cannot be written below is said of its pictures.
+        let top = |target: &Path| {
+            if arguments.input.is_dir() { target.to_owned() } else { files::folder_of(target).to_owned() }
+        };
+        let tops: Vec<PathBuf> = [Some(&arguments.output), arguments.attention.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|path| top(path))
+            .collect();
+        let report = arguments.json.iter().map(|path| files::folder_of(path));
+        files::check_writable(tops.iter().map(PathBuf::as_path).chain(report))?;
+    }
     let derainer = arguments.engine.derainer()?;
     ensure!(arguments.attention.is_none() || derainer.has_attention(), "{}", no_attention(&derainer));
     files::remove_orphans(tasks.iter().flat_map(Task::targets).chain(&arguments.json).map(PathBuf::as_path));
@@ -90,14 +103,18 @@ fn load(task: &Task, arguments: &Arguments) -> Result<Option<Loaded>> {
     if let Some(refusal) = &task.refusal {
         bail!("{refusal}");
     }
-    // Outputs are renamed into place when whole, so one that exists is whole.
-    if arguments.resume && task.targets().all(|target| target.is_file()) {
+    if is_done(task, arguments) {
         return Ok(None);
     }
     let picture = data::load_picture(&task.input)?;
     let format = data::output_format(&task.output)?;
     data::check_format(format, picture.image.color())?;
     Ok(Some(Loaded { picture, format }))
+}
+
+/// Outputs are renamed into place when whole, so one that exists is whole.
+fn is_done(task: &Task, arguments: &Arguments) -> bool {
+    arguments.resume && task.targets().all(|target| target.is_file())
 }
 
 /// Ends when either of the others has: this holds the ends of the queues between them.

@@ -28,6 +28,17 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(data::write_durably(path, bytes)?)
 }
 
+/// Fails if one of these folders takes no file, before much time has been spent. Nothing is made: of a missing one, the first above it that is
+/// there is tried.
+pub(crate) fn check_writable<'a>(folders: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    for folder in folders {
+        let absolute = std::path::absolute(folder)?;
+        let Some(existing) = absolute.ancestors().find(|folder| folder.is_dir()) else { continue };
+        tempfile::tempfile_in(existing).with_context(|| format!("cannot write into {}", existing.display()))?;
+    }
+    Ok(())
+}
+
 /// A value as JSON that people can read, with a newline at the end.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut json = serde_json::to_vec_pretty(value)?;

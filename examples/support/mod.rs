@@ -11,6 +11,7 @@ pub(crate) mod unreadable;
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -48,4 +49,11 @@ pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
         }
     }
     text
+}
+
+/// The reason with the picture's name before it, unless it names that itself.
+pub(crate) fn about(input: &Path, reason: &str) -> String {
+    let name = input.display().to_string();
+    let names_it = reason.starts_with(&name) || reason.contains(&format!(" {name}"));
+    if names_it { reason.to_owned() } else { format!("{name}: {reason}") }
 }

@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
@@ -24,8 +23,8 @@ pub(crate) struct Arguments {
     pub(crate) output: PathBuf,
 
     /// Makes a film of N frames over each picture, 25 a second.
-    #[arg(long, value_name = "N")]
-    pub(crate) frames: Option<NonZeroU32>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) frames: Option<u32>,
 
     /// How densely it rains.
     #[arg(long, default_value = "normal", value_name = "sparse|normal|dense")]
@@ -100,7 +99,7 @@ impl Arguments {
 
     /// How many frames each picture becomes.
     pub(crate) fn frame_count(&self) -> u32 {
-        self.frames.map_or(1, NonZeroU32::get)
+        self.frames.unwrap_or(1)
     }
 }
 

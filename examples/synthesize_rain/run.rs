@@ -14,7 +14,7 @@ use crate::output::{KINDS, Output};
 use crate::plan::{Task, plan};
 use crate::rain::{Kind, seed_of};
 use crate::report::{Entry, Rain, Report};
-use crate::support::{describe, files};
+use crate::support::{about, describe, files};
 
 /// Single pictures that are made at once, at most: most of the work on one is for one core.
 const AT_ONCE: usize = 4;
@@ -24,6 +24,10 @@ const PIXELS_AT_ONCE: u64 = 24_000_000;
 /// Whether everything asked for was done.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let kind = Kind::new(arguments)?;
+    // What is wrong with options that all pictures share is said once.
+    if !arguments.vary {
+        kind.options(arguments, arguments.seed, 640, 480)?;
+    }
     // What may not be done is found by all tasks.
     let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
     clean_up(arguments, &tasks);
@@ -54,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
                 }
                 Err(reason) => {
                     let reason = describe(reason.as_ref());
-                    let _ = bar.suspend(|| writeln!(io::stderr(), "error: {}: {reason}", task.input.display()));
+                    let _ = bar.suspend(|| writeln!(io::stderr(), "error: {}", about(&task.input, &reason)));
                     (None, Some(reason))
                 }
             };

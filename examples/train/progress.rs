@@ -52,7 +52,11 @@ impl Observer for Progress {
         self.bar.set_length(started.steps);
         self.bar.set_position(started.step);
         self.bar.reset_eta();
-        let from = if started.step > 0 { format!("going on after step {}", started.step) } else { "training".into() };
+        let from = match started.step {
+            0 => "training".into(),
+            step if step >= started.steps => format!("going on after step {step}, the last"),
+            step => format!("going on after step {step}"),
+        };
         self.say(&format!(
             "{from}: {} parameters, {} steps, {} pairs ({} steps an epoch), {} pairs of validation, into {}",
             started.parameters,

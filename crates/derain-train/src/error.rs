@@ -92,8 +92,8 @@ pub enum Error {
     },
     /// A training picture cannot be used, which was found before training began.
     #[error(
-        "a training picture cannot be used, and by their headers {others} more may be like it: before training begins, repair it or take it, with \
-         its partner, out of the data"
+        "a training picture cannot be used, and by their headers {others} more may be like it; before training begins, do as the cause says, or \
+         repair it, or take it, with its partner, out of the data"
     )]
     UnusablePicture {
         /// Pictures or pairs after it whose headers look wrong as well.

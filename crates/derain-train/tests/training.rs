@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::error::Error as _;
 use std::fs;
 
 use common::{Bench, NETWORKS, Watch, train};
@@ -62,8 +63,13 @@ fn both_networks_learn_and_derainer_runs_what_they_learned() {
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         let (first, last) = (mean(&losses[..6]), mean(&losses[54..]));
         assert!(last < 0.7 * first, "{}: {first} to {last}", network.0);
-        let weights = bench.path().join(network.0).join("best.safetensors");
-        let derainer = Derainer::from_weights(kind, weights, &candle_core::Device::Cpu).unwrap();
+        let load = |name: &str| {
+            Derainer::from_weights(kind, bench.path().join(network.0).join(name), &candle_core::Device::Cpu)
+        };
+        let refused = load("checkpoint.safetensors").unwrap_err();
+        let cause = refused.source().unwrap().to_string();
+        assert!(cause.contains("checkpoint") && cause.contains("best.safetensors"), "{cause}");
+        let derainer = load("best.safetensors").unwrap();
         let photo = image::open(bench.path().join("photos/0.png")).unwrap().into_rgb8();
         assert_eq!(derainer.derain(&photo).unwrap().image.dimensions(), photo.dimensions());
     }

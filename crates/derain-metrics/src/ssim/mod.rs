@@ -45,6 +45,7 @@ use crate::{Error, Sample};
 
 /// How variances and the covariance are normalized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Covariance {
     /// As the weights say: `E[ab] − E[a] E[b]`.
     Population,

@@ -5,6 +5,7 @@ use crate::check::positive;
 
 /// Which neighbours count, and how much.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Window {
     /// Weights `exp(−(i² + j²) / (2 sigma²))`, normalized to sum 1, on a square.
     Gaussian {

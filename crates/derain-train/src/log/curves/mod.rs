@@ -165,7 +165,7 @@ impl Panel {
             }
             // A single value is no line.
             if let [(column, value)] = means[..] {
-                fill(picture, column, y(value), 2, 2, series.color);
+                fill(picture, column.saturating_sub(2), y(value).saturating_sub(2), 5, 5, series.color);
             }
         }
         let mut right = LEFT + WIDTH;
