@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use derain::data;
 use derain::data::paths::resolve;
 
 use crate::arguments::Arguments;
+use crate::support::files::folder_of;
 use crate::support::paths::{file_id, is_folder};
 use crate::support::unreadable::warn_of_unreadable;
 
@@ -42,6 +43,16 @@ pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
     refuse_collisions(&mut tasks)?;
     protect_inputs(&tasks, arguments)?;
     Ok(tasks)
+}
+
+/// The folders without which nothing can be written: of a tree the top, as what cannot be written below it is said of its pictures.
+pub(crate) fn folders<'a>(tasks: &'a [Task], arguments: &'a Arguments) -> Vec<&'a Path> {
+    let of_pictures: Vec<&Path> = if arguments.input.is_dir() {
+        [Some(&arguments.output), arguments.attention.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect()
+    } else {
+        tasks.iter().flat_map(Task::targets).map(|target| folder_of(target)).collect()
+    };
+    of_pictures.into_iter().chain(arguments.json.as_deref().map(folder_of)).collect()
 }
 
 fn plan_file(arguments: &Arguments) -> Result<Task> {

@@ -1,6 +1,6 @@
 //! Loads, derains and saves pictures: the next one is loaded and the last one saved while the network computes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use derain::{DerainedPicture, Derainer};
 use image::{DynamicImage, GrayImage, ImageFormat};
 
 use crate::arguments::{Arguments, AttentionStyle};
-use crate::plan::{Task, plan};
+use crate::plan::{Task, folders, plan};
 use crate::progress::Progress;
 use crate::report::{Entry, PathText, Report};
 use crate::support::{describe, files};
@@ -43,17 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     // What may not be done is found by all tasks.
     let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
     if tasks.iter().any(|task| !is_done(task, arguments)) {
-        // Of a folder's tree the top: what cannot be written below is said of its pictures.
-        let top = |target: &Path| {
-            if arguments.input.is_dir() { target.to_owned() } else { files::folder_of(target).to_owned() }
-        };
-        let tops: Vec<PathBuf> = [Some(&arguments.output), arguments.attention.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|path| top(path))
-            .collect();
-        let report = arguments.json.iter().map(|path| files::folder_of(path));
-        files::check_writable(tops.iter().map(PathBuf::as_path).chain(report))?;
+        files::check_writable(folders(&tasks, arguments))?;
     }
     let derainer = arguments.engine.derainer()?;
     ensure!(arguments.attention.is_none() || derainer.has_attention(), "{}", no_attention(&derainer));

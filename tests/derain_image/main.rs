@@ -327,6 +327,22 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     assert_eq!(bench.tree("."), ["broken.pth", "rainy.png", "weights.safetensors"]);
 }
 
+/// Whoever runs the test: not even the superuser writes there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_takes_no_file_is_said_before_the_work() {
+    let bench = Bench::new();
+    bench.picture("photos/rainy.png", ColorType::Rgb8);
+    for arguments in
+        ["-i photos/rainy.png -o /proc/a/clean.png", "-i photos -o /proc/a", "-i photos -o c --json /proc/a.json"]
+    {
+        let output = bench.run(arguments);
+        assert_failed(&output, "cannot write into /proc");
+        assert!(!stderr(&output).contains("done"), "{}", stderr(&output));
+    }
+    assert!(!bench.path("c").exists());
+}
+
 #[test]
 fn a_picture_over_the_memory_limit_fails() {
     let bench = Bench::new();
