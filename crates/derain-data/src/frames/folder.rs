@@ -14,7 +14,7 @@ use crate::{Error, LoadOptions, is_picture_name, load_picture, load_picture_with
 /// A 16-bit sample equals the 8-bit sample v exactly when it is 257 v.
 const SIXTEEN_PER_EIGHT: u16 = 257;
 
-/// Frames that are decoded at once take at most this many bytes: ten of full HD, two of 4K.
+/// Frames that are decoded at once take at most this many bytes: nine of full HD, two of 4K.
 const MOST_AT_ONCE: u64 = 64 << 20;
 
 /// Bytes that a file may have beyond its samples, which are then stored as they are: headers, padded rows, profiles.

@@ -29,8 +29,9 @@ impl AddAssign for ScanSums {
 }
 
 impl<E: Element> RectScans<E> {
-    /// From the scan `h` of a picture, or of some of its whole chains, not weighted, and the gradient of the scan times its direction's map (if there are maps): adds the
-    /// gradient of the picture to `of_source`, writes that of the map to its channel of `of_maps`, and returns those of the coefficients.
+    /// From the scan `h` of a picture, or of some of its whole chains, not weighted, and the gradient of the scan times its direction's map (if
+    /// there are maps): adds the gradient of the picture to `of_source`, writes that of the map to its channel of `of_maps`, and returns those of
+    /// the coefficients.
     ///
     /// # Panics
     /// When a rectangle is of another size.
