@@ -182,11 +182,14 @@ impl Composed {
         let (of_x, of_weight) = (of_x.transpose()?, of_weight.transpose()?);
         match self.holds {
             Third::Nothing => Ok((of_x, of_weight, None)),
-            Third::Bias => Ok((of_x, of_weight, third.track_op().then_some(bias))),
+            Third::Bias => Ok((of_x, of_weight, bias.filter(|_| third.track_op()))),
             Third::Extras => {
                 let join = |weight: Tensor| -> Result<Tensor> {
                     let weight = weight.flatten_all()?;
-                    let all = if call.epilogue.bias.is_some() { Tensor::cat(&[&weight, &bias], 0)? } else { weight };
+                    let all = match &bias {
+                        Some(bias) => Tensor::cat(&[&weight, bias], 0)?,
+                        None => weight,
+                    };
                     Ok(all.reshape(parameters.shape())?)
                 };
                 let of_extras = third.track_op().then(|| -> Result<Tensor> {

@@ -7,7 +7,7 @@
 //! | pass | reads | writes |
 //! | --- | --- | --- |
 //! | [`forward`], in place | the sums, the residual where there is one: 1 or 2 | 1 |
-//! | [`backward`] | dy, and y for a ReLU: 1 or 2 | g for a ReLU, ds for a scale: 0 to 2 |
+//! | [`backward`], unless nothing but a residual follows the sum | dy, and y for a ReLU: 1 or 2 | g for a ReLU, ds for a scale: 0 to 2 |
 //! | [`scale_gradient`] | the sums and g: 2 | |
 
 use candle_core::DType;
@@ -43,6 +43,10 @@ pub(crate) struct Epilogue<'a, B> {
 impl<'a, B> Epilogue<'a, B> {
     fn planes(&self) -> usize {
         self.planes.batch * self.planes.channels
+    }
+
+    fn has_bias(&self) -> bool {
+        !matches!(self.bias, Arg::Null)
     }
 
     fn has_scale(&self) -> bool {
@@ -83,8 +87,8 @@ pub(crate) struct Gradients<B> {
     pub(crate) residual: Option<B>,
     /// For the convolution's sums, `[B, O, H, W]`: what its own backward starts from. Without a scale it is g, and None here.
     pub(crate) sums: Option<B>,
-    /// `[O]`.
-    pub(crate) bias: B,
+    /// `[O]`, where there is a bias.
+    pub(crate) bias: Option<B>,
 }
 
 /// The gradients of a sum weighted by `grad`, from the results `y`, both `[B, O, H, W]`.
@@ -101,27 +105,33 @@ pub(crate) unsafe fn backward<L: Launcher>(
     let [outputs, pixels] = epilogue.sizes()?;
     let plane = |wanted: bool| wanted.then(|| launcher.allocate(dtype, planes.len())).transpose();
     let (residual, sums) = (plane(epilogue.has_relu())?, plane(epilogue.has_scale())?);
+    if residual.is_none() && sums.is_none() && !epilogue.has_bias() {
+        return Ok(Gradients { residual, sums, bias: None });
+    }
     let grid = Grid::of_pieces(epilogue.planes(), planes.pixels());
-    let of_pieces = launcher.allocate(DType::F64, grid.blocks)?;
-    let bias = launcher.allocate(dtype, planes.channels)?;
+    let of_pieces = epilogue.has_bias().then(|| launcher.allocate(DType::F64, grid.blocks)).transpose()?;
     let arguments = [
         y.again(),
         grad.again(),
         scale.again(),
         residual.as_ref().map_or(Arg::Null, Arg::Buffer),
         sums.as_ref().map_or(Arg::Null, Arg::Buffer),
-        Arg::Buffer(&of_pieces),
+        of_pieces.as_ref().map_or(Arg::Null, Arg::Buffer),
         outputs.again(),
         pixels.again(),
         Arg::Int(epilogue.has_relu().into()),
     ];
-    let batch = Arg::Int(int(SOURCE.name, "B", planes.batch)?);
-    let totals = [Arg::Buffer(&of_pieces), Arg::Buffer(&bias), batch, outputs, pixels];
-    // SAFETY: these are the kernels' parameters; each element belongs to one piece, each piece has its sum, each channel its block.
-    unsafe {
-        launcher.launch(&SOURCE, dtype, "conv2d_epilogue_backward", grid, &arguments)?;
-        launcher.launch(&SOURCE, dtype, "conv2d_bias_gradient", Grid::of_sums(planes.channels), &totals)?;
-    }
+    // SAFETY: these are the kernel's parameters; each element belongs to one piece, and each piece has its sum.
+    unsafe { launcher.launch(&SOURCE, dtype, "conv2d_epilogue_backward", grid, &arguments)? };
+    let of_bias = |of_pieces| -> Result<L::Buffer> {
+        let bias = launcher.allocate(dtype, planes.channels)?;
+        let batch = Arg::Int(int(SOURCE.name, "B", planes.batch)?);
+        let arguments = [Arg::Buffer(of_pieces), Arg::Buffer(&bias), batch, outputs, pixels];
+        // SAFETY: these are the kernel's parameters; each channel has its block, and each piece the sum that was written above.
+        unsafe { launcher.launch(&SOURCE, dtype, "conv2d_bias_gradient", Grid::of_sums(planes.channels), &arguments)? };
+        Ok(bias)
+    };
+    let bias = of_pieces.as_ref().map(of_bias).transpose()?;
     Ok(Gradients { residual, sums, bias })
 }
 

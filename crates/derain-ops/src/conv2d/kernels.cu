@@ -29,7 +29,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   store_elements(piece, pixels, values, y);
 }
 
-// g, which is the residual's gradient, and ds = g · scale, each unless it is null; `sums` gets each piece's sum of ds, which make the bias's.
+// g, which is the residual's gradient, ds = g · scale, and each piece's sum of ds, which make the bias's gradient: each unless it is null.
 extern "C" __global__ void __launch_bounds__(THREADS)
     conv2d_epilogue_backward(const Stored* y, const Stored* grad, const Stored* scale, Stored* g, Stored* ds, double* sums,
                              int outputs, int pixels, int relu) {
@@ -52,6 +52,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     sum += values[k];
   }
   if (ds) store_elements(piece, pixels, values, ds);
+  if (!sums) return;
   const double total = sum_block(sum, warps);
   if (threadIdx.x == 0) sums[blockIdx.x] = total;
 }

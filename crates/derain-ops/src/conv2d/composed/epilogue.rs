@@ -23,8 +23,8 @@ pub(super) struct Gradients {
     pub(super) residual: Tensor,
     /// For the sums, `[B, O, H, W]`.
     pub(super) sums: Tensor,
-    /// `[O]`.
-    pub(super) bias: Tensor,
+    /// `[O]`, where there is a bias.
+    pub(super) bias: Option<Tensor>,
 }
 
 impl Epilogue {
@@ -66,7 +66,7 @@ impl Epilogue {
             Activation::Relu => y.le(0.0)?.where_cond(&grad.zeros_like()?, grad)?,
         };
         let sums = self.scaled(&residual)?;
-        let bias = sums.sum((0, 2, 3))?;
+        let bias = self.bias.as_ref().map(|_| sums.sum((0, 2, 3))).transpose()?;
         Ok(Gradients { residual, sums, bias })
     }
 

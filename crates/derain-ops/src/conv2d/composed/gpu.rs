@@ -189,26 +189,25 @@ impl InplaceOp1 for Take {
 
 pub(super) fn backward(epilogue: &Epilogue, y: &Tensor, grad: &Tensor) -> Result<Gradients> {
     let shape = y.shape();
-    // A scale that is not there is not looked at.
-    let scale = epilogue.scale.as_ref().unwrap_or(y);
-    on_tensors(OP, [y, grad, scale], |gpu, [y_input, grad_input, scale]| {
-        let launches = launches(epilogue, y, Arg::Null, &scale)?;
+    // What is not there is not looked at.
+    let [bias, scale] = [&epilogue.bias, &epilogue.scale].map(|extra| extra.as_ref().unwrap_or(y));
+    on_tensors(OP, [y, grad, bias, scale], |gpu, [y_input, grad_input, bias, scale]| {
+        let launches = launches(epilogue, y, &bias, &scale)?;
         // SAFETY: the entry point has checked all shapes and types; y and its gradient are alike.
         let gradients = unsafe { cuda::backward(gpu, &launches, &y_input.argument(), &grad_input.argument())? };
         let residual = gradients.residual.map_or_else(|| Ok(grad.clone()), |g| tensor(g, shape))?;
         let sums = gradients.sums.map_or_else(|| Ok(residual.clone()), |sums| tensor(sums, shape))?;
-        Ok(Gradients { residual, sums, bias: tensor(gradients.bias, y.dim(1)?)? })
+        let bias = gradients.bias.map(|bias| tensor(bias, y.dim(1)?)).transpose()?;
+        Ok(Gradients { residual, sums, bias })
     })
 }
 
 pub(super) fn scale_gradient(epilogue: &Epilogue, sums: &Tensor, g: &Tensor) -> Result<Tensor> {
     let (batch, _, height, width) = sums.dims4()?;
-    // A bias that is not there is not looked at.
-    let bias = epilogue.bias.as_ref().unwrap_or(g);
-    let scale = epilogue.scale.as_ref().unwrap_or(g);
+    // What is not there is not looked at.
+    let [bias, scale] = [&epilogue.bias, &epilogue.scale].map(|extra| extra.as_ref().unwrap_or(g));
     on_tensors(OP, [sums, g, bias, scale], |gpu, [sums_input, g, bias, scale]| {
-        let bias = epilogue.bias.as_ref().map_or(Arg::Null, |_| bias.argument());
-        let launches = launches(epilogue, sums, bias, &scale)?;
+        let launches = launches(epilogue, sums, &bias, &scale)?;
         // SAFETY: the entry point has checked all shapes and types; sums and g are alike.
         let of_scale = unsafe { cuda::scale_gradient(gpu, &launches, &sums_input.argument(), &g.argument())? };
         tensor(of_scale, (batch, 1, height, width))
@@ -219,9 +218,10 @@ pub(super) fn scale_gradient(epilogue: &Epilogue, sums: &Tensor, g: &Tensor) -> 
 fn launches<'a, 'b>(
     epilogue: &Epilogue,
     like: &Tensor,
-    bias: Arg<'b, Memory<'a>>,
+    bias: &'b Input<'a>,
     scale: &'b Input<'a>,
 ) -> Result<cuda::Epilogue<'b, Memory<'a>>> {
+    let bias = epilogue.bias.as_ref().map_or(Arg::Null, |_| bias.argument());
     let scale = epilogue.scale.as_ref().map_or(Arg::Null, |_| scale.argument());
     let (dtype, planes) = (like.dtype(), Planes::from(like.dims4()?));
     Ok(cuda::Epilogue { dtype, planes, bias, scale, residual: Arg::Null, activation: epilogue.activation })
