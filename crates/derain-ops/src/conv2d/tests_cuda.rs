@@ -92,10 +92,7 @@ fn check(
     };
     let made = (gradients.residual.is_some(), gradients.sums.is_some(), gradients.bias.is_some());
     let wanted = (parts.activation == Activation::Relu, parts.scale, parts.bias);
-    assert_eq!(
-        made, wanted,
-        "g, the gradients of the sums and the bias are made only where they are others or there is a bias"
-    );
+    assert_eq!(made, wanted, "g is made for a ReLU, the gradient of the sums for a scale, that of the bias for a bias");
     let mut check = Check::new(format!("{dtype:?} {shape:?} {parts:?}"), recorder)
         .expect("y", in_place, y, forward)
         .expect("d scale", d_scale, expected.scale, gradient);
