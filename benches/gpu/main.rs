@@ -23,6 +23,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use derain::models::weights::WeightFile;
 use derain::models::{RraNet, SpaNet};
+use derain::ops::update::{AdamStep, AdamTensors, adam, approach, sums_of_squares};
 use derain::ops::{
     Activation, Conv2dOptions, Planes, RlcnOptions, conv2d, irnn, irnn_directional, max_pool2d, rlcn, upsample2x,
 };
@@ -42,6 +43,14 @@ const SIZES: [Planes; 4] = [
     Planes { batch: 16, channels: 32, height: 256, width: 256 },
     Planes { batch: 1, channels: 32, height: 512, width: 512 },
     Planes { batch: 1, channels: 32, height: 1080, width: 1920 },
+];
+
+/// RRANet's features of a picture at its first and its last scale, and those of a training crop.
+const CONVOLUTIONS: [(Planes, &[DType]); 4] = [
+    (Planes { batch: 1, channels: 16, height: 512, width: 512 }, &[DType::F32, DType::BF16]),
+    (Planes { batch: 1, channels: 32, height: 1024, width: 1024 }, &[DType::BF16]),
+    (Planes { batch: 1, channels: 128, height: 64, width: 64 }, &[DType::F32, DType::BF16]),
+    (Planes { batch: 16, channels: 128, height: 8, width: 8 }, &[DType::F32]),
 ];
 
 /// What a call takes until the device is idle again.
@@ -128,24 +137,26 @@ fn scans(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     Ok(())
 }
 
-fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
+/// A 3x3 convolution of as many channels as it reads, and in f32, in which networks are trained, its gradients.
+fn convolutions(bench: &Bench, planes: Planes, dtype: DType, dilation: usize) -> derain::ops::Result<()> {
     let Planes { batch, channels, height, width } = planes;
-    let x = bench.tensor(&[batch, channels, height, width], -0.5);
-    let name = |what: &str| format!("{what} {batch}x{channels}x{height}x{width}");
-    let moved = |planes_moved, operations| work(planes, planes_moved, operations);
-
-    let weight = bench.tensor(&[channels, channels, 3, 3], -0.5);
-    let options = Conv2dOptions { dilation: 2, activation: Activation::Relu };
-    let convolution = moved(2.0, 18.0 * channels as f64);
+    let x = bench.tensor(&[batch, channels, height, width], -0.5).to_dtype(dtype)?;
+    let weight = bench.tensor(&[channels, channels, 3, 3], -0.5).to_dtype(dtype)?;
+    let options = Conv2dOptions { dilation, activation: Activation::Relu };
+    let name = format!("{batch}x{channels}x{height}x{width}, {}, {dilation} apart", dtype.as_str());
+    let halves = dtype.size_in_bytes() as f64 / 4.0;
+    let forward = work(planes, 2.0 * halves, 18.0 * channels as f64);
     let contenders: Vec<Contender<'_>> = vec![
-        ("copy of as many bytes", bench.copy(convolution.bytes)),
+        ("copy of as many bytes", bench.copy(forward.bytes)),
         (BY_OTHERS, bench.run_by(false, || conv2d(&x, &weight, None, &options))),
         ("conv2d 3x3, ours", bench.run_by(true, || conv2d(&x, &weight, None, &options))),
     ];
-    side_by_side(&name("Convolution"), convolution, ROUNDS, contenders);
-
+    side_by_side(&format!("Convolution {name}"), forward, ROUNDS, contenders);
+    if dtype != DType::F32 {
+        return Ok(());
+    }
     // They read x, the results and their gradient and write that for x; products are twice as many.
-    let backward = moved(4.0, 36.0 * channels as f64);
+    let backward = work(planes, 4.0, 36.0 * channels as f64);
     let (var, var_weight) = (Var::from_tensor(&x)?, Var::from_tensor(&weight)?);
     let y = conv2d(&x, &weight, None, &options)?;
     let grad = bench.tensor(y.dims(), -0.5);
@@ -154,7 +165,40 @@ fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
         (BY_OTHERS, bench.run_by(false, || conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
         ("conv2d 3x3, ours", bench.run_by(true, || conv2d::gradients(&var, &var_weight, &y, &grad, &options))),
     ];
-    side_by_side(&name("Convolution's gradients"), backward, ROUNDS, contenders);
+    side_by_side(&format!("Convolution's gradients {name}"), backward, ROUNDS, contenders);
+    Ok(())
+}
+
+/// What follows the gradients in each step of a training, over tensors as many and as large as RRANet's.
+fn updates(bench: &Bench) -> derain::ops::Result<()> {
+    let tensors: Vec<[Tensor; 4]> =
+        (0..200).map(|_| [0.1, 0.2, 0.3, 0.4].map(|shift| bench.tensor(&[10_000], shift))).collect();
+    let of_adam: Vec<AdamTensors<'_>> = tensors
+        .iter()
+        .map(|[parameter, gradient, first, second]| AdamTensors { parameter, gradient, first, second })
+        .collect();
+    let step = AdamStep { betas: [0.9, 0.999], scale: 1.0, step: 1e-9, root: 1.0, epsilon: 1e-8, kept: 1.0 };
+    let gradients: Vec<Tensor> = tensors.iter().map(|[_, gradient, ..]| gradient.clone()).collect();
+    let moved =
+        |tensors_moved: f64, operations: f64| Work { bytes: 4.0 * 2e6 * tensors_moved, flops: 2e6 * operations };
+    let approached = || tensors.iter().try_for_each(|[to, _, _, average]| approach(average, to, 1e-9));
+    let contenders: [(&str, Work, Box<dyn FnMut()>); 3] = [
+        ("adam", moved(7.0, 12.0), bench.run(|| adam(&of_adam, &step))),
+        ("approach", moved(3.0, 3.0), bench.run(approached)),
+        ("sums_of_squares", moved(1.0, 2.0), bench.run(|| sums_of_squares(&gradients))),
+    ];
+    for (label, work, run) in contenders {
+        let contenders = vec![("copy of as many bytes, in one", bench.copy(work.bytes)), (label, run)];
+        side_by_side("Updates of 200 tensors of 10,000", work, ROUNDS, contenders);
+    }
+    Ok(())
+}
+
+fn layers(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
+    let Planes { batch, channels, height, width } = planes;
+    let x = bench.tensor(&[batch, channels, height, width], -0.5);
+    let name = |what: &str| format!("{what} {batch}x{channels}x{height}x{width}");
+    let moved = |planes_moved, operations| work(planes, planes_moved, operations);
 
     let pooling = moved(1.25, 0.75);
     let contenders: Vec<Contender<'_>> =
@@ -242,8 +286,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bench = Bench { device: derain::ops::device::cuda(0)? };
     for planes in SIZES {
         scans(&bench, planes)?;
+        convolutions(&bench, planes, DType::F32, 2)?;
         layers(&bench, planes)?;
     }
+    for (planes, dtypes) in CONVOLUTIONS {
+        for &dtype in dtypes {
+            convolutions(&bench, planes, dtype, 1)?;
+        }
+    }
+    updates(&bench)?;
     networks_both_ways(&bench, "an event left by each use of a tensor")?;
     // SAFETY: this is the only device of this program, and nothing here makes streams.
     let alone = Bench { device: unsafe { derain::ops::device::cuda_alone(0) }? };

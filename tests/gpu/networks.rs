@@ -10,7 +10,7 @@ use derain::train::{Observed, Observer, StepRecord, TrainConfig, Trainer};
 use derain::{Derainer, Network, Placement, Precision};
 use image::{Rgb, RgbImage};
 
-use crate::support::gpu;
+use crate::support::{each_way_to_convolve, gpu};
 
 /// An odd size, larger than a chunk of the scans.
 fn rainy() -> RgbImage {
@@ -26,16 +26,19 @@ fn difference(a: &RgbImage, b: &RgbImage) -> (u8, usize) {
 fn compare(network: Network, weights: Vec<u8>) {
     let Some(gpu) = gpu() else { return };
     let file = WeightFile::from_bytes(weights).unwrap();
-    let [on_cpu, on_gpu] =
-        [Device::Cpu, gpu].map(|device| Derainer::from_weight_file(network, &file, &device).unwrap());
-    let (expected, got) = (on_cpu.derain(&rainy()).unwrap(), on_gpu.derain(&rainy()).unwrap());
-    let (largest, count) = difference(&got.image, &expected.image);
-    // Values on the edge between two integers may round to either.
-    assert!(
-        largest <= 1 && count < expected.image.as_raw().len() / 100,
-        "{network:?}: {count} differ, by up to {largest}"
-    );
-    assert_eq!(got.attention.is_some(), expected.attention.is_some());
+    let derain =
+        |device: &Device| Derainer::from_weight_file(network, &file, device).unwrap().derain(&rainy()).unwrap();
+    let expected = derain(&Device::Cpu);
+    each_way_to_convolve(|way| {
+        let got = derain(&gpu);
+        let (largest, count) = difference(&got.image, &expected.image);
+        // Values on the edge between two integers may round to either.
+        assert!(
+            largest <= 1 && count < expected.image.as_raw().len() / 100,
+            "{network:?}, {way}: {count} differ, by up to {largest}"
+        );
+        assert_eq!(got.attention.is_some(), expected.attention.is_some());
+    });
 }
 
 #[test]
@@ -59,13 +62,15 @@ fn halves_derain_nearly_as_on_the_cpu() {
     let Some(gpu) = gpu() else { return };
     for network in Network::ALL {
         let expected = Derainer::pretrained(network, &Device::Cpu).unwrap().derain(&rainy()).unwrap().image;
-        for (precision, most) in [(Precision::F16, 0.5), (Precision::Bf16, 2.0)] {
-            let derainer = Derainer::pretrained(network, Placement::new(&gpu, precision)).unwrap();
-            let got = derainer.derain(&rainy()).unwrap().image;
-            let sum: u64 = got.as_raw().iter().zip(expected.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-            let mean = sum as f64 / got.as_raw().len() as f64;
-            assert!(mean < most, "{network} in {precision}: {mean} on average");
-        }
+        each_way_to_convolve(|way| {
+            for (precision, most) in [(Precision::F16, 0.5), (Precision::Bf16, 2.0)] {
+                let derainer = Derainer::pretrained(network, Placement::new(&gpu, precision)).unwrap();
+                let got = derainer.derain(&rainy()).unwrap().image;
+                let sum: u64 = got.as_raw().iter().zip(expected.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+                let mean = sum as f64 / got.as_raw().len() as f64;
+                assert!(mean < most, "{network} in {precision}, {way}: {mean} on average");
+            }
+        });
     }
 }
 
@@ -103,14 +108,17 @@ fn trainings_go_as_on_the_cpu() {
     let Some(gpu) = gpu() else { return };
     let rranet = "kind = \"rranet\"\nwidths = [8, 8, 8, 8]\nstages = 2\n[loss]\nattention = 0.0";
     for network in ["kind = \"spanet\"\nchannels = 8", rranet] {
-        let (expected, got) = (losses(network, &Device::Cpu), losses(network, &gpu));
-        assert_eq!(got.len(), 10);
-        for (step, (got, expected)) in got.iter().zip(&expected).enumerate() {
-            assert!(
-                (got - expected).abs() <= 2e-3 * expected.abs(),
-                "{network}: step {step}: {got}, on the CPU {expected}"
-            );
-        }
+        let expected = losses(network, &Device::Cpu);
+        each_way_to_convolve(|way| {
+            let got = losses(network, &gpu);
+            assert_eq!(got.len(), 10);
+            for (step, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                assert!(
+                    (got - expected).abs() <= 2e-3 * expected.abs(),
+                    "{network}, {way}: step {step}: {got}, on the CPU {expected}"
+                );
+            }
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use derain::ops::{
     conv2d_residual, instance_norm, irnn, irnn_directional, lstm_gates, max_pool2d, rlcn, ssim, upsample2x,
 };
 
-use crate::support::{Noise, error, gpu};
+use crate::support::{Noise, each_way_to_convolve, error, gpu};
 
 /// (type, tolerance of results, of gradients), relative to the largest value.
 const TOLERANCES: [(DType, f64, f64); 2] = [(DType::F32, 1e-5, 1e-4), (DType::F64, 1e-12, 1e-11)];
@@ -101,9 +101,11 @@ fn convolutions() {
             within(&[batch, 1, height, width], 0.0, 1.0),
             within(&[batch, outputs, height, width], -1.0, 1.0),
         ];
-        compare(&format!("conv2d {name}"), &inputs[..3], |t| conv2d(&t[0], &t[1], Some(&t[2]), &options));
-        compare(&format!("conv2d_residual {name}"), &inputs, |t| {
-            conv2d_residual(&t[0], &t[1], Some(&t[2]), Some(&t[3]), &t[4], &options)
+        each_way_to_convolve(|way| {
+            compare(&format!("conv2d {name}, {way}"), &inputs[..3], |t| conv2d(&t[0], &t[1], Some(&t[2]), &options));
+            compare(&format!("conv2d_residual {name}, {way}"), &inputs, |t| {
+                conv2d_residual(&t[0], &t[1], Some(&t[2]), Some(&t[3]), &t[4], &options)
+            });
         });
     }
 }

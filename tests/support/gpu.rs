@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is how a test reports, and one that is skipped says so
 
 use candle_core::{DType, Device, Tensor};
+use derain::ops::conv2d;
 use derain::ops::device::cuda;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -16,6 +17,24 @@ pub(crate) fn gpu() -> Option<Device> {
             None
         }
     }
+}
+
+/// Runs a test by each way that the build has to convolve: kernels of ours, and with the feature `cudnn` cuDNN. The ways take turns: tests run by one
+/// thread (`--test-threads=1`) keep out of each other's.
+pub(crate) fn each_way_to_convolve(test: impl Fn(&str)) {
+    struct AsBuilt;
+    impl Drop for AsBuilt {
+        fn drop(&mut self) {
+            conv2d::set_direct(!cfg!(feature = "cudnn"));
+        }
+    }
+    let _as_built = AsBuilt;
+    if cfg!(feature = "cudnn") {
+        conv2d::set_direct(false);
+        test("cuDNN's convolutions");
+    }
+    conv2d::set_direct(true);
+    test("our convolutions");
 }
 
 /// A seeded source of values.
