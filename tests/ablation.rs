@@ -57,13 +57,13 @@ fn six_variants_are_compared_and_a_kill_changes_nothing() {
     let variants = table["variants"].as_array().unwrap();
     let names: BTreeSet<&str> = variants.iter().map(|variant| variant["name"].as_str().unwrap()).collect();
     assert_eq!(names.len(), 6);
-    let scores: BTreeSet<String> = variants.iter().map(|variant| variant["psnr"].to_string()).collect();
+    let scores: BTreeSet<String> = variants.iter().map(|variant| variant["output"]["psnr"].to_string()).collect();
     assert!(scores.len() >= 5, "{scores:?}");
     let parameters =
         |name: &str| variants.iter().find(|variant| variant["name"] == name).unwrap()["parameters"].as_u64().unwrap();
     assert!(parameters("none") < parameters("once") && parameters("shared") < parameters("separate"));
     assert_eq!(parameters("once"), parameters("shared"));
-    assert!(variants.iter().all(|variant| variant["step"] == 3 && variant["input_psnr"] == variants[0]["input_psnr"]));
+    assert!(variants.iter().all(|variant| variant["step"] == 3 && variant["input"] == variants[0]["input"]));
     let markdown = fs::read_to_string(bench.path("whole/table.md")).unwrap();
     assert_eq!(markdown.lines().count(), 2 + 1 + 6);
 
@@ -78,6 +78,32 @@ fn six_variants_are_compared_and_a_kill_changes_nothing() {
     assert_failed(&bench.run("--output broken"), "resume");
     assert_done(&bench.run("--output broken --resume"));
     assert_eq!(bench.table("broken"), table);
+}
+
+/// A mean of such has no number in JSON.
+#[test]
+fn pairs_that_are_dry_already_may_validate_and_other_pairs_are_not_mixed_in() {
+    let bench = Bench::new("kind = \"spanet\"\nchannels = 4");
+    support::photographs(&bench.path("other"), 2, [40, 32]);
+    let validate_on = |folder: &str| {
+        let config = fs::read_to_string(bench.path("train.toml")).unwrap();
+        let (before, _) = config.split_once("[validation]").unwrap();
+        let pairs = format!("pairs = [{{ rainy = \"{folder}\", clean = \"{folder}\" }}]");
+        fs::write(
+            bench.path("train.toml"),
+            format!("{before}[validation]\nsize = 32\n{pairs}\n").replace("held_out = 1\n", ""),
+        )
+        .unwrap();
+    };
+    validate_on("photos");
+    assert_done(&bench.run("--output run"));
+    let table = bench.table("run");
+    assert_eq!(table["variants"][5]["input"]["psnr"], "inf");
+    assert_eq!(table["variants"][5]["pairs"], 4);
+    // All variants are done; each is validated anew.
+    validate_on("other");
+    assert_done(&bench.run("--output run --resume"));
+    assert!(bench.table("run")["variants"].as_array().unwrap().iter().all(|variant| variant["pairs"] == 2));
 }
 
 #[test]

@@ -182,15 +182,13 @@ fn updates(bench: &Bench) -> derain::ops::Result<()> {
     let moved =
         |tensors_moved: f64, operations: f64| Work { bytes: 4.0 * 2e6 * tensors_moved, flops: 2e6 * operations };
     let approached = || tensors.iter().try_for_each(|[to, _, _, average]| approach(average, to, 1e-9));
-    let contenders: [(&str, Work, Box<dyn FnMut()>); 3] = [
-        ("adam", moved(7.0, 12.0), bench.run(|| adam(&of_adam, &step))),
-        ("approach", moved(3.0, 3.0), bench.run(approached)),
-        ("sums_of_squares", moved(1.0, 2.0), bench.run(|| sums_of_squares(&gradients))),
-    ];
-    for (label, work, run) in contenders {
-        let contenders = vec![("copy of as many bytes, in one", bench.copy(work.bytes)), (label, run)];
+    let compare = |work: Work, update: Contender<'_>| {
+        let contenders = vec![("copy of as many bytes, in one", bench.copy(work.bytes)), update];
         side_by_side("Updates of 200 tensors of 10,000", work, ROUNDS, contenders);
-    }
+    };
+    compare(moved(7.0, 12.0), ("adam", bench.run(|| adam(&of_adam, &step))));
+    compare(moved(3.0, 3.0), ("approach", bench.run(approached)));
+    compare(moved(1.0, 2.0), ("sums_of_squares", bench.run(|| sums_of_squares(&gradients))));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use derain::data::write_durably;
@@ -14,11 +15,15 @@ use derain::train::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Arguments;
+use crate::support::on_stop_signal;
 use crate::table::{Row, Scores, write_table};
 use crate::variants::VARIANTS;
 
 /// The last validation of a variant: a resume finds it even where nothing is left to train.
 const VALIDATION: &str = "validation.json";
+
+/// Without a terminal, a line at most so often.
+const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Whether all variants are done.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
@@ -35,8 +40,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         flag.store(true, Ordering::Relaxed);
         handle.lock().unwrap_or_else(PoisonError::into_inner).stop();
     };
-    ctrlc::set_handler(stop).context("cannot listen for Ctrl-C")?;
-    let mut rows = Vec::new();
+    on_stop_signal(stop).context("cannot listen for Ctrl-C")?;
+    let mut rows: Vec<Row> = Vec::new();
     for variant in &VARIANTS {
         let name = variant.name;
         let config = variant.configuration(&base, &network);
@@ -56,7 +61,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             return Ok(false);
         }
         let scores = read_scores(&validation)?;
-        tracing::info!("{name}: {:.2} dB / {:.4}", scores.psnr, scores.ssim);
+        if let Some(first) = rows.first() {
+            ensure!(
+                scores.are_comparable_to(&first.scores),
+                "variant {name} was validated on other pairs, or after other steps, than {}: choose another output folder, or the data as they were",
+                first.name
+            );
+        }
+        tracing::info!("{name}: {:.2} dB / {:.4}", scores.output.psnr, scores.output.ssim);
         rows.push(Row { name, description: variant.description, parameters: watch.parameters, scores });
     }
     write_table(&arguments.output, &rows)?;
@@ -95,6 +107,8 @@ struct Watch {
     bar: ProgressBar,
     validation: PathBuf,
     parameters: usize,
+    steps: u64,
+    last_line: Option<Instant>,
 }
 
 impl Watch {
@@ -103,7 +117,7 @@ impl Watch {
         let style = ProgressStyle::with_template("{wide_bar} {prefix} {pos}/{len}, {eta} left, {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(name);
-        Self { bar, validation, parameters: 0 }
+        Self { bar, validation, parameters: 0, steps: 0, last_line: None }
     }
 }
 
@@ -115,6 +129,7 @@ impl Observer for Watch {
             );
         }
         self.parameters = started.parameters;
+        self.steps = started.steps;
         self.bar.set_length(started.steps);
         self.bar.set_position(started.step);
         self.bar.reset_eta();
@@ -123,14 +138,18 @@ impl Observer for Watch {
 
     fn step(&mut self, step: &StepRecord) -> Observed {
         self.bar.set_position(step.step);
-        self.bar.set_message(format!("loss {:.4}", step.losses.total));
+        let text = format!("loss {:.4}", step.losses.total);
+        if self.bar.is_hidden() && self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
+            tracing::info!("{}: step {}/{}, {text}", self.bar.prefix(), step.step, self.steps);
+            self.last_line = Some(Instant::now());
+        }
+        self.bar.set_message(text);
         Ok(())
     }
 
     fn validation(&mut self, validation: &ValidationRecord) -> Observed {
         let ValidationRecord { step, input, output, pairs, .. } = *validation;
-        let (psnr, ssim) = (output.psnr, output.ssim);
-        let scores = Scores { step, pairs, psnr, ssim, input_psnr: input.psnr, input_ssim: input.ssim };
+        let scores = Scores { step, pairs, input: input.into(), output: output.into() };
         write_durably(&self.validation, &serde_json::to_vec(&scores)?)?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use derain::data::write_durably;
+use derain::train::ScoreValues;
 use serde::{Deserialize, Serialize};
 
 /// A variant and what became of it.
@@ -21,10 +22,15 @@ pub(crate) struct Row {
 pub(crate) struct Scores {
     pub(crate) step: u64,
     pub(crate) pairs: usize,
-    pub(crate) psnr: f64,
-    pub(crate) ssim: f64,
-    pub(crate) input_psnr: f64,
-    pub(crate) input_ssim: f64,
+    pub(crate) input: ScoreValues,
+    pub(crate) output: ScoreValues,
+}
+
+impl Scores {
+    /// Whether both are of the same pairs, after as many steps.
+    pub(crate) fn are_comparable_to(&self, other: &Self) -> bool {
+        (self.step, self.pairs, self.input) == (other.step, other.pairs, other.input)
+    }
 }
 
 pub(crate) fn write_table(folder: &Path, rows: &[Row]) -> Result<()> {
@@ -37,10 +43,11 @@ pub(crate) fn write_table(folder: &Path, rows: &[Row]) -> Result<()> {
 fn markdown(rows: &[Row]) -> String {
     let mut text = String::from("| variant | parameters | PSNR | SSIM |\n| --- | --- | --- | --- |\n");
     if let Some(Row { scores, .. }) = rows.first() {
-        text.push_str(&format!("| the rainy input | | {:.2} | {:.4} |\n", scores.input_psnr, scores.input_ssim));
+        text.push_str(&format!("| the rainy input | | {:.2} | {:.4} |\n", scores.input.psnr, scores.input.ssim));
     }
     for Row { description, parameters, scores, .. } in rows {
-        text.push_str(&format!("| {description} | {parameters} | {:.2} | {:.4} |\n", scores.psnr, scores.ssim));
+        let ScoreValues { psnr, ssim } = scores.output;
+        text.push_str(&format!("| {description} | {parameters} | {psnr:.2} | {ssim:.4} |\n"));
     }
     text
 }

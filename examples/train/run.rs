@@ -7,12 +7,16 @@ use derain::train::{Error, LogOptions, Outcome, Ranks, RunLog, Trainer, agree};
 
 use crate::arguments::Arguments;
 use crate::progress::Progress;
+use crate::support::on_stop_signal;
 
 /// Whether all steps are done.
 pub(crate) fn run(arguments: &Arguments, ranks: &Arc<dyn Ranks>) -> Result<bool> {
     let config = agree(&**ranks, arguments.configuration())?;
     let begin = if arguments.resume { Trainer::resume_among } else { Trainer::new_among };
     let device = agree(&**ranks, arguments.device.open().map_err(Error::from))?;
+    if ranks.rank() == 0 {
+        tracing::info!("looking at the training pictures");
+    }
     let mut trainer = begin(config, &device, Arc::clone(ranks))?;
     let (stop, leads) = (trainer.stop_handle(), ranks.rank() == 0);
     let asked = move || {
@@ -21,7 +25,7 @@ pub(crate) fn run(arguments: &Arguments, ranks: &Arc<dyn Ranks>) -> Result<bool>
         }
         stop.stop();
     };
-    let listens = ctrlc::set_handler(asked).map_err(|error| Error::Observer(error.into()));
+    let listens = on_stop_signal(asked).map_err(|error| Error::Observer(error.into()));
     agree(&**ranks, listens).context("cannot listen for Ctrl-C")?;
     let mut progress = Progress::default();
     let mut log = RunLog::new(LogOptions::default());

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -122,6 +122,29 @@ fn a_signal_ends_with_a_checkpoint_that_goes_on() {
     let again = bench.run(&format!("--output run --resume --steps {step}"));
     assert!(again.status.success(), "{}", stderr(&again));
     assert!(stderr(&again).contains(&format!("going on after step {step}, the last")), "{}", stderr(&again));
+}
+
+/// As below `nohup`, when its terminal is closed.
+#[cfg(unix)]
+#[test]
+fn a_hangup_that_is_ignored_ends_nothing() {
+    let bench = Bench::new(12);
+    for (trap, ends) in [("", false), ("trap '' HUP; ", true)] {
+        let output = format!("run{ends}");
+        let inner = bench.command(&format!("--output {output}"));
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{trap}exec \"$0\" \"$@\"")]).arg(inner.get_program()).args(inner.get_args());
+        let mut child = command.current_dir(bench.path("")).stderr(Stdio::piped()).spawn().unwrap();
+        while !bench.path(&output).join("checkpoint.safetensors").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "ended before its first checkpoint");
+            thread::sleep(Duration::from_millis(2));
+        }
+        let hung_up = Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+        assert!(hung_up.success());
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.success(), ends, "{}", stderr(&done));
+        assert_eq!(stderr(&done).contains("stopped after step"), !ends, "{}", stderr(&done));
+    }
 }
 
 #[test]

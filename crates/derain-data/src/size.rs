@@ -30,7 +30,7 @@ pub fn picture_size(path: impl AsRef<Path>) -> Result<(u32, u32), Error> {
         return Err(Error::NotAFile { path: path.to_owned() });
     }
     let mut file = File::open(path).map_err(Error::io("open", path))?;
-    let (mut bytes, mut wanted) = (Vec::new(), FIRST);
+    let (mut bytes, mut wanted) = (Vec::with_capacity(FIRST), FIRST);
     loop {
         let more = (wanted - bytes.len()) as u64;
         file.by_ref().take(more).read_to_end(&mut bytes).map_err(Error::io("read", path))?;

@@ -101,6 +101,34 @@ pub enum Error {
         /// Which one, and what is wrong with it.
         source: derain_data::Error,
     },
+    /// Whole pictures of several sizes cannot be one batch, which was found before training began.
+    #[error(
+        "{} is {}x{} and {} {}x{}: whole pictures of several sizes do not go into one batch; set `batch_size` to 1, or take crops (`augment.crop`)",
+        first.display(), first_size.0, first_size.1, other.display(), other_size.0, other_size.1
+    )]
+    MixedSizes {
+        /// A training picture.
+        first: PathBuf,
+        /// Its width and height.
+        first_size: (usize, usize),
+        /// Another one.
+        other: PathBuf,
+        /// That one's width and height.
+        other_size: (usize, usize),
+    },
+    /// More steps are done than are asked for.
+    #[error(
+        "{} holds a training of {done} steps, and {steps} are asked for: ask for more to go on (`steps`), or choose another output folder",
+        folder.display()
+    )]
+    StepsDone {
+        /// The output folder.
+        folder: PathBuf,
+        /// Steps done.
+        done: u64,
+        /// Steps asked for.
+        steps: u64,
+    },
     /// Sample pictures of a training would become its data.
     #[error(
         "the output folder {} lies in {}, where training or validation pictures come from: what is written there would be taken for \

@@ -1,7 +1,6 @@
 //! The folder that a training writes to.
 
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use derain_data::paths::resolve;
@@ -38,11 +37,9 @@ impl Folder {
         let lock =
             File::options().write(true).create(true).truncate(false).open(&path).map_err(Error::io("open", &path))?;
         match lock.try_lock() {
-            Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Busy { folder: root.to_owned() }),
-            // Where a file system has no locks, the user takes care.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
+            // Where a file system has no locks, the user takes care: some network file systems say so by errors of their own.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         remove_orphans(root)?;
         Ok(Self { root: root.to_owned(), _lock: Some(lock) })

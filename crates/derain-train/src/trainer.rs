@@ -11,7 +11,7 @@ use derain_data::dataset::{Batch, Loader, LoaderOptions, Position};
 
 use crate::checkpoint::Progress;
 use crate::data::{Source, ValidationPairs, training_source};
-use crate::folder::Folder;
+use crate::folder::{CHECKPOINT, Folder};
 use crate::micro_batch::MicroBatch;
 use crate::model::{AnyNetwork, Trainable};
 use crate::observer::{Observed, Observer, Started, StepRecord, Written, WrittenKind};
@@ -87,7 +87,13 @@ impl Trainer {
     /// # Errors
     /// As [`new`](Self::new), on every rank if on any; [`Error::Uneven`] or [`Error::RanksDiffer`].
     pub fn new_among(config: TrainConfig, device: &Device, ranks: Arc<dyn Ranks>) -> Result<Self> {
-        let own = Self::prepare(config, device, &ranks).and_then(|trainer| {
+        // Known at once, where the data's pictures may take minutes to look at.
+        let begun = ranks.rank() == 0 && config.output.join(CHECKPOINT).exists();
+        let prepared = match begun {
+            true => Err(Error::Begun { folder: config.output }),
+            false => Self::prepare(config, device, &ranks),
+        };
+        let own = prepared.and_then(|trainer| {
             let folder = || trainer.folder.root().to_owned();
             if trainer.has_begun() {
                 return Err(Error::Begun { folder: folder() });
@@ -184,11 +190,10 @@ impl Trainer {
             let batch = match agree(&*ranks, loader.next_batch().map_err(Error::from)) {
                 Ok(batch) => &*last.insert(batch),
                 Err(error) => {
-                    // So that a picture does not cost the steps since the last checkpoint. Why the run ends is the picture, whatever becomes of it.
-                    if let Some(batch) = last.as_ref().filter(|_| !self.is_kept()) {
-                        let _ = self.keep(batch, observer);
-                    }
-                    return Err(error);
+                    return Err(match &last {
+                        Some(batch) => self.rescue(batch, observer, error),
+                        None => error,
+                    });
                 }
             };
             let waited = begun.elapsed().as_secs_f64();
@@ -207,7 +212,10 @@ impl Trainer {
                 let validated =
                     if self.leads() { self.look_ahead(batch).and_then(|()| self.validate(observer)) } else { Ok(()) };
                 let still_due = self.progress.validation_due && self.leads();
-                asked_to_stop = vote(&*ranks, validated, still_due)?.asked;
+                asked_to_stop = match vote(&*ranks, validated, still_due) {
+                    Ok(voted) => voted.asked,
+                    Err(error) => return Err(self.rescue(batch, observer, error)),
+                };
                 self.progress.validation_due = asked_to_stop;
             }
             if self.is_checkpoint_due() || asked_to_stop {
@@ -218,6 +226,14 @@ impl Trainer {
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    /// So that a picture or a validation that fails does not cost the steps since the last checkpoint. Why the run ends is that, whatever becomes of it.
+    fn rescue(&mut self, batch: &Batch, observer: &mut dyn Observer, error: Error) -> Error {
+        if !self.is_kept() {
+            let _ = self.keep(batch, observer);
+        }
+        error
     }
 
     /// Tells where training starts, and what whoever watches should read.
@@ -284,6 +300,8 @@ impl Trainer {
         let options = LoaderOptions {
             batch_size: self.config.batch_size,
             seed: self.config.seed,
+            // As many as compute, which `RAYON_NUM_THREADS` or a pool of the caller's may limit.
+            threads: Some(rayon::current_num_threads()),
             part: Some(self.first_pair(own.start)..self.first_pair(own.end)),
             ..LoaderOptions::default()
         };

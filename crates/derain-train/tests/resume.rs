@@ -187,6 +187,16 @@ fn a_shortened_training_ends_with_its_validation() {
         assert_eq!((outcome, watch.validations), (Outcome::Finished, validations));
         assert!(bench.files("whole") == bench.files("run"));
     }
+    let error = Trainer::resume(config("run", 5)).err().unwrap();
+    assert!(matches!(error, Error::StepsDone { done: 6, steps: 5, .. }), "{error}");
+    // Another validation is done, once, though no step is left.
+    for validations in [1, 0] {
+        let mut other = config("run", 6);
+        other.validation.size = Some(16);
+        let mut watch = InValidation::default();
+        let outcome = Trainer::resume(other).unwrap().run(&mut watch).unwrap();
+        assert_eq!((outcome, watch.validations), (Outcome::Finished, validations));
+    }
 }
 
 #[test]

@@ -10,7 +10,8 @@ use common::{Bench, NETWORKS, Watch, train};
 use derain_data::dataset::{AugmentOptions, Crop};
 use derain_models::{Derainer, Network};
 use derain_train::{
-    DataConfig, Error, LossConfig, PairData, PairPlace, Schedule, TrainConfig, Trainer, ValidationConfig,
+    DataConfig, Error, LossConfig, Observed, Observer, PairData, PairPlace, Schedule, TrainConfig, Trainer,
+    ValidationConfig,
 };
 use image::{Rgb, RgbImage};
 
@@ -117,6 +118,39 @@ fn training_pictures_that_cannot_be_used_are_told_before_training() {
     RgbImage::new(40, 15).save(bench.path().join("photos/0.png")).unwrap();
     let error = Trainer::new(bench.config("run", 2, NETWORKS[0])).err().unwrap();
     assert!(matches!(error, Error::UnusablePicture { .. }), "{error}");
+}
+
+#[test]
+fn whole_pictures_of_several_sizes_are_trained_on_one_by_one() {
+    let bench = Bench::new();
+    RgbImage::new(32, 24).save(bench.path().join("photos/3.png")).unwrap();
+    let config = |batch_size| {
+        let mut config = bench.config("run", 4, NETWORKS[0]);
+        (config.augment, config.micro_batches, config.batch_size) = (AugmentOptions::none(), 1, batch_size);
+        config
+    };
+    let error = Trainer::new(config(2)).err().unwrap();
+    assert!(matches!(&error, Error::MixedSizes { other, .. } if other.ends_with("3.png")), "{error}");
+    assert!(!bench.path().join("run").exists());
+    train(config(1));
+}
+
+#[test]
+fn a_validation_that_fails_costs_no_step() {
+    struct Failing;
+    impl Observer for Failing {
+        fn validating(&mut self, _: usize, _: usize) -> Observed {
+            Err("no more".into())
+        }
+    }
+    let bench = Bench::new();
+    let config = || bench.config("run", 12, NETWORKS[0]);
+    let mut trainer = Trainer::new(config()).unwrap();
+    // Validations follow every fourth step, checkpoints the last alone.
+    assert!(matches!(trainer.run(&mut Failing).unwrap_err(), Error::Observer(_)));
+    drop(trainer);
+    let trainer = Trainer::resume(config()).unwrap();
+    assert!(format!("{trainer:?}").contains(", step: 4,"), "{trainer:?}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Trainer {
         }
         // All data and weights before the folder is made: a mistyped path leaves none behind.
         let (source, data) = training_source(&config)?;
-        check_pictures(&source, &config.augment.crop)?;
+        check_pictures(&source, &config.augment.crop, config.batch_size / ranks.size())?;
         let samples = source.len();
         let steps_per_epoch = samples / config.batch_size;
         if steps_per_epoch == 0 {
@@ -80,15 +80,21 @@ impl Trainer {
     pub(super) fn restore(&mut self) -> Result<()> {
         let loaded = Loaded::open(&self.folder.checkpoint())?;
         self.compare_beginnings(&loaded.progress, &self.progress.config, &self.progress.data)?;
+        if loaded.progress.step > self.steps {
+            let folder = self.folder.root().to_owned();
+            return Err(Error::StepsDone { folder, done: loaded.progress.step, steps: self.steps });
+        }
         self.saved = Some(loaded.progress.step);
         self.adopt(loaded)?;
-        if self.progress.best.is_some() && self.progress.best_on != self.validation.hash() {
+        let is_another = self.progress.best.is_some() && self.progress.best_on != self.validation.hash();
+        if is_another {
             self.progress.best = None;
             self.notice = Some("the validation is another than before: the best score begins anew".into());
         }
-        // A training that is to end here now has its last validation still before it.
+        // A training that is to end here now, or that ended by another validation, has its last one still before it.
         let is_last = self.progress.step == self.steps && self.pairs_due() > 0;
-        self.progress.validation_due |= is_last && self.progress.validated != Some(self.steps);
+        let validated_so = self.progress.validated == Some(self.steps) && !is_another;
+        self.progress.validation_due |= is_last && !validated_so;
         // A kill between the two leaves the weights a checkpoint behind.
         self.folder.ensure(&self.folder.last(), &self.weight_file()?)
     }

@@ -251,13 +251,11 @@ impl Parts {
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(Error::io("open", &path))?;
         match lock.try_lock() {
-            Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into());
             }
-            // Where a file system has no locks, the user takes care.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+            // Where a file system has no locks, the user takes care: some network file systems say so by errors of their own.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None })
     }
