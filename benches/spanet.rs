@@ -54,10 +54,6 @@ fn benches(criterion: &mut Criterion) {
         });
         let contenders: Vec<Contender<'_>> = vec![
             ("release form", Box::new(|| drop(black_box(derain_release.derain_dynamic(&picture).expect("runs"))))),
-            (
-                "paper form (with direction weights)",
-                Box::new(|| drop(black_box(derain_paper.derain_dynamic(&picture).expect("runs")))),
-            ),
             ("release form, tensor by tensor", Box::new(|| drop(black_box(tensors.forward(&pixels).expect("runs"))))),
         ];
         let bytes = work * 7.0 * 4.0 + 283_716.0 * 4.0;
@@ -66,6 +62,13 @@ fn benches(criterion: &mut Criterion) {
             Work { bytes, flops: work * flops(&release, false) },
             5,
             contenders,
+        );
+        let paper_form = Box::new(|| drop(black_box(derain_paper.derain_dynamic(&picture).expect("runs"))));
+        side_by_side(
+            &format!("SPANet with direction weights {side}x{side}"),
+            Work { bytes, flops: work * flops(&paper, true) },
+            5,
+            vec![("paper form", paper_form)],
         );
     }
     group.finish();

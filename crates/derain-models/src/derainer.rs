@@ -19,7 +19,7 @@ use crate::{Error, Network, Placement, Result};
 ///
 /// Memory grows with the picture, unless [`with_max_memory`](Self::with_max_memory) sets a limit, which holds for each call on its own: without
 /// one, all stays in memory. What a call leaves for the next one, until the process ends or pictures of another size come: features of small
-/// pictures, up to 128 MB for all of SPANet's derainers and up to 105 MB in each of RRANet's, and some megabytes of scratch for each thread.
+/// pictures, up to 134 MB for all of SPANet's derainers and up to 105 MB in each of RRANet's, and some megabytes of scratch for each thread.
 ///
 /// Open a GPU with [`derain_ops::device::cuda`] (`derain::cuda` in the crate `derain`): all its work is then put on one stream. With candle's
 /// `Device::new_cuda` each thread has a stream of its own, and a derainer must stay in the thread that made it.

@@ -111,10 +111,11 @@ impl Model {
 
     /// Bytes that a run takes at most, the picture not counted.
     pub(crate) fn memory_needed(&self, (height, width): (usize, usize), storage: Storage<'_>) -> u64 {
-        // On GPUs: tensors of `per_pixel` values a pixel, and the columns of one band of a convolution or what cuDNN takes instead.
+        // On GPUs: tensors of `per_pixel` values a pixel, and what cuDNN takes for a convolution.
         let on_gpu = |per_pixel: usize, dtype: DType| {
             let values = (height as u64).saturating_mul(width as u64).saturating_mul(per_pixel as u64);
-            values.saturating_mul(dtype.size_in_bytes() as u64).saturating_add(1 << 30)
+            let beside = if cfg!(feature = "cudnn") { 1 << 30 } else { 0 };
+            values.saturating_mul(dtype.size_in_bytes() as u64).saturating_add(beside)
         };
         match self {
             Self::SpaNet { planned: Some(planned), .. } => planned.memory_needed(height, width, storage),

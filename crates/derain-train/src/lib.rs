@@ -10,7 +10,7 @@
 //! | [`rain_mask`] | where the rainy and the clean picture differ | SPANet, section 4.3 |
 //! | [`attention_loss`] | mean squared difference of attention map and mask | SPANet, section 4.3 |
 //! | [`derain_ops::ssim()`] | mean structural similarity: both networks' loss, `1 - ssim` beside others or alone | both papers |
-//! | [`Schedule`], [`StepSchedule`] | the learning rate over time | both papers |
+//! | [`Schedule`] | the learning rate over time | both papers |
 //! | [`Adam`], [`MovingAverage`], [`global_norm`] | the optimizer and what belongs to it | |
 //! | [`Ranks`] | processes that share a training ([how](ranks)); by MPI with the feature `mpi` | |
 //! | [`SynthesizedRain`] | clean photographs in rain as training pairs | |
@@ -100,5 +100,5 @@ pub use planes::{to_pictures, to_tensor, to_tensors};
 #[cfg(feature = "mpi")]
 pub use ranks::Mpi;
 pub use ranks::{Alone, Ranks, agree};
-pub use schedule::{Moment, Schedule, StepSchedule};
+pub use schedule::{Moment, Schedule};
 pub use trainer::{Outcome, StopHandle, Trainer};

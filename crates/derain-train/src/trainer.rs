@@ -275,7 +275,7 @@ impl Trainer {
 
     /// Moves on after a step, and tells of it.
     fn after_step(&mut self, record: &StepRecord, position: Position, observer: &mut dyn Observer) -> Result<()> {
-        (self.progress.step, self.progress.position) = (record.step, self.position_after(position));
+        (self.progress.step, self.progress.position) = (record.step, position.next(self.steps_per_epoch));
         self.progress.validation_due = self.pairs_due() > 0;
         self.tell(observer.step(record))
     }
@@ -306,14 +306,6 @@ impl Trainer {
             ..LoaderOptions::default()
         };
         Ok(Loader::start(source, &options, self.progress.position)?)
-    }
-
-    /// The place of the batch that follows.
-    fn position_after(&self, position: Position) -> Position {
-        match position.batch + 1 < self.steps_per_epoch {
-            true => Position { batch: position.batch + 1, ..position },
-            false => Position { epoch: position.epoch + 1, batch: 0 },
-        }
     }
 
     /// Gradients of a batch, of which this rank has its part, and a step of the optimizer. Its times are left to the caller.

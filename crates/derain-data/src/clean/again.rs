@@ -1,4 +1,4 @@
-//! The frames that were given, once more: for those who judge a clean image.
+//! Reading the frames of a clean image once more, for those who judge it.
 
 use derain_ops::temporal::at_rank;
 use image::RgbImage;

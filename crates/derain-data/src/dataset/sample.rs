@@ -79,6 +79,17 @@ pub struct Position {
     pub batch: usize,
 }
 
+impl Position {
+    /// The place after this one, where an epoch has as many batches as `batches`.
+    #[must_use]
+    pub fn next(self, batches: usize) -> Self {
+        match self.batch + 1 < batches {
+            true => Self { batch: self.batch + 1, ..self },
+            false => Self { epoch: self.epoch + 1, batch: 0 },
+        }
+    }
+}
+
 impl Batch {
     /// Puts samples into one batch.
     pub(super) fn collect(samples: &[Sample], indices: Vec<usize>, position: Position) -> Result<Self, Error> {

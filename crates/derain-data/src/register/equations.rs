@@ -7,7 +7,7 @@ pub(super) const UNKNOWNS: usize = 5;
 /// them of each derivative with the difference.
 pub(super) const SUMS: usize = UNKNOWNS * (UNKNOWNS + 1) / 2 + UNKNOWNS;
 
-/// Of a pivot to the diagonal it started as: below, the equations say the same thing twice.
+/// Least share of its starting value that a pivot may fall to: below, two equations say the same thing.
 const LEAST_PIVOT: f64 = 1e-9;
 
 /// `matrix` x = `right`, symmetric.

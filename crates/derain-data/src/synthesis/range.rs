@@ -1,4 +1,4 @@
-//! From where to draw rain for a data set.
+//! The ranges that the rain of a data set is drawn from.
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};

@@ -32,7 +32,7 @@ const MOST_DILATION: usize = 4;
 /// `PACKED_OUTPUTS` of `tile.cu`.
 const PACKED_OUTPUTS: usize = 64;
 
-/// Fewer blocks than this leave some of a GPU's processors idle: smaller ones are more.
+/// Fewer blocks than this leave some of a GPU's processors idle: a smaller tile makes more blocks.
 const FEW_BLOCKS: usize = 256;
 
 /// Whether this serves a convolution of `planes` to `outputs` channels.

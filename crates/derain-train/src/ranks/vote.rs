@@ -26,7 +26,7 @@ pub(crate) fn vote<T>(ranks: &dyn Ranks, own: Result<T>, asks: bool) -> Result<V
     if ranks.size() == 1 {
         return Ok(Voted { own: own?, asked: asks });
     }
-    // Who ends because another failed does not speak for the failure.
+    // A rank that ends because another failed leaves it to that one to report the failure.
     let speaks = own.as_ref().is_err_and(|error| !matches!(error, Error::OtherRank { .. }));
     let ballot = if speaks { FAILED } else { 0 } | if asks { ASKED } else { 0 };
     let ballots = match ranks.gather(&[ballot]) {

@@ -118,7 +118,7 @@ pub struct BuildReport {
 ///
 /// Video after video: the clean image is made and judged, then patches are cut in parallel. A video that cannot be decoded is reported and
 /// the others are done; the bytes of all must be there to read. The number of pairs of a video is [`BuildOptions::pairs_per_video`], or as
-/// many as there are non-overlapping patches in all its frames, if fewer.
+/// many as there are non-overlapping patches in the frames that its clean image is made of, if fewer.
 ///
 /// With [`BuildOptions::shard`], several machines that see the same folders build one data set, each its share of the videos, at once
 /// or one after the other; every share goes on with what it finds there, whatever `resume` says. The last one to finish writes the

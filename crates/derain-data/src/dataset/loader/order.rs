@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::{LoaderOptions, Order, Remainder};
 use crate::dataset::random::{generator, shuffle};
-use crate::dataset::sample::Position;
 
 /// The plan of all epochs: a function of the options and the number of samples alone.
 #[derive(Clone, Debug)]
@@ -44,12 +43,5 @@ impl Plan {
     pub(super) fn range(&self, batch: usize) -> Range<usize> {
         let start = batch * self.batch_size;
         start + self.part.start..(start + self.part.end).min(self.samples)
-    }
-
-    pub(super) fn after(&self, position: Position) -> Position {
-        match position.batch + 1 < self.batches() {
-            true => Position { batch: position.batch + 1, ..position },
-            false => Position { epoch: position.epoch + 1, batch: 0 },
-        }
     }
 }

@@ -135,7 +135,7 @@ impl State {
         let indices = self.order[self.plan.range(position.batch)].to_vec();
         let ready = indices.iter().map(|_| None).collect();
         self.batches.push_back(Open { position, missing: indices.len(), indices, taken: 0, ready });
-        self.next = self.plan.after(position);
+        self.next = position.next(self.plan.batches());
         if self.next.epoch != position.epoch {
             self.order = self.plan.epoch(self.next.epoch);
         }

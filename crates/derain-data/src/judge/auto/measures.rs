@@ -15,7 +15,7 @@ const SAMPLES: usize = 9;
 /// misleads the measurement in some.
 const MOVED: usize = 4;
 
-/// Percentiles are compared that lie this part of the way to the lowest and to the highest. Where the background shows in a third of
+/// The two percentiles that are compared lie a `WAY`th of the way from the chosen one to the lowest and to the highest. Where the background shows in a third of
 /// the frames or more, they mostly differ by no more than noise.
 const WAY: u8 = 5;
 

@@ -104,7 +104,7 @@ fn fill_downwards(
     kept: [&mut [f32]; 3],
 ) -> Result<()> {
     let last = frame.bands() - 1;
-    // From one band's state to the next one's; what lies below the last band's serves nobody, but for two rows.
+    // From one band's state to the next one's. Below the last band's state two rows are needed, no more.
     let range = |band| {
         let start = frame.rows_of(band).start.saturating_sub(1);
         start..if band == last { (start + 2).min(frame.height) } else { frame.rows_of(band + 1).start - 1 }

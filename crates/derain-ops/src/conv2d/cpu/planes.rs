@@ -3,7 +3,7 @@
 mod backward;
 
 pub use backward::flipped;
-pub(in super::super) use backward::{Wanted, backward};
+pub(in crate::conv2d) use backward::{Wanted, backward};
 use rayon::prelude::*;
 
 use super::super::{Activation, Conv2dOptions};
@@ -32,7 +32,7 @@ pub(super) fn rect_rows(batch: usize, height: usize) -> usize {
 /// The operation's input besides x and parameters, of which each rectangle's [`Epilogue`] takes its part: for each picture perhaps residual planes
 /// `[O, H, W]`, then perhaps a scale `[H, W]`.
 #[derive(Clone, Copy, Default)]
-pub(in super::super) struct Extras<'a, E> {
+pub(in crate::conv2d) struct Extras<'a, E> {
     pub values: &'a [E],
     /// Residual planes of a picture: O or 0.
     pub residuals: usize,
@@ -54,7 +54,7 @@ impl<'a, E> Extras<'a, E> {
 
 /// What a convolution was run with.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Call<'a, E> {
+pub(in crate::conv2d) struct Call<'a, E> {
     pub isa: Isa,
     pub planes: Planes,
     pub x: &'a [E],
@@ -88,7 +88,7 @@ impl<E: Element> Reusable for Scratch<E> {
 }
 
 /// Writes `activation((conv(x) + bias) · scale + residual)` of every picture of `x` to `out`.
-pub(in super::super) fn forward<E: Element>(
+pub(in crate::conv2d) fn forward<E: Element>(
     isa: Isa,
     planes: Planes,
     x: &[E],

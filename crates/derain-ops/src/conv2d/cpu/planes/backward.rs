@@ -13,7 +13,7 @@ use crate::relu::where_positive;
 use crate::{Planes, Result, buffer};
 
 /// The gradients of a sum weighted by `grad`, each where it was wanted.
-pub(in super::super::super) struct Gradients<E> {
+pub(in crate::conv2d) struct Gradients<E> {
     /// As `x`.
     pub x: Option<Vec<E>>,
     /// Weights `[O, C, K, K]` and bias `[O]`.
@@ -24,7 +24,7 @@ pub(in super::super::super) struct Gradients<E> {
 
 /// Which gradients are asked for.
 #[derive(Clone, Copy)]
-pub(in super::super::super) struct Wanted {
+pub(in crate::conv2d) struct Wanted {
     pub x: bool,
     /// Weights and bias.
     pub parameters: bool,
@@ -33,11 +33,11 @@ pub(in super::super::super) struct Wanted {
 
 impl Wanted {
     #[cfg(test)]
-    pub(in super::super::super) const ALL: Self = Self { x: true, parameters: true, extras: true };
+    pub(in crate::conv2d) const ALL: Self = Self { x: true, parameters: true, extras: true };
 }
 
 /// Computes [`Gradients`] from the result `y` and its gradient.
-pub(in super::super::super) fn backward<E: Element>(
+pub(in crate::conv2d) fn backward<E: Element>(
     call: Call<'_, E>,
     y: &[E],
     grad: &[E],

@@ -18,7 +18,7 @@ use crate::simd::{Kernel, Vector};
 const BLOCK: usize = 8;
 
 /// Adds one piece's sums to `[3·3, C, O]`. `grad` consists of whole squares of tiles, `x` reaches a dilation beyond it on every side.
-pub(in super::super) struct WeightSums<'a, 's, E> {
+pub(in crate::conv2d::cpu) struct WeightSums<'a, 's, E> {
     pub x: Rect<'a, E>,
     pub grad: Rect<'a, E>,
     pub dilation: usize,

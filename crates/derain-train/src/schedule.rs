@@ -7,11 +7,7 @@
 //! assert_eq!([rate(0), rate(1), rate(2), rate(4)], [0.05, 0.1, 0.1, 0.05]);
 //! ```
 
-mod steps;
-
 use serde::{Deserialize, Serialize};
-
-pub use steps::StepSchedule;
 
 use crate::{Error, Result};
 
@@ -24,7 +20,7 @@ pub enum Schedule {
         /// The rate.
         rate: f64,
     },
-    /// Divided each time that one of some steps is reached ([`StepSchedule`]).
+    /// Divided each time that one of some steps is reached.
     Steps {
         /// The rate at first.
         rate: f64,
@@ -68,13 +64,31 @@ pub struct Moment {
 }
 
 impl Default for Schedule {
-    /// SPANet's paper.
+    /// [`Schedule::spanet_paper`].
     fn default() -> Self {
-        Self::Steps { rate: 0.005, divisor: 10.0, at: vec![5_000, 15_000, 30_000, 50_000] }
+        Self::spanet_paper()
     }
 }
 
 impl Schedule {
+    /// SPANet's paper: 0.005, divided by 10 after 5,000, 15,000, 30,000 and 50,000 iterations (of 60,000).
+    #[must_use]
+    pub fn spanet_paper() -> Self {
+        Self::Steps { rate: 0.005, divisor: 10.0, at: vec![5_000, 15_000, 30_000, 50_000] }
+    }
+
+    /// SPANet's release: 0.005, divided by 10 after 30,000 iterations (of 40,000).
+    #[must_use]
+    pub fn spanet_release() -> Self {
+        Self::Steps { rate: 0.005, divisor: 10.0, at: vec![30_000] }
+    }
+
+    /// The later code of RRANet's authors: 0.001, divided by 5 at epochs 25, 50 and 75 (of 100).
+    #[must_use]
+    pub fn rranet() -> Self {
+        Self::Epochs { rate: 0.001, divisor: 5.0, at: vec![25, 50, 75] }
+    }
+
     /// The rate of a step.
     ///
     /// # Errors
@@ -83,8 +97,8 @@ impl Schedule {
         self.check()?;
         Ok(match self {
             Self::Constant { rate } => *rate,
-            Self::Steps { rate, divisor, at } => StepSchedule::new(*rate, *divisor, at)?.rate(moment.step),
-            Self::Epochs { rate, divisor, at } => StepSchedule::new(*rate, *divisor, at)?.rate(moment.epoch),
+            Self::Steps { rate, divisor, at } => divided(*rate, *divisor, at, moment.step),
+            Self::Epochs { rate, divisor, at } => divided(*rate, *divisor, at, moment.epoch),
             Self::Cosine { rate, warm_up, .. } if moment.step < *warm_up => {
                 rate * (moment.step + 1) as f64 / *warm_up as f64
             }
@@ -102,12 +116,17 @@ impl Schedule {
     /// [`Error::NotPositive`], [`Error::Steps`] or [`Error::Config`] for the first that does not.
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::Constant { rate } => StepSchedule::new(*rate, 1.0, &[]).map(drop),
+            Self::Constant { rate } => check_positive("the rate", *rate),
             Self::Steps { rate, divisor, at } | Self::Epochs { rate, divisor, at } => {
-                StepSchedule::new(*rate, *divisor, at).map(drop)
+                check_positive("the rate", *rate)?;
+                check_positive("the divisor", *divisor)?;
+                match at.is_sorted_by(|a, b| a < b) {
+                    true => Ok(()),
+                    false => Err(Error::Steps { steps: at.clone() }),
+                }
             }
             Self::Cosine { rate, last, .. } => {
-                StepSchedule::new(*rate, 1.0, &[])?;
+                check_positive("the rate", *rate)?;
                 match (0.0..=*rate).contains(last) {
                     true => Ok(()),
                     false => Err(Error::config("schedule.last", last, "from 0 to `schedule.rate`")),
@@ -122,6 +141,19 @@ impl Schedule {
     }
 }
 
+/// The rate after as many divisions as there are steps or epochs reached.
+fn divided(rate: f64, divisor: f64, at: &[u64], reached: u64) -> f64 {
+    let passed = at.partition_point(|&change| change <= reached);
+    (0..passed).fold(rate, |rate, _| rate / divisor)
+}
+
+fn check_positive(name: &'static str, value: f64) -> Result<()> {
+    match value > 0.0 && value.is_finite() {
+        true => Ok(()),
+        false => Err(Error::NotPositive { name, value }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,17 +163,26 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_the_papers() {
-        for step in [0, 4_999, 5_000, 29_999, 59_999] {
-            assert_eq!(rate(&Schedule::default(), step, 7), StepSchedule::spanet_paper().rate(step));
-        }
+    fn rates_change_exactly_at_the_steps() {
+        let schedule = Schedule::Steps { rate: 1.0, divisor: 4.0, at: vec![10, 20] };
+        let rates = [0, 9, 10, 19, 20, u64::MAX].map(|step| rate(&schedule, step, 7));
+        assert_eq!(rates, [1.0, 1.0, 0.25, 0.25, 0.0625, 0.0625]);
     }
 
     #[test]
     fn epochs_count_where_the_schedule_says_so() {
-        let schedule = Schedule::Epochs { rate: 0.001, divisor: 5.0, at: vec![25, 50, 75] };
-        assert_eq!(rate(&schedule, 1_000_000, 24), 0.001);
-        assert_eq!(rate(&schedule, 0, 75), StepSchedule::rranet_epochs().rate(75));
+        let schedule = Schedule::Epochs { rate: 1.0, divisor: 5.0, at: vec![25, 50] };
+        let rates = [24, 25, 50].map(|epoch| rate(&schedule, 1_000_000, epoch));
+        assert_eq!(rates, [1.0, 0.2, 0.04]);
+    }
+
+    #[test]
+    fn the_papers_schedules() {
+        let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-12, "{a} {b}");
+        near(rate(&Schedule::default(), 4_999, 0), 0.005);
+        near(rate(&Schedule::default(), 59_999, 0), 0.005 / 1e4);
+        near(rate(&Schedule::spanet_release(), 39_999, 0), 0.0005);
+        near(rate(&Schedule::rranet(), 0, 99), 0.001 / 125.0);
     }
 
     #[test]
@@ -160,9 +201,17 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        assert!(Schedule::Constant { rate: 0.0 }.check().is_err());
-        assert!(Schedule::Steps { rate: 0.1, divisor: 10.0, at: vec![2, 2] }.check().is_err());
+        for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let refused = |schedule: Schedule| matches!(schedule.check(), Err(Error::NotPositive { .. }));
+            assert!(refused(Schedule::Constant { rate: value }));
+            assert!(refused(Schedule::Steps { rate: value, divisor: 10.0, at: vec![] }));
+            assert!(refused(Schedule::Epochs { rate: 0.1, divisor: value, at: vec![] }));
+            assert!(refused(Schedule::Cosine { rate: value, warm_up: 0, last: 0.0 }));
+        }
+        for at in [vec![5, 5], vec![5, 4]] {
+            let schedule = Schedule::Steps { rate: 0.1, divisor: 10.0, at };
+            assert!(matches!(schedule.check(), Err(Error::Steps { .. })));
+        }
         assert!(Schedule::Cosine { rate: 0.1, warm_up: 0, last: 0.2 }.check().is_err());
-        assert!(Schedule::Cosine { rate: f64::NAN, warm_up: 0, last: 0.0 }.check().is_err());
     }
 }
