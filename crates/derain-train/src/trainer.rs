@@ -20,7 +20,7 @@ use crate::planes::{reordered, to_tensor};
 use crate::ranks::{Alone, Ranks, Voted, agree, combine_in_chain, vote};
 use crate::{Error, Moment, Result, TrainConfig};
 
-mod among;
+mod ranks;
 mod state;
 mod stop;
 mod validate;

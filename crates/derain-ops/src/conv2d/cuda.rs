@@ -1,4 +1,4 @@
-//! What follows a convolution's sum, on CUDA: grids, arguments and scratch of `kernels.cu`. Forward our own convolution (`direct.rs`) does this
+//! What follows a convolution's sum, on CUDA: grids, arguments and scratch of `kernels.cu`. Forward our own convolution (`cuda/direct.rs`) does this
 //! itself, before it writes a sum; these kernels run behind cuDNN's sums, and in every backward pass.
 //!
 //! What cannot be avoided once the sums are in memory is what the kernels move, in elements for each element of the result (scales are

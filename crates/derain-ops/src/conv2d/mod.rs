@@ -30,15 +30,13 @@
 //! # Ok::<(), derain_ops::Error>(())
 //! ```
 
-#[cfg(any(test, feature = "cuda"))]
-mod composed;
 #[doc(hidden)]
 pub mod cpu;
 #[cfg(any(test, feature = "cuda"))]
 mod cuda;
-#[cfg(any(test, feature = "cuda"))]
-mod direct;
 mod form;
+#[cfg(any(test, feature = "cuda"))]
+mod gpu;
 mod op;
 #[doc(hidden)]
 pub mod reference;
@@ -55,7 +53,7 @@ use candle_core::{CustomOp2, Tensor};
 #[cfg(test)]
 pub(crate) use cuda::SOURCE as KERNELS;
 #[cfg(test)]
-pub(crate) use direct::{SOURCE as DIRECT_KERNELS, weight_gradient::SOURCE as WEIGHT_GRADIENT_KERNELS};
+pub(crate) use cuda::direct::{SOURCE as DIRECT_KERNELS, weight_gradient::SOURCE as WEIGHT_GRADIENT_KERNELS};
 
 pub use form::Form;
 
@@ -184,7 +182,7 @@ pub fn gradients(
     }
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        return composed::gradients(op, [x, weight, y, grad]);
+        return gpu::gradients(op, [x, weight, y, grad]);
     }
     let (of_x, of_weight) = CustomOp2::bwd(&op, x, weight, y, grad)?;
     Ok([of_x, of_weight])
@@ -195,7 +193,7 @@ pub fn gradients(
 #[cfg(feature = "cuda")]
 #[doc(hidden)]
 pub fn set_direct(direct: bool) {
-    composed::set_direct(direct);
+    gpu::set_direct(direct);
 }
 
 /// What a convolution is given, checked.
@@ -232,7 +230,7 @@ impl Inputs<'_> {
 fn run(op: op::Conv2d, inputs: &Inputs<'_>) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if inputs.x.device().is_cuda() {
-        return composed::conv2d(op, inputs);
+        return gpu::conv2d(op, inputs);
     }
     let (x, parameters) = (inputs.x.contiguous()?, inputs.parameters()?);
     match inputs.extras()? {

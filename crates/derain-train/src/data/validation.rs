@@ -2,6 +2,7 @@ use derain_data::LoadOptions;
 use derain_data::dataset::{AugmentOptions, Sample};
 use derain_data::hex::hex;
 use image::{GenericImageView, RgbImage};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::{SynthesizedRain, pair_list};
@@ -56,8 +57,9 @@ fn load(config: &TrainConfig) -> Result<Vec<(RgbImage, RgbImage)>> {
     let size = config.validation.size;
     if !config.validation.pairs.is_empty() {
         let list = pair_list(&config.validation.pairs)?;
-        let pairs = list.pairs().iter();
-        return pairs
+        return list
+            .pairs()
+            .par_iter()
             .map(|pair| pair.load(&LoadOptions::default()).map_err(Into::into))
             .map(|pair: Result<_>| {
                 let (rainy, clean) = pair?;

@@ -1,6 +1,7 @@
 //! What a training stands at: made ready, taken from a checkpoint, written to one.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
@@ -12,13 +13,27 @@ use serde_json::Value;
 
 use super::{StopHandle, Trainer};
 use crate::checkpoint::{self, Loaded, Names, Progress, Tensors};
-use crate::data::{ValidationPairs, check_pictures, training_source};
+use crate::data::{Source, ValidationPairs, check_pictures, training_source};
 use crate::folder::{CHECKPOINT, Folder, check_apart};
 use crate::model::{AnyNetwork, Trainable};
 use crate::observer::{Observer, WrittenKind};
 use crate::optimizer::{Adam, MovingAverage};
 use crate::ranks::Ranks;
 use crate::{Error, Result, TrainConfig};
+
+/// As many are told by name.
+const NAMED: usize = 100;
+
+/// Which photographs a training is not to see: whoever scores its weights later must know them.
+fn say_held_out(pictures: &[PathBuf]) -> Option<String> {
+    let names = pictures.iter().take(NAMED).map(|path| path.file_name().unwrap_or_default().display().to_string());
+    let names = names.collect::<Vec<_>>().join(", ");
+    match pictures.len().checked_sub(NAMED) {
+        _ if pictures.is_empty() => None,
+        None | Some(0) => Some(format!("held out for the validation: {names}")),
+        Some(more) => Some(format!("held out for the validation: {names} and {more} more")),
+    }
+}
 
 impl Trainer {
     pub(super) fn prepare(config: TrainConfig, device: &Device, ranks: &Arc<dyn Ranks>) -> Result<Self> {
@@ -33,6 +48,10 @@ impl Trainer {
         // All data and weights before the folder is made: a mistyped path leaves none behind.
         let (source, data) = training_source(&config)?;
         check_pictures(&source, &config.augment.crop, config.batch_size / ranks.size())?;
+        let names_of_held_out = match &source {
+            Source::Synthesized(source) if config.validation.pairs.is_empty() => say_held_out(source.held_out()),
+            _ => None,
+        };
         let samples = source.len();
         let steps_per_epoch = samples / config.batch_size;
         if steps_per_epoch == 0 {
@@ -68,7 +87,7 @@ impl Trainer {
             validation_pairs: validation.len(),
             validation,
             progress: Progress::new(config.decisive()?, data),
-            notice: None,
+            notice: names_of_held_out,
             saved: None,
             stop: StopHandle::default(),
             config,
@@ -85,6 +104,8 @@ impl Trainer {
             return Err(Error::StepsDone { folder, done: loaded.progress.step, steps: self.steps });
         }
         self.saved = Some(loaded.progress.step);
+        // It was told when the training began.
+        self.notice = None;
         self.adopt(loaded)?;
         let is_another = self.progress.best.is_some() && self.progress.best_on != self.validation.hash();
         if is_another {

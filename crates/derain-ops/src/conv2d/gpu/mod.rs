@@ -1,15 +1,16 @@
-//! The convolution on GPUs: with the feature `cudnn` by cuDNN and a kernel of ours behind it, else by kernels of ours alone (`direct.rs`).
+//! The convolution on GPUs: with the feature `cudnn` by cuDNN and a kernel of ours behind it, else by kernels of ours alone (`cuda/direct.rs`).
 //!
 //! What those do not serve, 3x3 kernels with dilations above 4 and pictures with more results than 32 bits count, is made of candle's operations:
 //! columns of pixels and a matrix product, for the gradient for x a convolution with turned kernels, for that for the weights a matrix product for
 //! each of their places. (Candle's own gradients are a kernel without reuse for x and a convolution with kernels as large as the picture for the
 //! weights.)
 
+mod columns;
 #[cfg(feature = "cudnn")]
 mod cudnn;
 mod epilogue;
 #[cfg(feature = "cuda")]
-mod gpu;
+mod launch;
 
 #[cfg(feature = "cuda")]
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,20 +21,17 @@ use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Storage, Tensor};
 use epilogue::{Epilogue, Gradients};
 #[cfg(feature = "cuda")]
-use gpu::Weights;
+use launch::Weights;
 
 use super::Inputs;
 #[cfg(feature = "cuda")]
 use super::Packed;
 #[cfg(feature = "cuda")]
-use super::direct;
+use super::cuda::direct;
 use super::op::Conv2d;
 #[cfg(feature = "cuda")]
 use crate::Planes;
-use crate::{Error, Result, device};
-
-/// Bytes of columns at once: bands of rows that need more go one after the other. A 3x3 convolution has nine times its input as columns.
-const MOST_COLUMNS: usize = 1 << 30;
+use crate::{Result, device};
 
 /// cuDNN counts elements in ints.
 const MOST_OF_CUDNN: usize = i32::MAX as usize;
@@ -56,7 +54,7 @@ pub(super) fn conv2d(op: Conv2d, inputs: &Inputs<'_>) -> Result<Tensor> {
             // x stands in for what is not there, without gradient.
             (None, None) => (weight.clone(), x.detach(), Third::Nothing),
         };
-        Ok(x.apply_op3(&parameters, &third, Composed { op, holds, result: Mutex::new(Some(y)) })?)
+        Ok(x.apply_op3(&parameters, &third, OnGpu { op, holds, result: Mutex::new(Some(y)) })?)
     })
 }
 
@@ -90,10 +88,7 @@ impl Call {
     }
 
     /// From the inputs that an operation with gradients has.
-    fn of_inputs(
-        Composed { op, holds, .. }: &Composed,
-        [x, parameters, third]: [&Tensor; 3],
-    ) -> candle_core::Result<Self> {
+    fn of_inputs(OnGpu { op, holds, .. }: &OnGpu, [x, parameters, third]: [&Tensor; 3]) -> candle_core::Result<Self> {
         let alone = Inputs { x, weight: parameters, bias: None, scale: None, residual: None, packed: None };
         match holds {
             Third::Nothing => Self::of(op, &alone),
@@ -129,9 +124,9 @@ impl Call {
         #[cfg(feature = "cuda")]
         if by_direct(&self.x, self.weight.dims4()?, self.dilation)? {
             let packed = self.packed.as_ref().map(|packed| packed.of(&self.weight)).transpose()?;
-            return gpu::direct(&self.x, &Weights::of(&self.weight, packed.as_ref())?, self.dilation, epilogue);
+            return launch::direct(&self.x, &Weights::of(&self.weight, packed.as_ref())?, self.dilation, epilogue);
         }
-        epilogue.forward(convolution(&self.x, &self.weight, self.dilation, MOST_COLUMNS)?)
+        epilogue.forward(columns::convolution(&self.x, &self.weight, self.dilation, columns::MOST_COLUMNS)?)
     }
 }
 
@@ -142,13 +137,13 @@ impl Packed {
         if let Some(packed) = self.0.get() {
             return Ok(packed.clone());
         }
-        let packed = gpu::pack(weight)?;
+        let packed = launch::pack(weight)?;
         Ok(self.0.get_or_init(|| packed).clone())
     }
 }
 
 /// Ties a convolution's result to its gradients: it has been computed before, by tensor operations, which a custom operation cannot call.
-struct Composed {
+struct OnGpu {
     op: Conv2d,
     holds: Third,
     result: Mutex<Option<Tensor>>,
@@ -165,7 +160,7 @@ enum Third {
     Extras,
 }
 
-impl Composed {
+impl OnGpu {
     /// The result, which is there once.
     fn take(&self) -> candle_core::Result<Tensor> {
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -207,7 +202,7 @@ impl Composed {
 
 type Optional = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
-impl CustomOp3 for Composed {
+impl CustomOp3 for OnGpu {
     fn name(&self) -> &'static str {
         "conv2d"
     }
@@ -242,7 +237,7 @@ impl CustomOp3 for Composed {
         // A convolution's own, in memory that nothing else has.
         let y = self.take()?.contiguous()?;
         let shape = y.shape().clone();
-        Ok((gpu::into_storage(y)?, shape))
+        Ok((launch::into_storage(y)?, shape))
     }
 
     fn bwd(
@@ -261,48 +256,9 @@ impl CustomOp3 for Composed {
 /// The gradients for x and weights without bias, each if it is a variable or comes from one, from results y and their gradient.
 #[cfg(feature = "cuda")]
 pub(super) fn gradients(op: Conv2d, [x, weight, y, grad]: [&Tensor; 4]) -> Result<[Option<Tensor>; 2]> {
-    let composed = Composed { op, holds: Third::Nothing, result: Mutex::new(None) };
-    let (of_x, of_weight, _) = composed.bwd(x, weight, &x.detach(), y, grad)?;
+    let on_gpu = OnGpu { op, holds: Third::Nothing, result: Mutex::new(None) };
+    let (of_x, of_weight, _) = on_gpu.bwd(x, weight, &x.detach(), y, grad)?;
     Ok([of_x, of_weight])
-}
-
-/// The convolution of contiguous tensors without gradient, in bands of rows whose columns take at most
-/// `most_columns` bytes.
-fn convolution(x: &Tensor, weight: &Tensor, dilation: usize, most_columns: usize) -> Result<Tensor> {
-    let (batch, channels, height, width) = x.dims4()?;
-    let size = weight.dim(2)?;
-    let padding = size / 2 * dilation;
-    let row = batch * channels.max(weight.dim(0)?) * (width + 2 * padding);
-    check_count(row, height + 2 * padding)?;
-    let columns = most_columns / (batch * channels * size * size * width * x.dtype().size_in_bytes());
-    let rows = if by_cudnn(x) { rows_within(MOST_OF_CUDNN, row, height, padding) } else { columns.max(1) };
-    if rows >= height {
-        return sums(x, weight, padding, dilation);
-    }
-    let padded = pad(x, padding)?;
-    let mut bands = Vec::with_capacity(height.div_ceil(rows));
-    for first in (0..height).step_by(rows) {
-        let rows = rows.min(height - first);
-        let band = padded.narrow(2, first, rows + 2 * padding)?.contiguous()?;
-        bands.push(sums(&band, weight, 0, dilation)?);
-    }
-    Ok(Tensor::cat(&bands, 2)?)
-}
-
-/// Candle's copying kernels count elements in 32 bits, and copy something else beyond that.
-fn check_count(row: usize, rows: usize) -> Result<()> {
-    if row.saturating_mul(rows) <= u32::MAX as usize {
-        return Ok(());
-    }
-    Err(Error::TooManyElements { op: "conv2d", got: row.saturating_mul(rows) })
-}
-
-/// How many of a picture's rows, each of `row` elements, may be convolved at once so that they and their surroundings are no more than `most`.
-fn rows_within(most: usize, row: usize, height: usize, padding: usize) -> usize {
-    match most / row {
-        rows if rows >= height + 2 * padding => height,
-        rows => rows.saturating_sub(2 * padding).max(1),
-    }
 }
 
 /// Whether kernels of ours convolve where there is another way: for benches.
@@ -328,15 +284,6 @@ fn by_cudnn(x: &Tensor) -> bool {
     cfg!(feature = "cudnn") && x.device().is_cuda()
 }
 
-/// The convolution of a whole tensor.
-fn sums(x: &Tensor, weight: &Tensor, padding: usize, dilation: usize) -> Result<Tensor> {
-    #[cfg(feature = "cudnn")]
-    if by_cudnn(x) {
-        return cudnn::forward(x, weight, padding, dilation);
-    }
-    Ok(x.conv2d(weight, padding, 1, dilation, 1)?)
-}
-
 /// The gradient for x from `grad`, that for the sums.
 fn data_gradient(grad: &Tensor, weight: &Tensor, x: &Tensor, dilation: usize) -> Result<Tensor> {
     debug_assert_eq!(x.dim(1)?, weight.dim(1)?);
@@ -344,7 +291,7 @@ fn data_gradient(grad: &Tensor, weight: &Tensor, x: &Tensor, dilation: usize) ->
     {
         let (outputs, inputs, size, _) = weight.dims4()?;
         if by_direct(grad, (inputs, outputs, size, size), dilation)? {
-            return gpu::direct(grad, &Weights::turned(weight)?, dilation, &Epilogue::default());
+            return launch::direct(grad, &Weights::turned(weight)?, dilation, &Epilogue::default());
         }
     }
     #[cfg(feature = "cudnn")]
@@ -352,37 +299,21 @@ fn data_gradient(grad: &Tensor, weight: &Tensor, x: &Tensor, dilation: usize) ->
         return cudnn::data_gradient(grad, weight, x.shape(), dilation);
     }
     let turned = weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
-    convolution(grad, &turned, dilation, MOST_COLUMNS)
+    columns::convolution(grad, &turned, dilation, columns::MOST_COLUMNS)
 }
 
 /// Σ over pictures and pixels of grad `[B, O, H, W]` times the pixel of x `[B, C, H, W]` that each of a kernel's places meets: `[O, C, K, K]`.
 fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: usize) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if by_direct(x, (grad.dim(1)?, x.dim(1)?, size, size), dilation)? {
-        return gpu::weight_gradient(x, grad, size, dilation);
+        return launch::weight_gradient(x, grad, size, dilation);
     }
     #[cfg(feature = "cudnn")]
     if by_cudnn(x) && x.elem_count().max(grad.elem_count()) <= MOST_OF_CUDNN {
         return cudnn::filter_gradient(x, grad, size, dilation);
     }
-    let (batch, channels, height, width) = x.dims4()?;
-    let (outputs, padding) = (grad.dim(1)?, size / 2 * dilation);
-    check_count(batch * channels * (width + 2 * padding), height + 2 * padding)?;
-    let padded = pad(x, padding)?;
-    let grad = grad.reshape((batch, outputs, height * width))?;
-    let mut places = Vec::with_capacity(size * size);
-    for (row, column) in (0..size).flat_map(|row| (0..size).map(move |column| (row, column))) {
-        let met = padded.narrow(2, row * dilation, height)?.narrow(3, column * dilation, width)?;
-        let met = met.contiguous()?.reshape((batch, channels, height * width))?;
-        places.push(grad.matmul(&met.transpose(1, 2)?)?.sum(0)?);
-    }
-    Ok(Tensor::stack(&places, 2)?.reshape((outputs, channels, size, size))?)
+    columns::weight_gradient(x, grad, size, dilation)
 }
 
-/// Zeros on all four sides.
-fn pad(x: &Tensor, pixels: usize) -> Result<Tensor> {
-    Ok(x.pad_with_zeros(2, pixels, pixels)?.pad_with_zeros(3, pixels, pixels)?)
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "cuda"))]
 mod tests;

@@ -12,7 +12,7 @@ pub(crate) mod weight_gradient;
 use candle_core::DType;
 
 use super::Activation;
-use super::cuda::Epilogue;
+use super::Epilogue;
 use crate::cuda::{Arg, Grid, Launcher, Source, int};
 use crate::{Planes, Result};
 

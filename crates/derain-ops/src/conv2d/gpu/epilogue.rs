@@ -41,7 +41,7 @@ impl Epilogue {
         }
         #[cfg(feature = "cuda")]
         if sums.device().is_cuda() {
-            return super::gpu::forward(self, sums);
+            return super::launch::forward(self, sums);
         }
         let y = self.scaled(&self.biased(&sums)?)?;
         let y = match &self.residual {
@@ -59,7 +59,7 @@ impl Epilogue {
     pub(super) fn backward(&self, y: &Tensor, grad: &Tensor) -> Result<Gradients> {
         #[cfg(feature = "cuda")]
         if grad.device().is_cuda() {
-            return super::gpu::backward(self, y, grad);
+            return super::launch::backward(self, y, grad);
         }
         let residual = match self.activation {
             Activation::None => grad.clone(),
@@ -74,7 +74,7 @@ impl Epilogue {
     pub(super) fn scale_gradient(&self, sums: &Tensor, g: &Tensor) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
         if g.device().is_cuda() {
-            return super::gpu::scale_gradient(self, sums, g);
+            return super::launch::scale_gradient(self, sums, g);
         }
         Ok((self.biased(sums)? * g)?.sum_keepdim(1)?)
     }

@@ -3,10 +3,10 @@
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Storage, Tensor};
 
-use super::Weights;
-use crate::conv2d::composed::epilogue::{Epilogue, Gradients};
-use crate::conv2d::composed::{data_gradient, weight_gradient};
-use crate::conv2d::direct::TILES;
+use super::epilogue::{Epilogue, Gradients};
+use super::launch::{self, Weights};
+use super::{data_gradient, weight_gradient};
+use crate::conv2d::cuda::direct::TILES;
 use crate::conv2d::{Activation, Conv2dOptions, conv2d, conv2d_residual, set_direct};
 use crate::cuda::tests_gpu::{gpu, inputs, values};
 use crate::testing::assert_close;
@@ -112,16 +112,16 @@ fn tiles_and_shares() -> crate::Result<()> {
         let of_weight = values(&weight_gradient(&expected[0], &expected[2], size, 1)?);
         let on_gpu = drawn(&gpu, dtype)?;
         let [x, weight, grad] = &on_gpu[..] else { panic!("three tensors") };
-        let packed = super::pack(weight)?;
+        let packed = launch::pack(weight)?;
         for tile in TILES {
-            let y = super::direct_by(Some(tile), x, &Weights::of(weight, None)?, 1, &Epilogue::default())?;
+            let y = launch::direct_by(Some(tile), x, &Weights::of(weight, None)?, 1, &Epilogue::default())?;
             assert_close(&values(&y), &sums, tolerance, &format!("{size}x{size} {dtype:?}"));
             let kept = Weights::of(weight, Some(&packed))?;
-            let again = super::direct_by(Some(tile), x, &kept, 1, &Epilogue::default())?;
+            let again = launch::direct_by(Some(tile), x, &kept, 1, &Epilogue::default())?;
             assert_eq!(values(&again), values(&y), "{size}x{size} {dtype:?}, packed before");
         }
         for splits in [1, 3] {
-            let got = super::weight_gradient_by(Some(splits), [x, grad], size, 1)?;
+            let got = launch::weight_gradient_by(Some(splits), [x, grad], size, 1)?;
             assert_close(
                 &values(&got),
                 &of_weight,
@@ -181,8 +181,8 @@ fn storages_are_taken() -> crate::Result<()> {
     for dtype in [DType::F32, DType::BF16] {
         let whole = Tensor::new(&[[1f32, -2., 3.], [4., -5., 6.]], &Device::Cpu)?.to_dtype(dtype)?.to_device(&gpu)?;
         let (expected, second) = (values(&whole), whole.narrow(0, 1, 1)?);
-        assert!(super::into_storage(second).is_err() && values(&whole) == expected);
-        let storage = super::into_storage(whole)?;
+        assert!(launch::into_storage(second).is_err() && values(&whole) == expected);
+        let storage = launch::into_storage(whole)?;
         let taken = Tensor::from_storage(Storage::Cuda(storage), (2, 3), BackpropOp::none(), false);
         assert_eq!(values(&taken), expected);
     }

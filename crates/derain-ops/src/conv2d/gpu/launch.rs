@@ -1,4 +1,4 @@
-//! Glue between candle's tensors and the launches of `conv2d/cuda.rs` and `conv2d/direct.rs`.
+//! Glue between candle's tensors and the launches of `conv2d/cuda.rs` and `conv2d/cuda/direct.rs`.
 
 use std::cell::RefCell;
 use std::mem;
@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CudaStorage, InplaceOp1, Layout, Storage, Tensor};
 
 use super::epilogue::{Epilogue, Gradients};
 use crate::conv2d::cuda;
-use crate::conv2d::direct::{self, Convolution, Packing, Taps, Tile, weight_gradient};
+use crate::conv2d::cuda::direct::{self, Convolution, Packing, Taps, Tile, weight_gradient};
 use crate::cuda::Arg;
 use crate::cuda::gpu::{Input, Memory, on_storages_to_change, on_tensors, tensor};
 use crate::{Planes, Result};
@@ -56,7 +56,7 @@ pub(super) fn pack(weight: &Tensor) -> Result<Tensor> {
 }
 
 /// With a tile or with the one that fits.
-fn direct_by(
+pub(super) fn direct_by(
     tile: Option<&Tile>,
     x: &Tensor,
     weights: &Weights<'_>,
@@ -101,7 +101,12 @@ pub(super) fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: 
 }
 
 /// With the pixels shared among as many blocks, or as many as fit.
-fn weight_gradient_by(splits: Option<usize>, [x, grad]: [&Tensor; 2], size: usize, dilation: usize) -> Result<Tensor> {
+pub(super) fn weight_gradient_by(
+    splits: Option<usize>,
+    [x, grad]: [&Tensor; 2],
+    size: usize,
+    dilation: usize,
+) -> Result<Tensor> {
     let (planes, outputs) = (Planes::from(x.dims4()?), grad.dim(1)?);
     on_tensors(OP, [x, grad], |gpu, [x_input, grad]| {
         let convolution = weight_gradient::Convolution { dtype: x.dtype(), planes, outputs, size, dilation };
@@ -226,6 +231,3 @@ fn launches<'a, 'b>(
     let (dtype, planes) = (like.dtype(), Planes::from(like.dims4()?));
     Ok(cuda::Epilogue { dtype, planes, bias, scale, residual: Arg::Null, activation: epilogue.activation })
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-// What a block of conv2d/direct.rs works on, and what follows its sums.
+// What a block of conv2d/cuda/direct.rs works on, and what follows its sums.
 
 // The largest dilation whose surroundings the shared memory has room for.
 #define MOST_DILATION 4

@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::{MOST_OF_CUDNN, check_count, convolution, rows_within};
 use crate::Planes;
+use crate::conv2d::gpu::conv2d;
 use crate::conv2d::op::Conv2d;
 use crate::conv2d::reference::{self, Arguments};
 use crate::conv2d::{Activation, Conv2dOptions, Inputs};
@@ -77,7 +78,7 @@ fn forward_and_gradients_equal_the_reference() -> crate::Result<()> {
             residual: of_residual,
             packed: None,
         };
-        let y = super::conv2d(op, &inputs)?;
+        let y = conv2d(op, &inputs)?;
         assert_close(&y.flatten_all()?.to_vec1()?, &reference::forward(&arguments), 1e-13, &what);
 
         let gradients = sum_weighted(&y, &dy)?.backward()?;
@@ -138,7 +139,7 @@ fn nan_stays() -> crate::Result<()> {
     let options = Conv2dOptions { activation: Activation::Relu, ..Default::default() };
     let op = Conv2d { options, outputs: 1, size: 1, residual: false, scale: false };
     let inputs = Inputs { x: &x, weight: &weight, bias: None, scale: None, residual: None, packed: None };
-    let y = super::conv2d(op, &inputs)?.flatten_all()?.to_vec1::<f32>()?;
+    let y = conv2d(op, &inputs)?.flatten_all()?.to_vec1::<f32>()?;
     assert!(y[0].is_nan() && y[1..] == [0.0, 1.0], "{y:?}");
     Ok(())
 }

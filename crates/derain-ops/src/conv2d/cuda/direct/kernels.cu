@@ -1,4 +1,4 @@
-// Convolutions in one pass (conv2d/direct.rs), with what follows their sums: needs tile.cu, and floats.cu or halves.cu. For every pixel the C·K·K
+// Convolutions in one pass (conv2d/cuda/direct.rs), with what follows their sums: needs tile.cu, and floats.cu or halves.cu. For every pixel the C·K·K
 // values that the kernel meets there are a column, and the weights a matrix [O, C·K·K]: a block makes the product for OUTPUTS outputs and a tile of
 // PIXELS pixels, chunk by chunk of the channels. A chunk's pixels, with those around them that the kernel reaches, and its weights wait in shared
 // memory. No column is ever stored.
