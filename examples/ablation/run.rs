@@ -15,7 +15,7 @@ use derain::train::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Arguments;
-use crate::support::on_stop_signal;
+use crate::support::signals::on_stop_signal;
 use crate::table::{Row, Scores, write_table};
 use crate::variants::VARIANTS;
 

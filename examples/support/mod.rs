@@ -6,7 +6,7 @@ pub(crate) mod device;
 pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod paths;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod size;
 pub(crate) mod unreadable;
 
@@ -16,7 +16,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-pub(crate) use signals::on_stop_signal;
 use tracing_subscriber::EnvFilter;
 
 /// Logs to standard error; `RUST_LOG` filters. If nobody reads it any more (`2>&1 | head`), the work goes on.

@@ -7,7 +7,7 @@ use derain::train::{Error, LogOptions, Outcome, Ranks, RunLog, Trainer, agree};
 
 use crate::arguments::Arguments;
 use crate::progress::Progress;
-use crate::support::on_stop_signal;
+use crate::support::signals::on_stop_signal;
 
 /// Whether all steps are done.
 pub(crate) fn run(arguments: &Arguments, ranks: &Arc<dyn Ranks>) -> Result<bool> {

@@ -10,7 +10,7 @@ use common::{Bench, NETWORKS, Watch, train};
 use derain_data::dataset::{AugmentOptions, Crop};
 use derain_models::{Derainer, Network};
 use derain_train::{
-    DataConfig, Error, LossConfig, Observed, Observer, PairData, PairPlace, Schedule, TrainConfig, Trainer,
+    DataConfig, Error, LossConfig, Observed, Observer, PairData, PairPlace, Schedule, StepRecord, TrainConfig, Trainer,
     ValidationConfig,
 };
 use image::{Rgb, RgbImage};
@@ -276,8 +276,8 @@ fn what_cannot_be_written_leaves_the_checkpoint_before() {
     let run = bench.path().join("run");
     // A write that fails after the first checkpoint, as on a full disk: the folder of the next one is gone.
     struct Block<'a>(&'a std::path::Path, Vec<u8>);
-    impl derain_train::Observer for Block<'_> {
-        fn step(&mut self, step: &derain_train::StepRecord) -> derain_train::Observed {
+    impl Observer for Block<'_> {
+        fn step(&mut self, step: &StepRecord) -> Observed {
             if step.step == 3 {
                 self.1 = fs::read(self.0.join("checkpoint.safetensors"))?;
                 fs::rename(self.0, self.0.with_extension("gone"))?;

@@ -10,6 +10,8 @@
 //! | [`backward`], unless nothing but a residual follows the sum | dy, and y for a ReLU: 1 or 2 | g for a ReLU, ds for a scale: 0 to 2 |
 //! | [`scale_gradient`] | the sums and g: 2 | |
 
+pub(super) mod direct;
+
 use candle_core::DType;
 
 use super::Activation;
