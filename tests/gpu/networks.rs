@@ -57,7 +57,7 @@ fn rranet_derains_as_on_the_cpu() {
 #[cfg(feature = "pretrained")]
 fn halves_derain_nearly_as_on_the_cpu() {
     let Some(gpu) = gpu() else { return };
-    for network in Network::ALL {
+    for &network in Network::ALL {
         let expected = Derainer::pretrained(network, &Device::Cpu).unwrap().derain(&rainy()).unwrap().image;
         for (precision, most) in [(Precision::F16, 0.5), (Precision::Bf16, 2.0)] {
             let derainer = Derainer::pretrained(network, Placement::new(&gpu, precision)).unwrap();

@@ -278,6 +278,18 @@ pub enum Error {
         /// The picture's height.
         height: u32,
     },
+    /// More pixels than rain is drawn over.
+    #[error(
+        "rain over {width}x{height} pixels would take gigabytes, the limit is {limit} pixels: rain over a part, or a smaller picture"
+    )]
+    TooManyPixels {
+        /// The picture's width.
+        width: u32,
+        /// The picture's height.
+        height: u32,
+        /// The most pixels.
+        limit: u64,
+    },
     /// No density of rain brings the wanted PSNR.
     #[error(
         "rain cannot bring the mean PSNR to {wanted} dB, the nearest is {nearest:.2} dB: for less, raise opacity, \

@@ -85,6 +85,14 @@ pub enum Error {
         /// The shape that came.
         got: candle_core::Shape,
     },
+    /// Tensors of pictures in another type than the network computes in.
+    #[error("this network takes pictures of {expected:?}, got {got:?}; `to_dtype` converts them")]
+    PictureType {
+        /// The type that was needed.
+        expected: candle_core::DType,
+        /// The type that came.
+        got: candle_core::DType,
+    },
     /// A picture without pixels.
     #[error("the picture has no pixels ({width}x{height})")]
     EmptyPicture {

@@ -53,6 +53,8 @@ pub mod ssim;
 #[doc(hidden)]
 pub mod storage;
 pub mod temporal;
+#[doc(hidden)]
+pub mod temporary;
 #[cfg(test)]
 mod testing;
 #[doc(hidden)]

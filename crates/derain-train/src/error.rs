@@ -2,7 +2,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use candle_core::Shape;
+use candle_core::{DType, Shape};
 use derain_ops::device;
 use derain_ops::one_line::one_line;
 
@@ -19,6 +19,16 @@ pub enum Error {
         left: Shape,
         /// The second tensor's shape.
         right: Shape,
+    },
+    /// Two tensors that are compared are not of one type of floats.
+    #[error("{op}: both tensors must be of one type of floats, got {left:?} and {right:?}")]
+    NotFloats {
+        /// The function.
+        op: &'static str,
+        /// The first tensor's type.
+        left: DType,
+        /// The second tensor's type.
+        right: DType,
     },
     /// There are not as many tensors as parameters.
     #[error("{op}: {got} tensors for {expected} parameters")]

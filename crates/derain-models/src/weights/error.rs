@@ -160,9 +160,9 @@ pub enum WeightError {
         /// The candidates' keys.
         keys: String,
     },
-    /// A file could not be made of tensors.
-    #[error("the tensors cannot be written as safetensors")]
-    Safetensors(#[from] safetensors::SafeTensorError),
+    /// The safetensors parser refused. Its text has names from the file, so it is no source, whose text would be printed as it is.
+    #[error("malformed safetensors: {}", printable(&.0.to_string()))]
+    Safetensors(safetensors::SafeTensorError),
     /// A tensor could not be made or moved to its device.
     #[error("a tensor of shape {shape:?} and type {dtype:?} could not be made")]
     Device {
@@ -173,6 +173,12 @@ pub enum WeightError {
         /// What candle said: a [`candle_core::Error`].
         source: Box<dyn StdError + Send + Sync>,
     },
+}
+
+impl From<safetensors::SafeTensorError> for WeightError {
+    fn from(error: safetensors::SafeTensorError) -> Self {
+        Self::Safetensors(error)
+    }
 }
 
 impl WeightError {
