@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage, RgbImage};
@@ -208,6 +209,22 @@ impl Derainer {
         &self,
         picture: &DynamicImage,
         progress: &(dyn Fn(f64) + Sync),
+    ) -> Result<DerainedPicture> {
+        self.derain_dynamic_until(picture, &|share| {
+            progress(share);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// [`Self::derain_dynamic_with_progress`] until `progress` answers `Break`: the call then ends with [`Error::Stopped`], as soon as parts that
+    /// are being worked on are done, some milliseconds. It cannot be stopped on devices other than the CPU, where `progress` is not called.
+    ///
+    /// # Errors
+    /// As [`Self::derain_dynamic`], and [`Error::Stopped`].
+    pub fn derain_dynamic_until(
+        &self,
+        picture: &DynamicImage,
+        progress: &(dyn Fn(f64) -> ControlFlow<()> + Sync),
     ) -> Result<DerainedPicture> {
         pixels::check_size(picture)?;
         let storage = self.storage(picture.width(), picture.height())?;

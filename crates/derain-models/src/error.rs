@@ -146,6 +146,9 @@ pub enum Error {
         "the temporary file for the picture's features cannot be used; name a folder with room, or allow more memory"
     )]
     Spool(#[source] std::io::Error),
+    /// Whoever watched a run's progress stopped it.
+    #[error("the run was stopped")]
+    Stopped,
     /// An operation refused its input.
     #[error(transparent)]
     Ops(#[from] derain_ops::Error),
