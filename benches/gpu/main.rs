@@ -250,7 +250,7 @@ fn networks(bench: &Bench) -> Result<(), Box<dyn std::error::Error>> {
 fn each_precision<N>(
     network: impl Fn(Precision) -> derain::models::Result<N>,
 ) -> derain::models::Result<Vec<(&'static str, N)>> {
-    Precision::ALL.into_iter().map(|precision| Ok((precision.name(), network(precision)?))).collect()
+    Precision::ALL.iter().map(|&precision| Ok((precision.name(), network(precision)?))).collect()
 }
 
 /// A file's configuration, and its tensors as variables on a device.

@@ -95,7 +95,7 @@ impl Observer for Progress {
     }
 
     fn validation(&mut self, validation: &ValidationRecord) -> Observed {
-        let ValidationRecord { step, input, output, pairs, is_best, seconds } = validation;
+        let ValidationRecord { step, input, output, pairs, is_best, seconds, .. } = validation;
         let best = if *is_best { ", the best so far" } else { "" };
         self.say(&format!(
             "step {step}: {:.2} dB / {:.4} on {pairs} pairs (input {:.2} dB / {:.4}){best}; {seconds:.0} s",

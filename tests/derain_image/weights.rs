@@ -84,7 +84,7 @@ fn rranet_runs_with_its_own_weights_only() {
 fn without_weights_the_shipped_ones_run() {
     let bench = Bench::new();
     let rainy = bench.picture("rainy.png", ColorType::Rgb8);
-    for network in Network::ALL {
+    for &network in Network::ALL {
         assert_done(&bench.run_bare(&format!("-i rainy.png -o clean.png --model {network}")));
         let derainer = Derainer::pretrained(network, &Device::Cpu).unwrap();
         assert_eq!(load_picture(bench.path("clean.png")).unwrap().image, derainer.derain_dynamic(&rainy).unwrap());

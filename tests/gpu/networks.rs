@@ -60,7 +60,7 @@ fn rranet_derains_as_on_the_cpu() {
 #[cfg(feature = "pretrained")]
 fn halves_derain_nearly_as_on_the_cpu() {
     let Some(gpu) = gpu() else { return };
-    for network in Network::ALL {
+    for &network in Network::ALL {
         let expected = Derainer::pretrained(network, &Device::Cpu).unwrap().derain(&rainy()).unwrap().image;
         each_way_to_convolve(|way| {
             for (precision, most) in [(Precision::F16, 0.5), (Precision::Bf16, 2.0)] {

@@ -1,6 +1,7 @@
 //! The crate's error type.
 
 use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -278,6 +279,18 @@ pub enum Error {
         /// The picture's height.
         height: u32,
     },
+    /// More pixels than rain is drawn over.
+    #[error(
+        "rain over {width}x{height} pixels would take gigabytes, the limit is {limit} pixels: rain over a part, or a smaller picture"
+    )]
+    TooManyPixels {
+        /// The picture's width.
+        width: u32,
+        /// The picture's height.
+        height: u32,
+        /// The most pixels.
+        limit: u64,
+    },
     /// No density of rain brings the wanted PSNR.
     #[error(
         "rain cannot bring the mean PSNR to {wanted} dB, the nearest is {nearest:.2} dB: for less, raise opacity, \
@@ -375,6 +388,10 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// Frames or samples of somebody else's source ([`FrameSource`](crate::FrameSource), [`SampleSource`](crate::dataset::SampleSource)), or
+    /// somebody else's judge, failed. [`Error::other`] makes it.
+    #[error("a source of frames or samples, or a judge, failed")]
+    Other(#[source] Box<dyn StdError + Send + Sync>),
     /// A file of JSON is not what it should be.
     #[error("{} is damaged or not of this version", path.display())]
     Json {
@@ -389,6 +406,18 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// For implementations of this crate's traits that fail for a reason of their own.
+    ///
+    /// ```
+    /// use derain_data::Error;
+    /// let gone = std::io::Error::other("the camera was unplugged");
+    /// let cause = std::error::Error::source(&Error::other(gone)).map(ToString::to_string);
+    /// assert_eq!(cause.as_deref(), Some("the camera was unplugged"));
+    /// ```
+    pub fn other(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Other(cause.into())
+    }
+
     /// An option that must be something else.
     pub(crate) fn option(option: &'static str, value: impl ToString, expected: impl Into<Cow<'static, str>>) -> Self {
         Self::InvalidOption { option, value: value.to_string(), expected: expected.into() }

@@ -36,6 +36,7 @@
 #![cfg_attr(not(feature = "video"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+mod brief_debug;
 pub mod clean;
 pub mod dataset;
 mod density;

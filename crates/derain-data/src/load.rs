@@ -19,6 +19,7 @@ use image::error::ImageError;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use crate::brief_debug::brief_debug;
 use crate::jpeg::{self, Flaw};
 use crate::{Error, exif, png, tiff_preview};
 
@@ -26,7 +27,7 @@ use crate::{Error, exif, png, tiff_preview};
 const DECODER_SLACK: u64 = 64 << 20;
 
 /// A picture as it is seen: upright, with the samples that the file holds.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Picture {
     /// The pixels, EXIF orientation applied.
@@ -41,6 +42,14 @@ pub struct Picture {
     /// ([`check_format`](crate::check_format) tells whether it can hold the pixels); `None` where it was not read.
     pub format: Option<ImageFormat>,
 }
+
+brief_debug!(Picture, |picture| {
+    size: (picture.image.width(), picture.image.height()),
+    color: picture.image.color(),
+    icc_profile: picture.icc_profile.as_ref().map(Vec::len),
+    exif: picture.exif.as_ref().map(Vec::len),
+    format: picture.format,
+});
 
 impl Picture {
     /// The same picture with other pixels, keeping profile, EXIF and format.

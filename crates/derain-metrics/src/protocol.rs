@@ -69,7 +69,7 @@ impl Scores {
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: [Self; 3] = [Self::Rgb, Self::Y, Self::SpaNet];
+    pub const ALL: &'static [Self] = &[Self::Rgb, Self::Y, Self::SpaNet];
 
     /// Its name: `rgb`, `y` or `spanet`.
     #[must_use]
@@ -154,7 +154,7 @@ impl FromStr for Protocol {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let named = Self::ALL.into_iter().find(|protocol| protocol.name() == name);
+        let named = Self::ALL.iter().copied().find(|protocol| protocol.name() == name);
         named.ok_or_else(|| Error::UnknownProtocol { name: name.to_owned() })
     }
 }

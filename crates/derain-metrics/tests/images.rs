@@ -30,7 +30,7 @@ fn buffers_dynamic_images_and_arrays_agree() {
         let view = ArrayView3::from_shape((SIZE.0, SIZE.1, 3), image.as_raw()).unwrap();
         view.mapv(|sample| f64::from(sample) / 255.0)
     };
-    for protocol in Protocol::ALL {
+    for &protocol in Protocol::ALL {
         let expected = protocol.score(&a, &b).unwrap();
         assert_eq!(protocol.score(&DynamicImage::from(a.clone()), &DynamicImage::from(b.clone())).unwrap(), expected);
         assert_same(protocol.score(&array(&a), &array(&b)).unwrap(), expected);
@@ -49,7 +49,7 @@ fn alpha_is_ignored() {
         };
         DynamicImage::ImageRgba8(ImageBuffer::from_fn(image.width(), image.height(), pixel))
     };
-    for protocol in Protocol::ALL {
+    for &protocol in Protocol::ALL {
         let expected = protocol.score(&a, &b).unwrap();
         assert_eq!(protocol.score(&with_alpha(&a, 0), &with_alpha(&b, 77)).unwrap(), expected);
         assert_eq!(protocol.score(&with_alpha(&a, 0), &b).unwrap(), expected);
@@ -65,7 +65,7 @@ fn grey_is_three_equal_channels() {
     let grey_alpha =
         DynamicImage::ImageLumaA8(ImageBuffer::from_fn(width, height, |x, y| LumaA([sample(&b, x, y), 9])));
     let colour = |samples: &Array3<u16>| RgbImage::from_fn(width, height, |x, y| Rgb([sample(samples, x, y); 3]));
-    for protocol in Protocol::ALL {
+    for &protocol in Protocol::ALL {
         let expected = protocol.score(&colour(&a), &colour(&b)).unwrap();
         assert_eq!(protocol.score(&grey, &grey_alpha).unwrap(), expected);
         assert_eq!(protocol.score(&grey, &colour(&b)).unwrap(), expected);
@@ -81,7 +81,7 @@ fn eight_bits_beside_sixteen_are_widened() {
             Rgb(image.get_pixel(x, y).0.map(|v| 257 * u16::from(v)))
         })
     };
-    for protocol in Protocol::ALL {
+    for &protocol in Protocol::ALL {
         let expected = protocol.score(&wide(&a), &wide(&b)).unwrap();
         assert_eq!(protocol.score(&a, &wide(&b)).unwrap(), expected);
         assert_eq!(protocol.score(&DynamicImage::ImageRgb16(wide(&a)), &b).unwrap(), expected);
@@ -121,7 +121,7 @@ fn floating_point_pictures_are_in_0_to_1() {
 #[test]
 fn sizes_are_checked() {
     let (a, b) = (RgbImage::new(16, 12), RgbImage::new(12, 16));
-    for protocol in Protocol::ALL {
+    for &protocol in Protocol::ALL {
         assert!(matches!(protocol.score(&a, &b), Err(Error::ShapeMismatch { first: [12, 16, _], .. })));
         assert!(matches!(protocol.score(&RgbImage::new(0, 0), &RgbImage::new(0, 0)), Err(Error::Empty { .. })));
         assert!(matches!(protocol.score(&RgbImage::new(6, 90), &RgbImage::new(6, 90)), Err(Error::TooSmall { .. })));

@@ -67,7 +67,7 @@ fn equal_pictures_give_infinity_and_exactly_one() {
     let flat = Array3::from_elem((16, 16, 3), 0.7);
     for picture in [&a, &flat, &Array3::zeros((16, 16, 3))] {
         assert_eq!(psnr(picture, picture, 1.0).unwrap(), f64::INFINITY);
-        for protocol in Protocol::ALL {
+        for &protocol in Protocol::ALL {
             let scores = protocol.score(picture, picture).unwrap();
             assert_eq!((scores.psnr, scores.ssim), (f64::INFINITY, 1.0), "{protocol}");
         }

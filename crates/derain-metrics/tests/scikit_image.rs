@@ -114,7 +114,7 @@ fn protocols_on_arrays() {
         let (a, b) = pictures(height, width, channels, bits);
         let peak = f64::from(2_u32.pow(bits) - 1);
         let (a, b) = (a.mapv(|sample| f64::from(sample) / peak), b.mapv(|sample| f64::from(sample) / peak));
-        for (protocol, (psnr, ssim)) in Protocol::ALL.into_iter().zip(expected) {
+        for (&protocol, (psnr, ssim)) in Protocol::ALL.iter().zip(expected) {
             // Luma of arrays is that of 8 bits.
             if protocol == Protocol::Y && bits == 16 {
                 continue;
@@ -150,7 +150,7 @@ fn protocols_on_images() {
     for ((height, width, channels, bits), expected) in PROTOCOLS {
         let (a, b) = pictures(height, width, channels, bits);
         let (a, b) = (image(a, bits), image(b, bits));
-        for (protocol, (psnr, ssim)) in Protocol::ALL.into_iter().zip(expected) {
+        for (&protocol, (psnr, ssim)) in Protocol::ALL.iter().zip(expected) {
             let scores = protocol.score(&a, &b).unwrap();
             assert_close(scores.psnr, psnr, 1e-11);
             assert_close(scores.ssim, ssim, TOLERANCE);

@@ -202,7 +202,7 @@ mod tests {
             let file = WeightFile::parse(network.pretrained_file()).unwrap();
             let model = Model::from_file(network, &file, &(&Device::Cpu).into()).unwrap();
             let whole = |pixels: &RgbPixels| {
-                Ok(model.run(pixels.rows(0..pixels.height as usize), Storage::Memory, Progress(&|_| ()))?.0)
+                Ok(model.run(pixels.rows(0..pixels.height as usize), Storage::Memory, Progress::SILENT)?.0)
             };
             let (in_bands, bands) = run(&pixels, &Room::default(), |band| match band.height > 500 {
                 true => Err(out_of_memory()),

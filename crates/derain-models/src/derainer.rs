@@ -1,3 +1,5 @@
+use std::fmt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage, RgbImage};
@@ -23,7 +25,7 @@ use crate::{Error, Network, Placement, Result};
 ///
 /// Open a GPU with [`derain_ops::device::cuda`] (`derain::cuda` in the crate `derain`): all its work is then put on one stream. With candle's
 /// `Device::new_cuda` each thread has a stream of its own, and a derainer must stay in the thread that made it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Derainer {
     model: Model,
     weights_sha256: String,
@@ -32,7 +34,7 @@ pub struct Derainer {
 }
 
 /// What [`Derainer::derain`] gives back.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Derained {
     /// The picture without rain, as large as the input.
@@ -45,7 +47,7 @@ pub struct Derained {
 }
 
 /// What [`Derainer::derain_dynamic_with_attention`] gives back.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct DerainedPicture {
     /// The picture without rain: size, bit depth, grey or colour, and alpha as in the input.
@@ -66,9 +68,12 @@ impl Derainer {
     /// Nothing in the file is run, and memory stays bounded by its size.
     ///
     /// # Errors
-    /// When the file cannot be read, is damaged or hostile, or does not hold the weights of `network`.
+    /// [`Error::WeightsAt`] when the file cannot be read, is damaged or hostile, or does not hold the weights of `network`; [`Error::Precision`]
+    /// when the device has no code for the precision.
     pub fn from_weights(network: Network, path: impl AsRef<Path>, place: impl Into<Placement>) -> Result<Self> {
-        let path = path.as_ref();
+        let (path, place) = (path.as_ref(), place.into());
+        // What the file has no part in.
+        place.check()?;
         let load = || Self::from_weight_file(network, &WeightFile::open(path)?, place);
         load().map_err(|source| Error::WeightsAt { path: path.to_owned(), source: Box::new(source) })
     }
@@ -205,6 +210,23 @@ impl Derainer {
         picture: &DynamicImage,
         progress: &(dyn Fn(f64) + Sync),
     ) -> Result<DerainedPicture> {
+        self.derain_dynamic_until(picture, &|share| {
+            progress(share);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// [`Self::derain_dynamic_with_progress`] until `progress` answers `Break`: the call then ends with [`Error::Stopped`], as soon as parts that
+    /// are being worked on are done, some milliseconds. It cannot be stopped on devices other than the CPU, where `progress` is not called.
+    ///
+    /// # Errors
+    /// As [`Self::derain_dynamic`], and [`Error::Stopped`].
+    pub fn derain_dynamic_until(
+        &self,
+        picture: &DynamicImage,
+        progress: &(dyn Fn(f64) -> ControlFlow<()> + Sync),
+    ) -> Result<DerainedPicture> {
+        pixels::check_size(picture)?;
         let storage = self.storage(picture.width(), picture.height())?;
         let mut pixels = pixels::to_pixels(picture)?;
         let (width, height) = (pixels.width, pixels.height);
@@ -245,5 +267,42 @@ impl Derainer {
         }
         // Of small pictures and many threads the files' share is the larger one.
         Err(Error::Memory { width, height, needed: in_memory.min(with_files), limit })
+    }
+}
+
+/// Without the weights.
+impl fmt::Debug for Derainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Derainer")
+            .field("network", &self.network())
+            .field("precision", &self.model.precision())
+            .field("weights_sha256", &self.weights_sha256)
+            .field("max_memory", &self.max_memory)
+            .field("spool_folder", &self.spool_folder)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sizes in place of pixels.
+impl fmt::Debug for Derained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Derained")
+            .field("image", &self.image.dimensions())
+            .field("attention", &self.attention.as_ref().map(GrayImage::dimensions))
+            .field("bands", &self.bands)
+            .finish()
+    }
+}
+
+/// Sizes in place of pixels.
+impl fmt::Debug for DerainedPicture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let coarse: Vec<_> = self.coarse_attention.iter().map(GrayImage::dimensions).collect();
+        f.debug_struct("DerainedPicture")
+            .field("image", &(self.image.color(), self.image.width(), self.image.height()))
+            .field("attention", &self.attention.as_ref().map(GrayImage::dimensions))
+            .field("coarse_attention", &coarse)
+            .field("bands", &self.bands)
+            .finish()
     }
 }

@@ -1,6 +1,8 @@
+use std::error::Error as StdError;
 use std::path::PathBuf;
 
-use derain_ops::device::is_out_of_memory;
+use derain_ops::device;
+use derain_ops::one_line::one_line;
 
 use crate::Precision;
 use crate::weights::WeightError;
@@ -45,8 +47,8 @@ pub enum Error {
     WeightsAt {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
-        source: Box<Error>,
+        /// What is wrong with it: another [`Error`].
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// A weight file with a value that is NaN or infinite.
     #[error("the weights are damaged: tensor `{name}` holds a value that is not a number or infinite")]
@@ -82,6 +84,14 @@ pub enum Error {
     Pictures {
         /// The shape that came.
         got: candle_core::Shape,
+    },
+    /// Tensors of pictures in another type than the network computes in.
+    #[error("this network takes pictures of {expected:?}, got {got:?}; `to_dtype` converts them")]
+    PictureType {
+        /// The type that was needed.
+        expected: candle_core::DType,
+        /// The type that came.
+        got: candle_core::DType,
     },
     /// A picture without pixels.
     #[error("the picture has no pixels ({width}x{height})")]
@@ -136,12 +146,25 @@ pub enum Error {
         "the temporary file for the picture's features cannot be used; name a folder with room, or allow more memory"
     )]
     Spool(#[source] std::io::Error),
+    /// Whoever watched a run's progress stopped it.
+    #[error("the run was stopped")]
+    Stopped,
     /// An operation refused its input.
     #[error(transparent)]
     Ops(#[from] derain_ops::Error),
     /// candle refused an operation.
-    #[error(transparent)]
-    Candle(#[from] candle_core::Error),
+    #[error("{}", one_line(.0))]
+    Candle(candle_core::Error),
+}
+
+/// What an operation of `derain-ops` says comes out of candle as [`Error::Ops`].
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        match error.into() {
+            derain_ops::Error::Candle(error) => Self::Candle(error),
+            own => Self::Ops(own),
+        }
+    }
 }
 
 /// What else may have gone wrong: features that f32 holds can be infinite in f16.
@@ -153,14 +176,22 @@ fn beyond(precision: Precision) -> &'static str {
 }
 
 impl Error {
-    /// Whether a picture was too much for a GPU: for its memory, or for what counts elements there.
-    pub(crate) fn is_too_large_for_device(&self) -> bool {
+    /// Whether a GPU had no memory left, for a picture or for the weights.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
         match self {
-            Self::Ops(derain_ops::Error::TooManyElements { .. }) => true,
-            Self::Ops(error) => is_out_of_memory(error),
-            Self::Candle(error) => is_out_of_memory(error),
+            Self::DeviceMemory { .. } => true,
+            Self::Ops(error) => device::is_out_of_memory(error),
+            Self::Candle(error) => device::is_out_of_memory(error),
+            Self::WeightFile(error) => device::is_out_of_memory(error),
+            Self::WeightsAt { source, .. } => source.downcast_ref().is_some_and(Self::is_out_of_memory),
             _ => false,
         }
+    }
+
+    /// Whether a picture was too much for a GPU: for its memory, or for what counts elements there.
+    pub(crate) fn is_too_large_for_device(&self) -> bool {
+        matches!(self, Self::Ops(derain_ops::Error::TooManyElements { .. })) || self.is_out_of_memory()
     }
 }
 
@@ -170,6 +201,53 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As candle gives it back from an operation of `derain-ops`.
+    fn of_operation(error: derain_ops::Error) -> Error {
+        candle_core::Error::from(error).into()
+    }
+
+    fn full() -> derain_ops::Error {
+        derain_ops::Error::OutOfDeviceMemory { op: "irnn", device: "cuda:0".into(), shapes: "[1]".into() }
+    }
+
+    fn at(source: Error) -> Error {
+        Error::WeightsAt { path: "a.pth".into(), source: Box::new(source) }
+    }
+
+    #[test]
+    fn a_gpu_without_memory_is_told_in_every_wrapping() {
+        let of_weights = WeightError::of_candle(&[1], candle_core::DType::F32)(full().into());
+        for error in [full().into(), of_operation(full()), Error::WeightFile(of_weights)] {
+            assert!(error.is_out_of_memory() && error.is_too_large_for_device(), "{error}");
+            assert!(at(error).is_out_of_memory());
+        }
+        assert!(Error::DeviceMemory { width: 1, height: 1 }.is_out_of_memory());
+        let many = of_operation(derain_ops::Error::TooManyElements { op: "irnn", got: 1 });
+        assert!(many.is_too_large_for_device() && !many.is_out_of_memory(), "{many}");
+        for other in [candle_core::Error::UnwrapNone.into(), derain_ops::Error::NoCuda { ordinal: 0 }.into()] {
+            assert!(!at(other).is_out_of_memory());
+        }
+    }
+
+    #[test]
+    fn sources_are_found_by_their_types() {
+        let outer = at(WeightError::BigEndian.into());
+        let source = StdError::source(&outer).and_then(|source| source.downcast_ref());
+        assert!(matches!(source, Some(Error::WeightFile(WeightError::BigEndian))), "{outer}");
+        let tensor = WeightError::of_candle(&[1], candle_core::DType::F32)(candle_core::Error::UnwrapNone);
+        assert!(StdError::source(&tensor).is_some_and(|source| source.is::<candle_core::Error>()));
+    }
+
+    #[test]
+    fn what_a_source_says_is_not_said_twice() {
+        let unwritable = WeightError::from(safetensors::SafeTensorError::HeaderTooLarge);
+        for error in [Error::from(unwritable), at(WeightError::BigEndian.into()), of_operation(full())] {
+            let said = error.to_string();
+            let sources = std::iter::successors(StdError::source(&error), |&error| error.source());
+            sources.for_each(|source| assert!(!said.contains(&source.to_string()), "{said}"));
+        }
+    }
 
     #[test]
     fn results_beyond_f16_are_told_from_damaged_weights() {

@@ -27,6 +27,7 @@ mod heat_map;
 mod model;
 mod network;
 mod parameters;
+mod pictures;
 mod pixels;
 mod precision;
 #[cfg(feature = "pretrained")]

@@ -13,7 +13,7 @@ use crate::weights::WeightFile;
 use crate::{Error, Network, Placement, Precision, Result};
 
 /// A network with its weights.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Model {
     SpaNet {
         network: SpaNet,
@@ -67,11 +67,13 @@ impl Model {
             Network::RraNet => rranet::recognize(file).is_ok(),
         };
         // Which tensors are missing would tell nobody that only the network's name is wrong.
-        model.map_err(|error| match (error, Network::ALL.into_iter().find(|&other| other != network && is_of(other))) {
-            (Error::Weights { network, .. }, Some(other)) => {
-                Error::Weights { network, problems: format!("they are those of {other}") }
+        model.map_err(|error| {
+            match (error, Network::ALL.iter().copied().find(|&other| other != network && is_of(other))) {
+                (Error::Weights { network, .. }, Some(other)) => {
+                    Error::Weights { network, problems: format!("they are those of {other}") }
+                }
+                (error, _) => error,
             }
-            (error, _) => error,
         })
     }
 
@@ -101,7 +103,7 @@ impl Model {
             Self::SpaNet { network, .. } => network.dtype(),
             Self::RraNet { network, .. } => network.dtype(),
         };
-        Precision::ALL.into_iter().find(|precision| precision.dtype() == dtype).unwrap_or_default()
+        Precision::ALL.iter().copied().find(|precision| precision.dtype() == dtype).unwrap_or_default()
     }
 
     /// Whether features can be kept in files.

@@ -15,7 +15,7 @@ pub enum Network {
 
 impl Network {
     /// Every network, in the order in which help texts list them.
-    pub const ALL: [Self; 2] = [Self::SpaNet, Self::RraNet];
+    pub const ALL: &'static [Self] = &[Self::SpaNet, Self::RraNet];
 
     /// The name on command lines and in reports.
     pub fn name(self) -> &'static str {
@@ -36,7 +36,7 @@ impl FromStr for Network {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let known = Self::ALL.into_iter().find(|network| network.name() == name);
+        let known = Self::ALL.iter().copied().find(|network| network.name() == name);
         known.ok_or_else(|| Error::UnknownNetwork { name: name.to_owned() })
     }
 }

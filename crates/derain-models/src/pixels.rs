@@ -76,12 +76,16 @@ impl Depth for f32 {
     }
 }
 
-/// A picture's colours; grey is repeated in all three, alpha is left out, float values are clamped to 0..1.
-pub(crate) fn to_pixels(picture: &DynamicImage) -> Result<RgbPixels> {
-    let (width, height) = picture.dimensions();
-    if width == 0 || height == 0 {
-        return Err(Error::EmptyPicture { width, height });
+/// Refuses a picture without pixels.
+pub(crate) fn check_size(picture: &DynamicImage) -> Result<()> {
+    match picture.dimensions() {
+        (width, height) if width == 0 || height == 0 => Err(Error::EmptyPicture { width, height }),
+        _ => Ok(()),
     }
+}
+
+/// The colours of a picture that has pixels; grey is repeated in all three, alpha is left out, float values are clamped to 0..1.
+pub(crate) fn to_pixels(picture: &DynamicImage) -> Result<RgbPixels> {
     match picture {
         DynamicImage::ImageLuma8(image) => pixels(image, |p: &Luma<u8>| [p.0[0]; 3]),
         DynamicImage::ImageLumaA8(image) => pixels(image, |p: &LumaA<u8>| [p.0[0]; 3]),

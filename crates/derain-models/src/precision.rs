@@ -21,7 +21,7 @@ pub enum Precision {
 
 impl Precision {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+    pub const ALL: &'static [Self] = &[Self::F32, Self::F16, Self::Bf16];
 
     /// The name on command lines and in reports.
     #[must_use]
@@ -52,7 +52,7 @@ impl FromStr for Precision {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let known = Self::ALL.into_iter().find(|precision| precision.name() == name);
+        let known = Self::ALL.iter().copied().find(|precision| precision.name() == name);
         known.ok_or_else(|| Error::UnknownPrecision { name: name.to_owned() })
     }
 }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for precision in Precision::ALL {
+        for &precision in Precision::ALL {
             assert_eq!(precision.name().parse::<Precision>().unwrap(), precision);
         }
         let error = "f64".parse::<Precision>().unwrap_err().to_string();

@@ -1,5 +1,6 @@
 //! Large result buffers.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use crate::element::Element;
@@ -12,7 +13,6 @@ const LINE: usize = 64;
 pub(crate) const PIECE: usize = 1 << 15;
 
 /// A buffer that starts at a cache line.
-#[derive(Debug)]
 pub struct Aligned<E> {
     values: Vec<E>,
     start: usize,
@@ -57,6 +57,13 @@ impl<E> From<Vec<E>> for Aligned<E> {
 impl<E> Default for Aligned<E> {
     fn default() -> Self {
         Self::from(Vec::new())
+    }
+}
+
+/// Tells how long it is: what it holds are the weights of a network, or a picture's features.
+impl<E> fmt::Debug for Aligned<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aligned").field("length", &self.length).finish_non_exhaustive()
     }
 }
 

@@ -39,7 +39,7 @@ pub fn cuda(ordinal: usize) -> Result<Device> {
     }
     // That makes an event for each use of a tensor, which one stream would not need. They stay on: see `cuda_alone`.
     let device = Device::new_cuda_with_stream(ordinal)
-        .map_err(|error| Error::NoDevice { ordinal, reason: first_line(&error) })?;
+        .map_err(|error| Error::NoDevice { ordinal, reason: crate::one_line::one_line(&error) })?;
     keep_freed_memory(&device);
     opened.insert(ordinal, device.clone());
     Ok(device)
@@ -126,13 +126,13 @@ pub(crate) fn named<R>(op: &'static str, inputs: &[&Tensor], f: impl FnOnce() ->
     done
 }
 
-/// Whether a device had no memory left, whatever the error is wrapped in.
+/// Whether a device had no memory left, whether candle or an operation says so, and whatever has that as its source. The error types of
+/// `derain-models` and `derain-train` stand for such an error rather than having it as their source: ask their own `is_out_of_memory`.
 pub fn is_out_of_memory(error: &(dyn StdError + 'static)) -> bool {
     match error.downcast_ref::<Error>() {
         Some(Error::OutOfDeviceMemory { .. }) => return true,
-        // Neither gives candle's error as its source: the first is transparent, the second's is a box.
+        // Its text is candle's, which is thus no source.
         Some(Error::Candle(error)) => return of_candle(error),
-        Some(Error::Cuda { source, .. }) => return of_candle(source),
         _ => {}
     }
     if let Some(error) = error.downcast_ref::<candle_core::Error>() {
@@ -170,12 +170,6 @@ fn of_candle(error: &candle_core::Error) -> bool {
         }
         _ => false,
     }
-}
-
-/// Without the backtrace that candle appends.
-#[cfg(feature = "cuda")]
-fn first_line(error: &candle_core::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

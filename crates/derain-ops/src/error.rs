@@ -1,6 +1,10 @@
+use std::error::Error as StdError;
+
 use candle_core::{DType, Shape};
 
-/// What can be wrong with a call of this crate's operations.
+use crate::one_line::one_line;
+
+/// What can be wrong with a call of this crate's operations. Causes are in `source()`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -109,7 +113,7 @@ pub enum Error {
         got: usize,
     },
     /// A GPU's driver refused a launch. It may report the failure of an earlier one: `CUDA_LAUNCH_BLOCKING=1` makes each launch wait for its end.
-    #[error("{op} failed on {device} for inputs of shape {shapes}: {source}")]
+    #[error("{op} failed on {device} for inputs of shape {shapes}")]
     Cuda {
         /// The operation that was called.
         op: &'static str,
@@ -117,11 +121,11 @@ pub enum Error {
         device: String,
         /// The inputs' shapes.
         shapes: String,
-        /// What the driver said.
-        source: Box<candle_core::Error>,
+        /// What the driver said: a [`candle_core::Error`].
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// candle refused an operation on the tensors.
-    #[error(transparent)]
+    #[error("{}", one_line(.0))]
     Candle(candle_core::Error),
 }
 

@@ -19,7 +19,7 @@
 //! Each operation is a folder: `mod.rs` (formula, shapes, entry point), `reference.rs` (the readable version that
 //! everything else is tested against), `cpu` (slices in, slices out), `op.rs` (glue to candle), `tests.rs`.
 //!
-//! Modules that this page does not list are public for `derain-models` and the benches alone. They may change in any release, and may panic
+//! Modules that this page does not list are public for the workspace's other crates and the benches alone. They may change in any release, and may panic
 //! where they are called wrongly.
 
 pub mod batch_norm;
@@ -38,6 +38,8 @@ pub mod irnn;
 pub mod lstm_gates;
 pub mod max_pool2d;
 #[doc(hidden)]
+pub mod one_line;
+#[doc(hidden)]
 pub mod pixels;
 mod plane;
 #[doc(hidden)]
@@ -51,6 +53,8 @@ pub mod ssim;
 #[doc(hidden)]
 pub mod storage;
 pub mod temporal;
+#[doc(hidden)]
+pub mod temporary;
 #[cfg(test)]
 mod testing;
 #[doc(hidden)]

@@ -1,9 +1,12 @@
+use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use candle_core::Shape;
+use candle_core::{DType, Shape};
+use derain_ops::device;
+use derain_ops::one_line::one_line;
 
-/// What can go wrong with a training and its pieces.
+/// What can go wrong with a training and its pieces. Causes are in `source()`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,6 +19,16 @@ pub enum Error {
         left: Shape,
         /// The second tensor's shape.
         right: Shape,
+    },
+    /// Two tensors that are compared are not of one type of floats.
+    #[error("{op}: both tensors must be of one type of floats, got {left:?} and {right:?}")]
+    NotFloats {
+        /// The function.
+        op: &'static str,
+        /// The first tensor's type.
+        left: DType,
+        /// The second tensor's type.
+        right: DType,
     },
     /// There are not as many tensors as parameters.
     #[error("{op}: {got} tensors for {expected} parameters")]
@@ -64,8 +77,8 @@ pub enum Error {
     ConfigFile {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Where and why: a `toml::de::Error`.
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// A configuration asks for something that makes no sense.
     #[error("`{key}` is {value}: it must be {expected}")]
@@ -273,7 +286,7 @@ pub enum Error {
     },
     /// An observer cannot go on.
     #[error("what watches the training failed")]
-    Observer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Observer(#[source] Box<dyn StdError + Send + Sync>),
     /// Pictures or pairs could not be read, or a file not be written.
     #[error(transparent)]
     Data(#[from] derain_data::Error),
@@ -287,11 +300,32 @@ pub enum Error {
     #[error(transparent)]
     Ops(#[from] derain_ops::Error),
     /// candle refused an operation.
-    #[error(transparent)]
-    Candle(#[from] candle_core::Error),
+    #[error("{}", one_line(.0))]
+    Candle(candle_core::Error),
+}
+
+/// What an operation of `derain-ops` says comes out of candle as [`Error::Ops`].
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        match error.into() {
+            derain_ops::Error::Candle(error) => Self::Candle(error),
+            own => Self::Ops(own),
+        }
+    }
 }
 
 impl Error {
+    /// Whether a GPU had no memory left: smaller batches or crops, or more `micro_batches`, may then do.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Models(error) => error.is_out_of_memory(),
+            Self::Ops(error) => device::is_out_of_memory(error),
+            Self::Candle(error) => device::is_out_of_memory(error),
+            _ => false,
+        }
+    }
+
     /// Names the action and the file of a failed system call, for `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -306,3 +340,25 @@ impl Error {
 
 /// This crate's result type.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_without_memory_is_told_in_every_wrapping() {
+        let full =
+            || derain_ops::Error::OutOfDeviceMemory { op: "irnn", device: "cuda:0".into(), shapes: "[1]".into() };
+        let through_candle = candle_core::Error::from(full());
+        for error in [Error::Ops(full()), Error::Models(full().into()), through_candle.into()] {
+            assert!(error.is_out_of_memory(), "{error}");
+        }
+        assert!(!Error::from(candle_core::Error::UnwrapNone).is_out_of_memory());
+    }
+
+    #[test]
+    fn a_configurations_mistake_is_found_by_its_type() {
+        let error = crate::TrainConfig::from_toml("seed = \"x\"").unwrap_err();
+        assert!(error.source().is_some_and(|source| source.is::<toml::de::Error>()), "{error}");
+    }
+}

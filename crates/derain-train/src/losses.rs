@@ -18,9 +18,13 @@ pub fn l1(output: &Tensor, truth: &Tensor) -> Result<Tensor> {
 /// when it is taken: set `AugmentOptions::round_to_8_bits` for that.
 ///
 /// # Errors
-/// When the shapes differ.
+/// [`Error::Shapes`] when the shapes differ, [`Error::NotFloats`] when the types differ or are integers: divide bytes by 255 first.
 pub fn rain_mask(rainy: &Tensor, clean: &Tensor, threshold: f64) -> Result<Tensor> {
     same_shape("rain_mask", rainy, clean)?;
+    // Bytes have no differences below 0: candle panics.
+    if !(rainy.dtype().is_float() && rainy.dtype() == clean.dtype()) {
+        return Err(Error::NotFloats { op: "rain_mask", left: rainy.dtype(), right: clean.dtype() });
+    }
     let largest = (rainy.detach() - clean.detach())?.abs()?.max_keepdim(D::Minus(3))?;
     Ok(largest.gt(threshold)?.to_dtype(rainy.dtype())?)
 }
@@ -69,6 +73,17 @@ mod tests {
         assert_eq!(mask(0.0)?, [0., 1., 1.]);
         assert_eq!(rain_mask(&rainy, &clean, 0.0)?.dims(), [1, 1, 1, 3]);
         assert_eq!(rain_mask(&rainy, &clean, 0.0)?.dtype(), DType::F64);
+        Ok(())
+    }
+
+    #[test]
+    fn masks_of_bytes_are_refused() -> Result<()> {
+        let bytes = Tensor::zeros((1, 3, 2, 2), DType::U8, &Device::Cpu)?;
+        let floats = bytes.to_dtype(DType::F32)?;
+        for (rainy, clean) in [(&bytes, &bytes), (&bytes, &floats), (&floats, &bytes)] {
+            let result = rain_mask(rainy, clean, 0.01);
+            assert!(matches!(result, Err(Error::NotFloats { op: "rain_mask", .. })), "{result:?}");
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What a training tells whoever watches it: a progress bar, a log, a test.
 
+use std::fmt;
 use std::path::Path;
 
 use derain_metrics::Scores;
@@ -78,6 +79,7 @@ impl Observer for () {}
 
 /// How a training begins or goes on.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Started<'a> {
     /// What is trained, and how.
     pub config: &'a TrainConfig,
@@ -99,6 +101,7 @@ pub struct Started<'a> {
 
 /// A step of the optimizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StepRecord {
     /// Which step, counted from 1.
     pub step: u64,
@@ -134,6 +137,7 @@ pub struct Losses {
 
 /// Mean scores of the validation pairs, clamped to 0..1.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ValidationRecord {
     /// Steps done before.
     pub step: u64,
@@ -150,7 +154,8 @@ pub struct ValidationRecord {
 }
 
 /// One validation pair in pictures, all of one size.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SamplePictures {
     /// Which pair, counted from 0.
     pub pair: usize,
@@ -166,8 +171,20 @@ pub struct SamplePictures {
     pub mask: GrayImage,
 }
 
+/// Sizes in place of pixels.
+impl fmt::Debug for SamplePictures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SamplePictures")
+            .field("pair", &self.pair)
+            .field("size", &self.input.dimensions())
+            .field("attention", &self.attention.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A file that is on disk for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Written<'a> {
     /// Steps done before.
     pub step: u64,

@@ -14,6 +14,7 @@ use crate::{Error, Result};
 /// The learning rate over the course of a training, as configurations say it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Schedule {
     /// Always the same.
     Constant {

@@ -53,6 +53,7 @@ use derain_ops::temporal::{MAX_FRAMES, Mode, Values, at_rank, modes};
 use image::RgbImage;
 
 use crate::Error;
+use crate::brief_debug::brief_debug;
 use pass::Progress;
 use store::Frames;
 
@@ -67,7 +68,7 @@ pub struct CleanImage {
 }
 
 /// A clean image and how it was chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CleanResult {
     /// The percentile of every pixel and channel.
@@ -81,6 +82,12 @@ pub struct CleanResult {
     /// How many frames were seen.
     pub frames: usize,
 }
+
+brief_debug!(CleanResult, |result| {
+    image: result.image.dimensions(),
+    percentile: result.percentile,
+    frames: result.frames,
+});
 
 /// Histograms of R_min and R_max over all pixels (of [`ModeOf::Channels`]: bytes), rounded down to whole percent.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,7 +26,8 @@ pub struct CleanOptions {
     /// clean image itself, and working memory of about a MiB for each thread, come on top.
     #[serde(skip)]
     pub max_memory: u64,
-    /// Where frames go that memory does not hold. None: the system's folder for temporary files.
+    /// Where frames go that memory does not hold. None: the system's folder for temporary files, or on Linux
+    /// `/var/tmp` where that is itself memory (tmpfs); if both are, a frame that needs it fails.
     #[serde(skip)]
     pub spool_folder: Option<PathBuf>,
     /// How many frames will come, if that is known: the disk's free space is then checked for all of them at the first.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-const WRITE: &str = "spool frames to";
+pub(super) const WRITE: &str = "spool frames to";
 const READ: &str = "read frames spooled to";
 
 /// Whether what refused is the disk that frames are spooled to, rather than the frames.

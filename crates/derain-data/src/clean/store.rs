@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use derain_ops::temporary::folder_on_disk;
 use rayon::prelude::*;
 
 use super::CleanOptions;
-use super::spool::Spool;
+use super::spool::{Spool, WRITE};
 use crate::Error;
+use crate::brief_debug::brief_debug;
 
 /// Bytes of 64 RGB pixels. Bands and parts of frames begin at multiples of it, so that no pixel is cut and vectors stay full.
 pub(super) const UNIT: usize = 3 * 64;
@@ -20,12 +22,13 @@ const SHORTEST_BAND: usize = 16 * UNIT;
 const BAND_SHARE: u64 = 8;
 
 /// Frames of one size.
-#[derive(Debug)]
 pub(super) struct Frames {
     size: (u32, u32),
     kept: Vec<Vec<u8>>,
     spool: Option<Spool>,
 }
+
+brief_debug!(Frames, |frames| { size: frames.size, kept: frames.kept.len(), spooled: frames.spooled() });
 
 impl Frames {
     /// None yet, of such a width and height.
@@ -76,7 +79,7 @@ impl Frames {
         if let (0, Some(expected)) = (self.count(), options.expected_frames) {
             let beyond = (expected as u64).saturating_sub(most);
             if beyond > 0 {
-                Spool::check_space(&folder(options), beyond.saturating_mul(self.bytes() as u64))?;
+                Spool::check_space(&folder(options)?, beyond.saturating_mul(self.bytes() as u64))?;
             }
         }
         Ok((self.kept.len() as u64) < most)
@@ -85,7 +88,7 @@ impl Frames {
     fn spool(&mut self, options: &CleanOptions) -> Result<&mut Spool, Error> {
         let spool = match self.spool.take() {
             Some(spool) => spool,
-            None => Spool::new(folder(options), self.bytes())?,
+            None => Spool::new(folder(options)?, self.bytes())?,
         };
         Ok(self.spool.insert(spool))
     }
@@ -129,6 +132,8 @@ impl Frames {
     }
 }
 
-fn folder(options: &CleanOptions) -> PathBuf {
-    options.spool_folder.clone().unwrap_or_else(std::env::temp_dir)
+/// The folder that is named, or one for temporary files that is not memory itself.
+fn folder(options: &CleanOptions) -> Result<PathBuf, Error> {
+    let found = options.spool_folder.clone().map_or_else(folder_on_disk, Ok);
+    found.map_err(Error::io(WRITE, &std::env::temp_dir()))
 }

@@ -109,7 +109,7 @@ impl AugmentOptions {
     /// The pair as it is seen in `epoch` as sample `index`, under `seed`.
     ///
     /// # Errors
-    /// [`DatasetError::PairSizes`] if the pictures differ in size, [`DatasetError::SmallerThanCrop`] if a [`Crop::Window`] does not fit into
+    /// [`Error::NoPixels`] if the pictures have none, [`DatasetError::PairSizes`] if they differ in size, [`DatasetError::SmallerThanCrop`] if a [`Crop::Window`] does not fit into
     /// them, [`Error::InvalidOption`] as [`check`](Self::check).
     pub fn apply(&self, rainy: &RgbImage, clean: &RgbImage, [seed, epoch, index]: [u64; 3]) -> Result<Sample, Error> {
         self.check()?;
@@ -118,6 +118,9 @@ impl AugmentOptions {
             return Err(
                 DatasetError::PairSizes { pair: "a pair".into(), rainy: size, clean: clean.dimensions() }.into()
             );
+        }
+        if size.0 == 0 || size.1 == 0 {
+            return Err(Error::NoPixels { width: size.0, height: size.1 });
         }
         let mut generator = generator("augmentation", &[seed, epoch, index]);
         let (window, result) = self.window(size, &mut generator)?;

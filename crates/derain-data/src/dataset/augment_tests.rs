@@ -162,3 +162,14 @@ fn options_are_checked_and_unknown_keys_refused() {
         assert!(serde_json::from_str::<AugmentOptions>(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn pictures_without_pixels_are_refused() {
+    for (width, height) in [(0, 0), (0, 5), (5, 0)] {
+        let (rainy, clean) = pair(width, height);
+        for options in [AugmentOptions::none(), AugmentOptions::spanet(), AugmentOptions::rranet()] {
+            let error = options.apply(&rainy, &clean, [0; 3]).unwrap_err();
+            assert!(matches!(error, Error::NoPixels { width: w, height: h } if (w, h) == (width, height)), "{error}");
+        }
+    }
+}

@@ -86,6 +86,24 @@ pub enum DatasetError {
         /// Its height and width.
         other: [usize; 2],
     },
+    /// A sample whose planes are not as large as it says.
+    #[error(
+        "sample {index} is {height}x{width} (height x width): each picture must hold {expected} values, they hold {rainy} and {clean}"
+    )]
+    SampleLength {
+        /// The sample.
+        index: usize,
+        /// Its height.
+        height: usize,
+        /// Its width.
+        width: usize,
+        /// Values that a picture of this size has.
+        expected: usize,
+        /// Values of the rainy picture.
+        rainy: usize,
+        /// Values of the clean picture.
+        clean: usize,
+    },
     /// A sample was asked for that a source does not have.
     #[error("there is no sample {index}: the source has {samples}, counted from 0")]
     NoSample {

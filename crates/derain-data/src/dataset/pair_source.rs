@@ -8,6 +8,7 @@ use image::RgbImage;
 use super::augment::AugmentOptions;
 use super::pairs::{Pair, PairList};
 use super::sample::{Sample, SampleSource};
+use crate::brief_debug::brief_debug;
 use crate::dataset::DatasetError;
 use crate::{Error, LoadOptions};
 
@@ -35,11 +36,13 @@ pub struct PairSource {
 
 type Pictures = Arc<(RgbImage, RgbImage)>;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Cache {
     pictures: HashMap<usize, Pictures>,
     bytes: usize,
 }
+
+brief_debug!(Cache, |cache| { pictures: cache.pictures.len(), bytes: cache.bytes });
 
 impl PairSource {
     /// Reads nothing yet.

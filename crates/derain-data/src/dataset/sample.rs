@@ -5,6 +5,7 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use crate::Error;
+use crate::brief_debug::brief_debug;
 use crate::dataset::DatasetError;
 use crate::pixels::pixels;
 
@@ -12,7 +13,7 @@ use crate::pixels::pixels;
 pub(super) const CHANNELS: usize = 3;
 
 /// A rainy picture and its clean one, `[3, H, W]` planes R, G, B in 0..1.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Sample {
     /// Planes of the rainy picture.
     pub rainy: Vec<f32>,
@@ -23,6 +24,8 @@ pub struct Sample {
     /// Columns.
     pub width: usize,
 }
+
+brief_debug!(Sample, |sample| { height: sample.height, width: sample.width });
 
 impl Sample {
     /// Takes two 8-bit pictures as they are, divided by 255.
@@ -53,7 +56,7 @@ fn planes(picture: &RgbImage) -> Vec<f32> {
 }
 
 /// Samples of one size, one after the other: `[B, 3, H, W]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Batch {
     /// The rainy pictures.
     pub rainy: Vec<f32>,
@@ -68,6 +71,13 @@ pub struct Batch {
     /// Where in training the batch stands.
     pub position: Position,
 }
+
+brief_debug!(Batch, |batch| {
+    indices: batch.indices,
+    height: batch.height,
+    width: batch.width,
+    position: batch.position,
+});
 
 /// A place in training: which batch of which epoch, both counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -94,12 +104,22 @@ impl Batch {
     /// Puts samples into one batch.
     pub(super) fn collect(samples: &[Sample], indices: Vec<usize>, position: Position) -> Result<Self, Error> {
         let (height, width) = samples.first().map_or((0, 0), |sample| (sample.height, sample.width));
-        let floats = CHANNELS * height * width * samples.len();
-        let (mut rainy, mut clean) = (Vec::with_capacity(floats), Vec::with_capacity(floats));
+        let expected = CHANNELS.saturating_mul(height).saturating_mul(width);
+        let (mut rainy, mut clean) = (Vec::new(), Vec::new());
         for (sample, &index) in samples.iter().zip(&indices) {
             if (sample.height, sample.width) != (height, width) {
                 let (first, other) = ([height, width], [sample.height, sample.width]);
                 return Err(DatasetError::MixedBatch { first_index: indices[0], first, index, other }.into());
+            }
+            // Sources may be anybody's.
+            let (rainy_length, clean_length) = (sample.rainy.len(), sample.clean.len());
+            if [rainy_length, clean_length] != [expected; 2] {
+                let (rainy, clean) = (rainy_length, clean_length);
+                return Err(DatasetError::SampleLength { index, height, width, expected, rainy, clean }.into());
+            }
+            if rainy.is_empty() {
+                rainy.reserve_exact(expected * samples.len());
+                clean.reserve_exact(expected * samples.len());
             }
             rainy.extend_from_slice(&sample.rainy);
             clean.extend_from_slice(&sample.clean);
@@ -177,5 +197,11 @@ mod tests {
             error.to_string(),
             "samples 7 and 3 are 2x2 and 3x3 (height x width), so they make no batch: crop them to one size"
         );
+        let short = Sample { clean: vec![0.0; 11], ..sample(2) };
+        let endless = Sample { height: usize::MAX, ..sample(2) };
+        for wrong in [short, endless] {
+            let error = Batch::collect(&[wrong], vec![5], Position::default()).unwrap_err();
+            assert!(matches!(error, Error::Dataset(DatasetError::SampleLength { index: 5, .. })), "{error}");
+        }
     }
 }

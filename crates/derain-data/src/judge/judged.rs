@@ -8,6 +8,7 @@ use super::{Candidate, Judge, Schedule, Verdict};
 
 /// A clean image and what the judge said of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Judged {
     /// The last candidate, whatever the verdict.
     pub clean: CleanResult,

@@ -26,6 +26,7 @@ mod terminal;
 
 use image::RgbImage;
 
+use crate::brief_debug::brief_debug;
 use crate::{CleanImage, Error};
 
 pub use crate::Density;
@@ -35,7 +36,7 @@ pub use schedule::Schedule;
 pub use terminal::TerminalJudge;
 
 /// A clean image to judge.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Candidate<'a> {
     /// The video's name.
     pub video: &'a str,
@@ -54,6 +55,14 @@ pub struct Candidate<'a> {
     /// Frames that the next image would be made from, if the video has them; `None` if the schedule or the video ends here.
     pub next: Option<usize>,
 }
+
+brief_debug!(Candidate<'_>, |candidate| {
+    video: candidate.video,
+    frames: candidate.frames,
+    image: candidate.image.dimensions(),
+    percentile: candidate.percentile,
+    next: candidate.next,
+});
 
 /// What a judge says.
 #[derive(Clone, Debug, PartialEq, Eq)]

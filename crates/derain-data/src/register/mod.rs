@@ -48,6 +48,7 @@ mod tests;
 use image::RgbImage;
 
 use crate::Error;
+use crate::brief_debug::brief_debug;
 
 pub use align::MotionModel;
 pub use motion::{Insets, Motion};
@@ -68,7 +69,7 @@ const FINEST_PIXELS: usize = 1_200_000;
 const SNAP: f64 = 1.0 / 16.0;
 
 /// A frame as the first frame sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Registered {
     /// The pixels, each at its place in the first frame.
@@ -78,6 +79,12 @@ pub struct Registered {
     /// Borders of `image` that the frame does not show.
     pub missing: Insets,
 }
+
+brief_debug!(Registered, |registered| {
+    image: registered.image.dimensions(),
+    motion: registered.motion,
+    missing: registered.missing,
+});
 
 /// Registers frames to the first.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
+use crate::brief_debug::brief_debug;
 use crate::luma::luma_of;
 
 /// Binomial weights of five neighbours: a Gaussian of sigma 1. It takes out noise and what lies
@@ -14,12 +15,14 @@ const BINOMIAL: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 
 const COARSEST_SIDE: usize = 48;
 
 /// Values of 0..255, row by row.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Plane {
     pub(super) width: usize,
     pub(super) height: usize,
     pub(super) data: Vec<f32>,
 }
+
+brief_debug!(Plane, |plane| { width: plane.width, height: plane.height });
 
 impl Plane {
     pub(super) fn row(&self, y: usize) -> &[f32] {

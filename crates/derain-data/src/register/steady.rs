@@ -8,6 +8,7 @@ use crate::frames::FrameSource;
 
 /// What is expected of the camera, and done about its movements.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Camera {
     /// It stands still: a clip that moves is refused ([`StillnessCheck`]).
     #[default]

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::light::LightMap;
 use super::{Blending, RainLayer, RainOptions, degrade, srgb};
 use crate::Error;
+use crate::brief_debug::brief_debug;
 
 /// The veil takes its light from the surroundings, but is no brighter than paper.
 const BRIGHTEST_VEIL: f32 = 0.9;
@@ -17,15 +18,18 @@ const THICKEST_VEIL: f32 = 0.97;
 const RAIN: u8 = 255;
 
 /// A picture with what does not change from frame to frame: veil, dimming, the light that drops catch.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Backdrop {
     options: RainOptions,
     background: RgbImage,
     light: LightMap,
 }
 
+brief_debug!(Backdrop, |backdrop| { options: backdrop.options, size: backdrop.background.dimensions() });
+
 /// A picture with rain, and the truth about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RainyPicture {
     /// With everything that the options ask for.
     pub rainy: RgbImage,
@@ -34,6 +38,8 @@ pub struct RainyPicture {
     /// 255 where streaks moved a channel by more than [`RainOptions::mask_threshold`], 0 elsewhere.
     pub mask: GrayImage,
 }
+
+brief_debug!(RainyPicture, |picture| { size: picture.rainy.dimensions() });
 
 impl Backdrop {
     /// Prepares a picture (sRGB).

@@ -3,12 +3,13 @@
 use rayon::prelude::*;
 
 use super::streak::Streak;
+use crate::brief_debug::brief_debug;
 
 /// Rows drawn by one thread at a time. Small against a picture, large against a streak's bookkeeping.
 const BAND: usize = 32;
 
 /// How much of each pixel the drops of one frame hide, 0 to 1; exactly 0 where none passed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct RainLayer {
     pub(super) width: u32,
     pub(super) height: u32,
@@ -17,6 +18,13 @@ pub struct RainLayer {
     pub(super) seed: u64,
     pub(super) frame: u64,
 }
+
+brief_debug!(RainLayer, |layer| {
+    width: layer.width,
+    height: layer.height,
+    seed: layer.seed,
+    frame: layer.frame,
+});
 
 impl RainLayer {
     /// Width and height in pixels.

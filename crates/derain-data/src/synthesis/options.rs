@@ -8,6 +8,7 @@ use crate::{Density, Error};
 /// How streaks and picture are put together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Blending {
     /// bg · (1 − a) + a · L in linear light: what a camera sees.
     #[default]

@@ -8,6 +8,7 @@ use super::random::{self, Purpose};
 use super::streak::{self, Course, Footprint, Streak};
 use super::{Backdrop, RainLayer, RainOptions, RainyPicture};
 use crate::Error;
+use crate::brief_debug::brief_debug;
 
 /// Slices of depth with about as many drops each. Every slice has its own margin around the picture, so that the
 /// many far, short streaks need no drops far outside.
@@ -18,6 +19,9 @@ const LARGEST: f32 = 2.5;
 
 /// More would take gigabytes; a 4K picture in the densest rain has 2 million.
 const MOST_DROPS: f64 = 8e6;
+
+/// A frame's opacity is a number of four bytes a pixel, so 4 GiB: no picture that is opened by default has as many pixels.
+const MOST_PIXELS: u64 = 1 << 30;
 
 /// No direction comes closer to horizontal than this, degrees from straight down.
 const STEEPEST: f32 = 75.0;
@@ -33,7 +37,7 @@ const GUST_SECONDS: f32 = 1.5;
 ///
 /// Drops fall straight. One that leaves comes back on the other side at another place with another opacity, its
 /// depth, size and direction kept, so the rain neither thins nor repeats. Any frame can be asked for in any order.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RainScene {
     options: RainOptions,
     width: u32,
@@ -41,6 +45,14 @@ pub struct RainScene {
     seed: u64,
     drops: Vec<Drop>,
 }
+
+brief_debug!(RainScene, |scene| {
+    options: scene.options,
+    width: scene.width,
+    height: scene.height,
+    seed: scene.seed,
+    drops: scene.drops.len(),
+});
 
 /// A drop that falls for ever through a box around the picture, coming back at the opposite side.
 #[derive(Clone, Copy, Debug)]
@@ -63,11 +75,14 @@ impl RainScene {
     /// Places the drops.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`], and [`Error::NoPixels`] if a side is 0.
+    /// [`Error::InvalidOption`]; [`Error::NoPixels`] if a side is 0; [`Error::TooManyPixels`] above 2³⁰ pixels; [`Error::TooMuchRain`].
     pub fn new(options: &RainOptions, width: u32, height: u32, seed: u64) -> Result<Self, Error> {
         options.check()?;
         if width == 0 || height == 0 {
             return Err(Error::NoPixels { width, height });
+        }
+        if u64::from(width) * u64::from(height) > MOST_PIXELS {
+            return Err(Error::TooManyPixels { width, height, limit: MOST_PIXELS });
         }
         let mut scene = Self { options: options.clone(), width, height, seed, drops: Vec::new() };
         for slice in 0..=SLICES {
@@ -214,7 +229,7 @@ impl RainScene {
         });
         let mut sum = 0.0;
         for corner in 0..8 {
-            let name = std::array::from_fn(|axis| (base[axis] as i64 + (corner >> axis & 1)) as u64);
+            let name = std::array::from_fn(|axis| (base[axis] as i64).wrapping_add(corner >> axis & 1) as u64);
             let share: f32 =
                 (0..3).map(|axis| if corner >> axis & 1 == 1 { weight[axis] } else { 1.0 - weight[axis] }).product();
             sum += share * (2.0 * random::unit(random::hash(self.seed, Purpose::Gust, name)) - 1.0);

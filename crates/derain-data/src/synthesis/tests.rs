@@ -225,8 +225,19 @@ fn any_size_and_only_such() {
     let layer = RainScene::new(&dense(), 8, 9, 1).unwrap().frame(0);
     let backdrop = Backdrop::new(&picture(9, 8), &dense()).unwrap();
     assert!(matches!(backdrop.apply(&layer), Err(Error::SizesDiffer { expected: (9, 8), found: (8, 9) })));
+    let wide = RainScene::new(&RainOptions { density: 0.0, ..dense() }, u32::MAX, u32::MAX, 1);
+    assert!(matches!(wide, Err(Error::TooManyPixels { width: u32::MAX, .. })), "{wide:?}");
     let much = RainOptions { density: 2e5, speed: 1e6, exposure: 0.01, ..dense() };
     assert!(matches!(RainScene::new(&much, 4000, 4000, 1), Err(Error::TooMuchRain { .. })));
+}
+
+#[test]
+fn the_last_frame_of_all_is_a_frame() {
+    let slow = RainOptions { frame_time: 60.0, unevenness: 0.5, ..dense() };
+    for options in [dense(), slow] {
+        let layer = RainScene::new(&options, 40, 30, 1).unwrap().frame(u64::MAX);
+        assert!(layer.opacity().iter().all(|opacity| (0.0..=1.0).contains(opacity)));
+    }
 }
 
 #[test]

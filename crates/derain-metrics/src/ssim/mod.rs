@@ -81,7 +81,8 @@ impl Default for Ssim {
 }
 
 impl Ssim {
-    /// Mean similarity of two arrays `[H, W, C]`, borders cropped: 1 if they are equal, at least −1.
+    /// Mean similarity of two arrays `[H, W, C]`, borders cropped: exactly 1 if they are equal, at least −1. With `k1` and `k2` so
+    /// small that their squares vanish beside the rounding of the samples, it may be less, and of flat pictures there is no score.
     ///
     /// # Errors
     /// Shapes that differ, are empty or smaller than the window; a sample that is not finite; options out of range.

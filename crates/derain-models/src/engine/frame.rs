@@ -203,6 +203,7 @@ impl<'a, S: Reusable> Frame<'a, S> {
     /// whoever is told may start parallel work of their own. rayon may hand this thread another band while it waits, so
     /// a held lock would deadlock.
     fn on_band(&self, index: usize, cost: usize, work: impl FnOnce(&mut Thread<S>) -> Result<()>) -> Result<()> {
+        self.work.check()?;
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let found = idle().pop();
         let mut thread =
@@ -211,6 +212,6 @@ impl<'a, S: Reusable> Frame<'a, S> {
         idle().push(thread);
         done?;
         self.work.advance((self.rows_of(index).len() * self.width * cost) as u64);
-        Ok(())
+        self.work.check()
     }
 }

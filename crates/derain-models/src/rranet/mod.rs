@@ -39,7 +39,7 @@ mod planned;
 #[cfg(test)]
 mod tests;
 
-use candle_core::{DType, Device, Shape, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use derain_ops::{LstmState, max_pool2d, rlcn};
 
@@ -49,7 +49,7 @@ use layers::{Decoder, Encoder};
 pub(crate) use planned::Planned;
 
 use crate::conv::{self, Conv};
-use crate::{Error, Result};
+use crate::{Error, Result, pictures};
 
 /// Scales of the encoder, each half as large as the one before.
 pub(crate) const SCALES: usize = 4;
@@ -142,7 +142,7 @@ impl RraNet {
     /// variables. Batch norms become part of the convolutions anew in every call: `Derainer` does it once.
     ///
     /// # Errors
-    /// When the shape or type does not fit.
+    /// [`Error::Pictures`] for another shape, [`Error::PictureType`] for another type than the weights', f32 where those are halves.
     pub fn forward(&self, pictures: &Tensor) -> Result<RraNetOutput> {
         self.without_norms()?.run(pictures, &mut Vec::new())
     }
@@ -179,7 +179,7 @@ impl RraNet {
 
     /// By the statistics of the batch, which are noted, where batch norms are not folded.
     fn run(&self, pictures: &Tensor, noted: &mut Vec<BatchStatistics>) -> Result<RraNetOutput> {
-        let size = check_pictures(pictures)?;
+        let size = pictures::check(pictures, self.dtype())?;
         let pictures = padding::pad(pictures)?;
         let guides = self.guides(&pictures)?;
         let rlcn = guides[0].clone();
@@ -231,14 +231,6 @@ impl RraNet {
             });
         }
         Ok(guides)
-    }
-}
-
-/// Height and width of pictures that the network takes.
-fn check_pictures(pictures: &Tensor) -> Result<(usize, usize)> {
-    match *pictures.dims() {
-        [batch, COLOURS, height, width] if batch * height * width > 0 => Ok((height, width)),
-        _ => Err(Error::Pictures { got: Shape::from(pictures.dims()) }),
     }
 }
 

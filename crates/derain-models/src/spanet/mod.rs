@@ -38,7 +38,7 @@ use layers::{Bottleneck, SpatialAttention};
 pub(crate) use planned::{Planned, PlannedOutput};
 
 use crate::conv::{self, Conv};
-use crate::{Error, Result};
+use crate::{Result, pictures};
 
 /// Residual blocks in all; the first and last run without attention.
 const BLOCKS: usize = 17;
@@ -125,12 +125,10 @@ impl SpaNet {
     /// On the CPU this is one operation whose buffers serve the next call again; they are freed with the network.
     ///
     /// # Errors
-    /// When the shape or type does not fit.
+    /// [`Error::Pictures`](crate::Error::Pictures) for another shape, [`Error::PictureType`](crate::Error::PictureType) for another type than the
+    /// weights', f32 where those are halves.
     pub fn forward(&self, pictures: &Tensor) -> Result<SpaNetOutput> {
-        let (batch, colours, height, width) = pictures.dims4()?;
-        if colours != 3 || batch * height * width == 0 {
-            return Err(Error::Pictures { got: pictures.shape().clone() });
-        }
+        pictures::check(pictures, self.dtype())?;
         let float = matches!(pictures.dtype(), DType::F32 | DType::F64);
         if pictures.device().is_cpu() && float {
             taped::forward(self, pictures, &self.pools)

@@ -10,7 +10,7 @@ use super::{
 use crate::engine::Storage;
 use crate::parameters::builder;
 use crate::weights::WeightFile;
-use crate::{Derainer, Error, Network, Precision, Result};
+use crate::{Derainer, Error, Network, Placement, Precision, Result};
 
 pub(super) fn variants() -> [(&'static str, SpaNetConfig); 6] {
     let of = |attention, direction_weights| SpaNetConfig {
@@ -309,6 +309,8 @@ fn bad_pictures_and_too_little_memory_are_refused() -> Result<()> {
     let derainer = tiny_derainer()?;
     let empty = derainer.derain(&RgbImage::new(0, 3));
     assert!(matches!(empty, Err(Error::EmptyPicture { width: 0, height: 3 })), "{empty:?}");
+    let limited = derainer.clone().with_max_memory(Some(1)).derain(&RgbImage::new(0, 3));
+    assert!(matches!(limited, Err(Error::EmptyPicture { .. })), "{limited:?}");
     let mut float = DynamicImage::new_rgb32f(3, 2).into_rgb32f();
     float.get_pixel_mut(2, 1).0[1] = f32::NAN;
     let nan = derainer.derain_dynamic(&float.into());
@@ -317,6 +319,24 @@ fn bad_pictures_and_too_little_memory_are_refused() -> Result<()> {
     let refused = derainer.clone().with_max_memory(Some(least - 1)).derain(&RgbImage::new(8, 8));
     assert!(matches!(refused, Err(Error::Memory { limit, .. }) if limit == least - 1), "{refused:?}");
     derainer.with_max_memory(Some(least)).derain(&RgbImage::new(8, 8))?;
+    Ok(())
+}
+
+#[test]
+fn a_file_is_not_blamed_for_the_precision() {
+    let half = Placement::new(&Device::Cpu, Precision::F16);
+    let error = Derainer::from_weights(Network::SpaNet, "/no/such/file", half).err();
+    assert!(matches!(error, Some(Error::Precision { .. })), "{error:?}");
+}
+
+#[test]
+fn a_derainer_and_its_result_print_without_weights_and_pixels() -> Result<()> {
+    let derainer = tiny_derainer()?;
+    let out = derainer.derain_dynamic_with_attention(&DynamicImage::new_rgb8(64, 48))?;
+    let derained = derainer.derain(&RgbImage::new(64, 48))?;
+    for text in [format!("{derainer:?}"), format!("{out:?}"), format!("{derained:?}")] {
+        assert!(text.len() < 500, "{text}");
+    }
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! What can be wrong with a weight file.
 
+use std::error::Error as StdError;
 use std::path::PathBuf;
+
+use derain_ops::one_line::without_backtrace;
 
 /// Why a weight file was refused.
 ///
@@ -157,9 +160,9 @@ pub enum WeightError {
         /// The candidates' keys.
         keys: String,
     },
-    /// The safetensors parser refused.
-    #[error("malformed safetensors: {0}")]
-    Safetensors(#[from] safetensors::SafeTensorError),
+    /// The safetensors parser refused. Its text has names from the file, so it is no source, whose text would be printed as it is.
+    #[error("malformed safetensors: {}", printable(&.0.to_string()))]
+    Safetensors(safetensors::SafeTensorError),
     /// A tensor could not be made or moved to its device.
     #[error("a tensor of shape {shape:?} and type {dtype:?} could not be made")]
     Device {
@@ -167,9 +170,22 @@ pub enum WeightError {
         shape: Vec<usize>,
         /// The wanted element type.
         dtype: candle_core::DType,
-        /// What candle said.
-        source: Box<candle_core::Error>,
+        /// What candle said: a [`candle_core::Error`].
+        source: Box<dyn StdError + Send + Sync>,
     },
+}
+
+impl From<safetensors::SafeTensorError> for WeightError {
+    fn from(error: safetensors::SafeTensorError) -> Self {
+        Self::Safetensors(error)
+    }
+}
+
+impl WeightError {
+    /// That candle made no tensor, for `map_err`.
+    pub(crate) fn of_candle(shape: &[usize], dtype: candle_core::DType) -> impl FnOnce(candle_core::Error) -> Self {
+        move |error| Self::Device { shape: shape.to_vec(), dtype, source: Box::new(without_backtrace(error)) }
+    }
 }
 
 /// Shorthand for a [`WeightError::Malformed`].

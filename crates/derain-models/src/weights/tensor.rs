@@ -176,11 +176,7 @@ impl WeightTensor {
     /// The values in order.
     pub(super) fn values(&self) -> Result<Vec<f64>, WeightError> {
         let values = self.to_candle(DType::F64, &Device::Cpu)?.flatten_all().and_then(|values| values.to_vec1());
-        values.map_err(|source| WeightError::Device {
-            shape: self.shape.clone(),
-            dtype: DType::F64,
-            source: Box::new(source),
-        })
+        values.map_err(WeightError::of_candle(&self.shape, DType::F64))
     }
 
     /// A candle tensor of the same values, converted to `dtype` on the CPU and moved to `device`.
@@ -216,7 +212,7 @@ impl WeightTensor {
         tensor
             .and_then(|tensor| tensor.to_dtype(dtype))
             .and_then(|tensor| tensor.to_device(device))
-            .map_err(|source| WeightError::Device { shape: self.shape.clone(), dtype, source: Box::new(source) })
+            .map_err(WeightError::of_candle(&self.shape, dtype))
     }
 }
 

@@ -15,6 +15,7 @@ use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, DType, Layout, Shape, Storage, Tensor};
 
 use super::{Arg, Grid, Launcher, Source, compiled};
+use crate::one_line::without_backtrace;
 use crate::{Error, Result};
 
 /// Evaluates an expression on a storage's typed slice, or another one for types that no kernel takes.
@@ -215,7 +216,7 @@ pub(crate) fn failure(op: &'static str, device: &CudaDevice, inputs: &[&Shape], 
     let shapes = inputs.iter().map(|shape| format!("{:?}", shape.dims())).collect::<Vec<_>>().join(", ");
     match crate::device::is_out_of_memory(&error) {
         true => Error::OutOfDeviceMemory { op, device, shapes },
-        false => Error::Cuda { op, device, shapes, source: Box::new(error) },
+        false => Error::Cuda { op, device, shapes, source: Box::new(without_backtrace(error)) },
     }
 }
 

@@ -15,7 +15,7 @@ fn of_library(status: &'static str) -> Candle {
     Candle::Wrapped(Box::new(status))
 }
 
-/// As derain's other crates wrap it.
+/// As other crates may wrap it.
 #[derive(Debug, thiserror::Error)]
 #[error("outside")]
 struct Outside(#[source] Error);
@@ -34,6 +34,15 @@ fn out_of_memory_is_found_in_any_wrapping() {
         let (wrapped, failed) = (Error::Candle(candle), failed(full()));
         assert!(is_out_of_memory(&wrapped) && is_out_of_memory(&failed), "{wrapped}; {failed}");
     }
+}
+
+/// What the driver said is found by its type, and printed once by whoever prints the chain.
+#[test]
+fn a_failures_source_is_candles_error() {
+    let error = failed(of_library("CUDNN_STATUS_NOT_SUPPORTED"));
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.downcast_ref::<Candle>().is_some());
+    assert!(!error.to_string().contains(&source.to_string()), "{error}");
 }
 
 #[test]

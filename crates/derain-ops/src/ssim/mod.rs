@@ -24,7 +24,8 @@
 //!
 //! (The window is symmetric, so what a pixel gives to its window comes back through the same weights.) Variances are differences
 //! of nearly equal numbers on bright flat areas, and their gradient is another; all sums run in f64, also of f32 pictures, where such
-//! areas give neither noise nor NaN. Equal pictures give exactly 1. NaN in a picture gives NaN.
+//! areas give neither noise nor NaN. Equal pictures give exactly 1, unless constants are so small that a flat
+//! area has 0/0. NaN in a picture gives NaN.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};

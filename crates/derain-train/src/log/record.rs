@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Record {
     /// What happened.
     #[serde(flatten)]

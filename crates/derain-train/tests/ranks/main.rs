@@ -80,7 +80,9 @@ struct Watch {
 
 impl Observer for Watch {
     fn step(&mut self, step: &StepRecord) -> Observed {
-        self.records.push(StepRecord { seconds: 0.0, waited: 0.0, ..step.clone() });
+        let mut record = step.clone();
+        (record.seconds, record.waited) = (0.0, 0.0);
+        self.records.push(record);
         if let Some((_, stop)) = self.stops_at.as_ref().filter(|(at, _)| *at == step.step) {
             stop.stop();
         }

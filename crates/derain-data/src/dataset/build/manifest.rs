@@ -13,6 +13,7 @@ use crate::Error;
 
 /// What a data set was made from and how. It holds no times, so equal builds have equal manifests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Manifest {
     /// Tells manifests from other files.
     pub format: Format,
@@ -35,6 +36,7 @@ pub enum Format {
 
 /// A video and the pairs that were cut from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DatasetVideo {
     /// Its name in the data set.
     pub name: String,

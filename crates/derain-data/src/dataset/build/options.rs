@@ -52,6 +52,7 @@ pub struct BuildOptions {
 /// Where in a frame patches lie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PatchPlacement {
     /// On a grid without overlap in the middle of the frame, places chosen by the seed where not all are needed.
     #[default]

@@ -9,6 +9,7 @@ use crate::Error;
 
 /// How far a video has been decoded without a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Checked {
     /// Frames that came.
     pub frames: usize,

@@ -39,7 +39,7 @@ pub enum EncoderName {
 
 impl EncoderName {
     /// Every encoder, in the order in which they are tried.
-    pub const ALL: [Self; 2] = [Self::Libx264, Self::Mpeg4];
+    pub const ALL: &'static [Self] = &[Self::Libx264, Self::Mpeg4];
 
     fn name(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl FromStr for EncoderName {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let known = Self::ALL.into_iter().find(|encoder| encoder.name() == name);
+        let known = Self::ALL.iter().copied().find(|encoder| encoder.name() == name);
         known.ok_or_else(|| Error::option("encoder", name, "libx264 or mpeg4"))
     }
 }
@@ -107,7 +107,8 @@ impl VideoEncoder {
         if rate_factor > MAX_RATE_FACTOR {
             return Err(Error::option("rate_factor", rate_factor, format!("from 0 to {MAX_RATE_FACTOR}")));
         }
-        let found = EncoderName::ALL.into_iter().filter(|name| options.encoder.is_none_or(|wanted| wanted == *name));
+        let found =
+            EncoderName::ALL.iter().copied().filter(|name| options.encoder.is_none_or(|wanted| wanted == *name));
         let found = found.map(|name| (name, ffmpeg::encoder::find_by_name(name.name())));
         let Some((name, codec)) = found.into_iter().find_map(|(name, codec)| Some((name, codec?))) else {
             let wanted = options.encoder.map_or("libx264 or mpeg4", EncoderName::name);

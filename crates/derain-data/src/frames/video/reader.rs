@@ -11,6 +11,7 @@ use image::{DynamicImage, RgbImage};
 use super::orientation::turned;
 use super::{VideoFrames, broken, pixels};
 use crate::Error;
+use crate::brief_debug::brief_debug;
 use crate::frames::colour::Range;
 use crate::frames::{FrameOptions, FrameSource};
 
@@ -29,13 +30,15 @@ pub struct FrameTime {
 }
 
 /// A frame, upright, and its time.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TimedFrame {
     /// 8-bit RGB.
     pub image: RgbImage,
     /// When it is shown.
     pub time: FrameTime,
 }
+
+brief_debug!(TimedFrame, |frame| { size: frame.image.dimensions(), time: frame.time });
 
 /// What is the same for all frames of a video.
 #[derive(Clone, Debug)]

@@ -81,6 +81,7 @@ impl Planned {
         let mut workspace = self.idle.take(self.lengths(&sizes));
         let Workspace { scales, shared, .. } = &mut workspace;
         for stage in 0..self.config.stages {
+            run.work.check()?;
             self.encode(&run, sizes, stage == 0, [&picture, &guides[0], &background], scales, shared);
             for (decoder, map) in self.decoder.iter().zip(&mut maps) {
                 let scale = decoder.scale();
@@ -107,6 +108,7 @@ impl Planned {
             }
         }
         self.idle.keep(workspace);
+        run.work.check()?;
         let mut clean = crop(&background, sizes[0].width, COLOURS, (height, width));
         clean.par_iter_mut().for_each(|value| *value = 0.5 * *value + 0.5);
         let maps = self.decoder.iter().zip(maps).map(|(decoder, map)| {

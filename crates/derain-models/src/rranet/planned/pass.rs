@@ -135,7 +135,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Calls `work` with every tile of the outputs: pictures of this size, each with its number of values a pixel.
-    /// `cost` is the number of multiply-adds a pixel that `work` does.
+    /// `cost` is the number of multiply-adds a pixel that `work` does. Once the run is stopped, outputs are left as they are.
     pub(super) fn pass<const N: usize>(
         &self,
         size: ScaleSize,
@@ -148,6 +148,9 @@ impl Run<'_> {
         let (rows, columns) = size.tile();
         let tiles: Vec<_> = tiles(outputs, rows, columns).collect();
         tiles.into_par_iter().for_each_init(Reused::<Scratch>::take, |scratch, ((row, column), parts)| {
+            if self.work.is_stopped() {
+                return;
+            }
             let (rows, columns) = (rows.min(height - row), columns.min(width - column));
             work(scratch.get(), &Tile { row, column, rows, columns }, parts);
             self.work.advance((rows * columns * cost) as u64);

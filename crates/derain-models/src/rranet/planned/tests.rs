@@ -7,7 +7,7 @@ use super::pass::TILE_SIZES;
 use crate::Result;
 use crate::engine::Progress;
 use crate::parameters::{Parameters, builder};
-use crate::testing::assert_progress_rises;
+use crate::testing::{assert_progress_rises, assert_stops};
 
 /// The planned executor on what the other one takes.
 pub(crate) fn run(network: &RraNet, pictures: &Tensor) -> Result<RraNetOutput> {
@@ -16,7 +16,7 @@ pub(crate) fn run(network: &RraNet, pictures: &Tensor) -> Result<RraNetOutput> {
     let (mut clean, mut maps) = (Vec::new(), vec![Vec::new(); 3]);
     for index in 0..batch {
         let pixels = pictures.get(index)?.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?;
-        let out = planned.run((height, width), &pixels, Progress(&|_| ()))?;
+        let out = planned.run((height, width), &pixels, Progress::SILENT)?;
         clean.push(Tensor::from_vec(out.clean, (height, width, 3), &Device::Cpu)?.permute((2, 0, 1))?);
         for (maps, map) in maps.iter_mut().zip(out.maps) {
             let rows = map.values.len() / map.width;
@@ -108,6 +108,11 @@ fn used_buffers_change_no_bit() -> Result<()> {
 #[test]
 fn progress_rises_to_one() -> Result<()> {
     assert_progress_rises(&derainer()?)
+}
+
+#[test]
+fn a_run_can_be_stopped() -> Result<()> {
+    assert_stops(&derainer()?)
 }
 
 /// Bits would depend on tiles if these did not lie on every form's grid.

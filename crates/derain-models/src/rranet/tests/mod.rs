@@ -160,6 +160,8 @@ fn batches_that_are_none_are_refused() -> Result<()> {
         let result = network.forward(&Tensor::zeros(shape, DType::F32, &Device::Cpu)?);
         assert!(matches!(result, Err(Error::Pictures { .. })), "{result:?}");
     }
+    let double = network.forward(&picture((1, 8, 8))?.to_dtype(DType::F64)?);
+    assert!(matches!(double, Err(Error::PictureType { expected: DType::F32, got: DType::F64 })), "{double:?}");
     // One pixel at an eighth of the size: a batch norm cannot learn from it.
     assert!(matches!(network.forward_train(&picture((1, 8, 8))?), Err(Error::Ops(_))));
     network.forward_train(&picture((2, 8, 8))?)?;

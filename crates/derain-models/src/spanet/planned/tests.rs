@@ -7,7 +7,7 @@ use super::super::{SpaNet, SpaNetConfig, SpaNetOutput, initial_weight_file};
 use super::Planned;
 use crate::engine::{Progress, Storage};
 use crate::parameters::builder;
-use crate::testing::assert_progress_rises;
+use crate::testing::{assert_progress_rises, assert_stops};
 use crate::weights::WeightFile;
 use crate::{Derainer, Error, Network, Result};
 
@@ -28,7 +28,7 @@ pub(crate) fn run(network: &SpaNet, pictures: &Tensor, storage: Storage<'_>) -> 
     let (mut clean, mut maps) = (Vec::new(), Vec::new());
     for picture in 0..batch {
         let pixels = pictures.get(picture)?.permute((1, 2, 0))?.flatten_all()?.to_vec1()?;
-        let out = planned.run((height, width), pixels, storage, Progress(&|_| ()))?;
+        let out = planned.run((height, width), pixels, storage, Progress::SILENT)?;
         clean.push(Tensor::from_vec(out.clean, (height, width, 3), &Device::Cpu)?.permute((2, 0, 1))?);
         if let Some(map) = out.attention {
             maps.push(Tensor::from_vec(map, (1, height, width), &Device::Cpu)?);
@@ -125,6 +125,11 @@ fn limited() -> Result<()> {
 #[test]
 fn progress_rises_to_one() -> Result<()> {
     assert_progress_rises(&derainer()?)
+}
+
+#[test]
+fn a_run_can_be_stopped() -> Result<()> {
+    assert_stops(&derainer()?)
 }
 
 /// Bits would depend on bands if these did not lie on every form's grid.

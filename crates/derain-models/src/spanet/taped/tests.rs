@@ -163,9 +163,13 @@ fn thread_counts_and_used_buffers_give_the_same_bits() -> Result<()> {
 #[test]
 fn batches_that_are_none_are_refused() -> Result<()> {
     let (network, _) = network(&variants()[0].1, DType::F32)?;
-    for shape in [(1, 1, 4, 4), (0, 3, 4, 4), (1, 3, 0, 4)] {
+    for shape in [&[1, 1, 4, 4][..], &[0, 3, 4, 4], &[1, 3, 0, 4], &[3, 4, 4]] {
         let result = network.forward(&Tensor::zeros(shape, DType::F32, &Device::Cpu)?);
         assert!(matches!(result, Err(Error::Pictures { .. })), "{result:?}");
+    }
+    for got in [DType::F64, DType::U8, DType::F16] {
+        let result = network.forward(&Tensor::zeros((1, 3, 4, 4), got, &Device::Cpu)?);
+        assert!(matches!(result, Err(Error::PictureType { expected: DType::F32, .. })), "{result:?}");
     }
     Ok(())
 }

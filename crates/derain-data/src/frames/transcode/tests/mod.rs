@@ -199,7 +199,7 @@ fn sizes_and_encoders() {
     for size in [(64, 48), (63, 48), (64, 47), (33, 17), (2, 2), (1, 1)] {
         Film { codec: Id::FFV1, pixel: Pixel::BGRZ, size, ..Film::default() }.write(&input);
         let before = read(&input).expect("read");
-        for encoder in EncoderName::ALL {
+        for &encoder in EncoderName::ALL {
             let options = EncodeOptions { rate_factor: 1, encoder: Some(encoder) };
             let reader = VideoReader::open(&input).expect("opened");
             match VideoEncoder::new(reader.format(), &options) {
