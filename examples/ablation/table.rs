@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use derain::data::write_durably;
-use derain::train::ScoreValues;
+use derain::train::log::ScoreValues;
 use serde::{Deserialize, Serialize};
 
 /// A variant and what became of it.
