@@ -36,6 +36,7 @@
 #![cfg_attr(not(feature = "video"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+mod amounts;
 pub mod clean;
 pub mod dataset;
 mod density;
@@ -67,7 +68,7 @@ pub mod synthesis;
 mod temporary;
 #[doc(hidden)]
 pub mod text;
-mod tiff_preview;
+mod tiff_pages;
 
 pub use clean::{CleanImage, CleanOptions, CleanResult};
 pub use density::Density;
