@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "review")]
 use anyhow::{Context, bail};
 use anyhow::{Result, ensure};
-use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum, value_parser};
 use derain::data::Shard;
 use derain::data::dataset::{BuildOptions, MovingScenes, PatchPlacement, Resume};
@@ -16,7 +15,7 @@ use derain::data::paths::{Shown, resolve};
 
 use crate::support::choices::CleanChoices;
 use crate::support::size;
-use crate::support::values::{named, number};
+use crate::support::values::{from_one, named, number};
 
 /// Builds a data set of rainy and clean patches from rain videos of still scenes.
 #[derive(Parser, Debug)]
@@ -35,7 +34,7 @@ pub(crate) struct Arguments {
     patch: u32,
 
     /// Pairs of a video, at most.
-    #[arg(long, default_value_t = BuildOptions::default().pairs_per_video, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, default_value_t = BuildOptions::default().pairs_per_video, value_name = "N", value_parser = from_one())]
     pairs: usize,
 
     /// Where in a frame patches lie.
@@ -71,7 +70,7 @@ pub(crate) struct Arguments {
     start: usize,
 
     /// Uses every Nth frame.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = from_one())]
     stride: usize,
 
     /// Uses videos whose camera moves, too, instead of reporting them.

@@ -41,7 +41,8 @@ pub(crate) struct Arguments {
     pub(crate) json: Option<PathBuf>,
 
     /// Goes on after a kill, from the finished parts in the folder OUTPUT.parts, if input, weights and options are the same; --length may be
-    /// another, but no less than what is done. A video that is finished is left alone; one that was made from another input is an error.
+    /// another, but no less than what is done. A video that is finished is left alone, and an error if it was made from another input or
+    /// length.
     #[arg(long)]
     pub(crate) resume: bool,
 

@@ -8,7 +8,7 @@ use derain::Derainer;
 use derain::data;
 use derain::data::paths::Shown;
 use derain::data::transcode::{
-    EncoderName, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, check_streams, is_made_from, write_video,
+    EncoderName, MadeFrom, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, check_streams, write_video,
 };
 
 use crate::arguments::Arguments;
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     // The folder goes last, so an output without it is finished.
     if arguments.resume && output.is_file() && !folder.exists() {
         Parts::clear_away(&folder)?;
-        check_finished(input, output)?;
+        check_finished(input, output, arguments.length())?;
         return Ok(Outcome::Skipped);
     }
     let reader = VideoReader::open(input)?;
@@ -89,18 +89,24 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     Ok(Outcome::Done(done))
 }
 
-/// That an output which is left alone is this input's.
-fn check_finished(input: &Path, output: &Path) -> Result<()> {
-    let (shown, made) = (output.shown(), is_made_from(output, input)?);
+/// That an output which is left alone is this input's, and as long as asked for.
+fn check_finished(input: &Path, output: &Path, length: Option<usize>) -> Result<()> {
+    let (shown, instead) = (output.shown(), "choose another output, or leave --resume out to replace it");
+    let Some(made) = MadeFrom::of(output)? else {
+        tracing::warn!("{shown} is there already, though not as this example wrote it: skipped");
+        return Ok(());
+    };
     ensure!(
-        made != Some(false),
-        "{shown} is there already and was made from another video than {}: choose another output, or leave --resume out to replace it",
+        made.is_input(input)?,
+        "{shown} is there already and was made from another video than {}: {instead}",
         input.shown()
     );
-    match made {
-        Some(_) => tracing::info!("{shown} is there already: skipped"),
-        None => tracing::warn!("{shown} is there already, though not as this example wrote it: skipped"),
-    }
+    ensure!(
+        made.has_length(length),
+        "{shown} is there already and has {}, not those that are asked for: {instead}",
+        counted(made.frames, "frame")
+    );
+    tracing::info!("{shown} is there already: skipped");
     Ok(())
 }
 

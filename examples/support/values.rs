@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use clap::builder::RangedU64ValueParser;
 use derain::data::Error;
 
 /// A number in a range, for clap's `value_parser`, which has none for fractions.
@@ -15,6 +16,11 @@ where
         Ok(number) if range.contains(&number) => Ok(number),
         _ => Err(format!("a number from {} to {} is needed", range.start(), range.end())),
     }
+}
+
+/// How many, at least one.
+pub(crate) fn from_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// A finite number above 0.

@@ -187,6 +187,8 @@ fn what_was_made_from_another_video_is_not_taken_for_this_ones() {
         let words = format!("{output} is there already and was made from another video than other.y4m");
         assert_failed(&bench.run(&format!("-i other.y4m -o {output} --resume")), &words);
         assert!(before == fs::read(bench.path(output)).unwrap());
+        let words = format!("{output} is there already and has 40 frames, not those that are asked for");
+        assert_failed(&bench.run(&format!("-i rain.y4m -o {output} --resume --length 32")), &words);
         // Wherever the input lies now.
         fs::copy(bench.path("rain.y4m"), bench.path("moved.y4m")).unwrap();
         assert_done(&bench.run(&format!("-i moved.y4m -o {output} --resume")));

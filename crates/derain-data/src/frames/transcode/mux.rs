@@ -13,7 +13,8 @@ use ffmpeg_next::media::Type;
 use super::group::EncodedFrame;
 use super::moment::{Moment, end_of, length_of_last};
 use super::output::{Opened, Target, refused};
-use super::{FrameTime, Parts, VideoEncoder, stamp};
+use super::stamp::{MadeFrom, hash_of};
+use super::{FrameTime, Parts, VideoEncoder};
 use crate::Error;
 use crate::durable::write_durably_with;
 use crate::frames::video::{best_stream, open_input};
@@ -57,7 +58,7 @@ pub fn write_video(
 ) -> Result<WrittenVideo, Error> {
     let target = Target::of(output)?;
     let mut written = WrittenVideo { frames: 0, left_out: Vec::new(), rounded: false };
-    let hash = stamp::hash_of(input)?;
+    let hash = hash_of(input)?;
     write_durably_with(output, |place| {
         let file = place.try_clone().map_err(Error::io("write", output))?;
         let mut source = open_input(input)?;
@@ -74,7 +75,8 @@ pub fn write_video(
         joined.write_all(&mut source, &mut Feed { parts, next: 0, frames: VecDeque::new() }, input)?;
         // What its muxer may still hold goes before the stamp.
         drop(joined);
-        stamp::append(place, target.muxer, hash).map_err(Error::io("write", output))
+        let made = MadeFrom::new(hash, written.frames, ending == Ending::Input);
+        made.append(place, target.muxer).map_err(Error::io("write", output))
     })?;
     Ok(written)
 }
