@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use derain::data;
+use derain::data::paths::Shown;
 use derain::metrics::pairing::{Pair, pair};
 use derain::metrics::{Protocol, Scores};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -139,14 +140,14 @@ fn evaluate(arguments: &Arguments) -> Result<bool> {
 fn find_pairs(arguments: &Arguments) -> Result<Vec<Pair>> {
     if let Some(json) = &arguments.json {
         let is_picture = data::is_picture_name(json);
-        ensure!(!is_picture, "{} has the name of a picture; give another to --json", json.display());
+        ensure!(!is_picture, "{} has the name of a picture; give another to --json", json.shown());
     }
     for path in [&arguments.reference, &arguments.test] {
-        ensure!(!path.is_file(), "{} is a file: a folder is scored against a folder", path.display());
+        ensure!(!path.is_file(), "{} is a file: a folder is scored against a folder", path.shown());
     }
     let references = data::find_pictures(&arguments.reference)?;
     let tests = data::find_pictures(&arguments.test)?;
-    let (reference, test) = (arguments.reference.display(), arguments.test.display());
+    let (reference, test) = (arguments.reference.shown(), arguments.test.shown());
     ensure!(!(references.is_empty() && tests.is_empty()), "there are no pictures in {reference} and {test}");
     pair(&references, &tests).with_context(|| format!("{reference} (reference) and {test} (test)"))
 }
@@ -161,7 +162,7 @@ fn score_all(pairs: &[Pair], arguments: &Arguments) -> Vec<Result<Scores>> {
     let score = |pair: &Pair| {
         let result = score_pair(pair, arguments);
         if let Err(error) = &result {
-            let (test, reason) = (pair.test.display(), describe(error.as_ref()));
+            let (test, reason) = (pair.test.shown(), describe(error.as_ref()));
             let _ = bar.suspend(|| writeln!(io::stderr(), "error: {test}: {reason}"));
         }
         bar.inc(1);
@@ -179,7 +180,7 @@ fn score_pair(pair: &Pair, arguments: &Arguments) -> Result<Scores> {
     let reference = data::load_picture(arguments.reference.join(&pair.reference))?;
     let test = data::load_picture(arguments.test.join(&pair.test))?;
     let scores = arguments.protocol.score(&reference.image, &test.image);
-    scores.with_context(|| format!("cannot be scored against {}", pair.reference.display()))
+    scores.with_context(|| format!("cannot be scored against {}", pair.reference.shown()))
 }
 
 /// The path with `/` between its parts on every system.

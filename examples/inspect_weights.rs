@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use derain::Device;
-use derain::data::paths::resolve;
+use derain::data::paths::{Shown, resolve};
 use derain::models::spanet::DirectionWeights;
 use derain::models::weights::WeightFile;
 use derain::models::{RraNet, RraNetConfig, SpaNet, SpaNetConfig, rranet, spanet};
@@ -38,7 +38,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE", requires_all = ["output", "share"])]
     blend: Option<PathBuf>,
     /// How much of --blend's values, 0 to 1.
-    #[arg(long, value_name = "SHARE", requires = "blend")]
+    #[arg(long, value_name = "SHARE", requires = "blend", value_parser = support::values::number::<f64>(0.0..=1.0))]
     share: Option<f64>,
     /// Say in what is written that it is SPANet in this form, which tensors alone do not tell: without it a .pth runs in the release's.
     #[arg(long, value_enum, requires = "output", conflicts_with = "stages")]
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let mut weights =
-        WeightFile::open(&arguments.file).with_context(|| format!("{} was not read", arguments.file.display()))?;
+        WeightFile::open(&arguments.file).with_context(|| format!("{} was not read", arguments.file.shown()))?;
     configure(&mut weights, &arguments)?;
     // Before the table, whose reader may go away.
     if let Some(output) = &arguments.output {
@@ -109,16 +109,15 @@ fn convert(weights: &WeightFile, arguments: &Arguments, output: &Path) -> anyhow
         let id = |path: &Path| fs::metadata(path).ok().as_ref().and_then(file_id);
         let is_hard_link = id(input).is_some_and(|input| id(output) == Some(input));
         if is_hard_link || resolve(input)? == resolve(output)? {
-            bail!("{} is an input and would be overwritten; give another name to -o", output.display());
+            bail!("{} is an input and would be overwritten; give another name to -o", output.shown());
         }
     }
     if output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("safetensors")) {
-        bail!("what is written is safetensors, so the name of {} must end in .safetensors", output.display());
+        bail!("what is written is safetensors, so the name of {} must end in .safetensors", output.shown());
     }
     let bytes = match (&arguments.blend, arguments.share) {
-        (Some(_), Some(share)) if !(0.0..=1.0).contains(&share) => bail!("--share must be from 0 to 1, got {share}"),
         (Some(other), Some(share)) => {
-            let other = WeightFile::open(other).with_context(|| format!("{} was not read", other.display()))?;
+            let other = WeightFile::open(other).with_context(|| format!("{} was not read", other.shown()))?;
             weights.blended(&other, share)
         }
         _ if arguments.f16 => weights.to_safetensors_f16(),
@@ -127,7 +126,7 @@ fn convert(weights: &WeightFile, arguments: &Arguments, output: &Path) -> anyhow
     let bytes = bytes.context("the tensors were not converted")?;
     support::files::remove_orphans([output]);
     support::files::write(output, &bytes)?;
-    let _ = writeln!(io::stderr(), "wrote {}", output.display());
+    let _ = writeln!(io::stderr(), "wrote {}", output.shown());
     Ok(())
 }
 

@@ -67,7 +67,7 @@ impl Bench {
 fn the_rain_is_gone_and_the_report_tells_how() {
     let bench = Bench::new();
     bench.run_to_success(
-        "-i frames -o made/clean.png --json report.json --votes-plot votes.png --mode-image mode.png --density sparse",
+        "-i frames -o made/clean.png --json report.json --votes-plot votes.png --mode-image mode.png --density sparse --frames 12",
     );
     let mut clean = CleanImage::new(CleanOptions::default());
     bench.frames.iter().for_each(|frame| clean.push(frame).unwrap());
@@ -101,6 +101,22 @@ fn frames_are_chosen_and_spooled_as_asked_for() {
     assert!(!few.status.success() && bench.path("few.png").exists());
     bench.run_to_success("-i frames -o clean.png --percentile 100");
     assert_eq!(bench.picture("clean.png").get_pixel(2, 4), &Rgb([200; 3]));
+}
+
+#[test]
+fn too_few_frames_are_an_error_even_where_a_picture_is_made() {
+    let bench = Bench::new();
+    let few = bench.run("-i frames -o few.png --density sparse");
+    let said = String::from_utf8_lossy(&few.stderr);
+    assert!(said.contains("frames has only 12 of the 20 frames asked for"), "{said}");
+    assert!(few.status.code() == Some(1) && bench.path("few.png").exists());
+    // The mode of two values is the smaller one, whatever rain is there.
+    let none = bench.run("-i frames -o none.png --start 10");
+    let said = String::from_utf8_lossy(&none.stderr);
+    assert!(said.contains("frames has 2 frames: a clean image needs at least 3"), "{said}");
+    assert!(none.status.code() == Some(1) && !bench.path("none.png").exists());
+    let said = bench.run_to_success("-i frames -o asked.png --frames 2");
+    assert!(said.contains("of fewer than 3 frames"), "{said}");
 }
 
 #[test]

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "review")]
 use anyhow::{Context, bail};
 use anyhow::{Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
 use derain::data::Shard;
 use derain::data::dataset::{BuildOptions, MovingScenes, PatchPlacement, Resume};
 use derain::data::judge::{Density, Schedule};
-use derain::data::paths::resolve;
+use derain::data::paths::{Shown, resolve};
 
 use crate::support::choices::CleanChoices;
 use crate::support::size;
+use crate::support::values::{from_one, named, number};
 
 /// Builds a data set of rainy and clean patches from rain videos of still scenes.
 #[derive(Parser, Debug)]
@@ -29,11 +30,11 @@ pub(crate) struct Arguments {
     pub(crate) output: PathBuf,
 
     /// Side of a patch in pixels.
-    #[arg(long, default_value_t = BuildOptions::default().patch, value_name = "N")]
+    #[arg(long, default_value_t = BuildOptions::default().patch, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     patch: u32,
 
     /// Pairs of a video, at most.
-    #[arg(long, default_value_t = BuildOptions::default().pairs_per_video, value_name = "N")]
+    #[arg(long, default_value_t = BuildOptions::default().pairs_per_video, value_name = "N", value_parser = from_one())]
     pairs: usize,
 
     /// Where in a frame patches lie.
@@ -41,7 +42,7 @@ pub(crate) struct Arguments {
     placement: PlacementName,
 
     /// Leaves out pairs in which no channel of any pixel differs by more than this (0 to 254).
-    #[arg(long, value_name = "LEVELS")]
+    #[arg(long, value_name = "LEVELS", value_parser = number::<u8>(0..=254))]
     skip_rainless: Option<u8>,
 
     /// Who judges the clean images: nobody, measurements, or a person at the terminal or on a web page.
@@ -57,11 +58,11 @@ pub(crate) struct Arguments {
     pub(crate) review: Option<PathBuf>,
 
     /// Share of the videos for the test side, 0 to 1.
-    #[arg(long, default_value_t = BuildOptions::default().test_fraction, value_name = "F")]
+    #[arg(long, default_value_t = BuildOptions::default().test_fraction, value_name = "F", value_parser = number::<f64>(0.0..=1.0))]
     test_fraction: f64,
 
     /// How dense the rain is: sparse begins with 20 frames, normal with 100, dense with 200.
-    #[arg(long, default_value = "normal", value_name = "sparse|normal|dense")]
+    #[arg(long, default_value = "normal", value_name = "sparse|normal|dense", value_parser = named::<Density>)]
     density: Density,
 
     /// First frame to use, counted from 0.
@@ -69,7 +70,7 @@ pub(crate) struct Arguments {
     start: usize,
 
     /// Uses every Nth frame.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = from_one())]
     stride: usize,
 
     /// Uses videos whose camera moves, too, instead of reporting them.
@@ -97,7 +98,7 @@ pub(crate) struct Arguments {
 
     /// Does the Ith of N shares of the videos, counted from 1, and goes on with what is there; others do the other shares, with the
     /// same arguments, into the same folder.
-    #[arg(long, default_value_t, value_name = "I/N")]
+    #[arg(long, default_value_t, value_name = "I/N", value_parser = named::<Shard>)]
     shard: Shard,
 }
 
@@ -140,11 +141,11 @@ impl Arguments {
             ensure!(
                 !resolve(folder)?.starts_with(resolve(&self.input)?),
                 "--review {} lies in the folder of videos: choose another",
-                folder.display()
+                folder.shown()
             );
         }
         if let Some(folder) = &self.spool {
-            ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
+            ensure!(folder.is_dir(), "--spool {} is no folder", folder.shown());
         }
         Ok(())
     }
@@ -185,9 +186,9 @@ impl Arguments {
     pub(crate) fn verdicts(&self) -> Result<PathBuf> {
         let output = std::path::absolute(&self.output)?;
         let (Some(folder), Some(name)) = (output.parent(), output.file_name()) else {
-            bail!("-o {}: a data set needs a folder of its own", self.output.display());
+            bail!("-o {}: a data set needs a folder of its own", self.output.shown());
         };
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.shown()))?;
         let mut name = name.to_owned();
         name.push(".verdicts.jsonl");
         Ok(folder.join(name))

@@ -25,7 +25,7 @@ mod support;
 
 use arguments::{Arguments, JudgeName};
 use progress::Progress;
-use support::describe;
+use support::counted;
 
 fn main() -> ExitCode {
     support::start_log();
@@ -75,8 +75,10 @@ fn build_with_page(arguments: &Arguments) -> Result<BuildReport> {
     let mut judge = server.judge().with_density(arguments.density());
     let (options, resume) = (arguments.options(), arguments.resume());
     let mut observe = |event: BuildEvent<'_>| {
-        if let BuildEvent::PassedOver { files } = event {
-            progress::warn_of_passed_over(files);
+        match &event {
+            BuildEvent::PassedOver { files } => progress::warn_of_passed_over(files),
+            BuildEvent::Failed { video, error } => progress::say_failed(video, error),
+            _ => {}
         }
         server.observe(&event);
     };
@@ -94,11 +96,11 @@ fn summarize(report: &BuildReport, out: &mut impl Write) -> Result<()> {
     let rejected = videos.iter().filter(|video| video.verdict == RecordedVerdict::Rejected).count();
     let [train, test] = [Split::Train, Split::Test].map(|split| report.manifest.pairs(split).count());
     let all = videos.len() + report.failed.len() + report.elsewhere.len();
-    write!(out, "{} of {all} videos done", videos.len())?;
+    write!(out, "{} of {} done", videos.len(), counted(all, "video"))?;
     if rejected > 0 {
         write!(out, ", {rejected} of them rejected")?;
     }
-    writeln!(out, ": {train} pairs for training, {test} for the test")?;
+    writeln!(out, ": {} for training, {test} for the test", counted(train, "pair"))?;
     if !report.elsewhere.is_empty() {
         writeln!(
             out,
@@ -106,8 +108,9 @@ fn summarize(report: &BuildReport, out: &mut impl Write) -> Result<()> {
             report.elsewhere.join(", ")
         )?;
     }
-    for (name, error) in &report.failed {
-        writeln!(out, "  {name} failed: {}", describe(error))?;
+    // Why has been said.
+    for (name, _) in &report.failed {
+        writeln!(out, "  {name} failed")?;
     }
     Ok(())
 }

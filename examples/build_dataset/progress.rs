@@ -3,8 +3,12 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use derain::data::Error;
 use derain::data::dataset::{BuildEvent, RecordedVerdict};
+use derain::data::paths::Shown;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::support::{counted, describe};
 
 /// Steps of the bar for one video.
 const STEPS: u64 = 1000;
@@ -54,26 +58,30 @@ impl Progress {
             BuildEvent::Finished { video } if self.bar.is_hidden() => {
                 let outcome = match video.verdict {
                     RecordedVerdict::Accepted => {
-                        format!("{} pairs, {}", video.pairs.as_ref().map_or(0, Vec::len), video.split.name())
+                        let pairs = counted(video.pairs.as_ref().map_or(0, Vec::len), "pair");
+                        format!("{pairs}, {}", video.split.name())
                     }
                     RecordedVerdict::Rejected => "rejected".to_owned(),
                 };
                 let (place, of) = (self.done + 1, self.videos);
-                tracing::info!("[{place}/{of}] {}: {} frames, {outcome}", video.name, video.frames);
+                tracing::info!("[{place}/{of}] {}: {}, {outcome}", video.name, counted(video.frames, "frame"));
             }
             BuildEvent::Failed { video, error } => {
-                let error = crate::support::describe(error);
-                // At once and whatever the log filter says.
-                let _ = self.bar.suspend(|| writeln!(io::stderr(), "error: {video}: {error}"));
+                self.bar.suspend(|| say_failed(video, error));
             }
             _ => {}
         }
     }
 }
 
+/// At once and whatever the log filter says.
+pub(crate) fn say_failed(video: &str, error: &Error) {
+    let _ = writeln!(io::stderr(), "error: {video}: {}", describe(error));
+}
+
 /// Whoever has 30 videos should not have to count those in the data set.
 pub(crate) fn warn_of_passed_over(files: &[PathBuf]) {
-    let named: Vec<String> = files.iter().take(NAMED).map(|file| file.display().to_string()).collect();
+    let named: Vec<String> = files.iter().take(NAMED).map(|file| file.shown().to_string()).collect();
     let others = match files.len() - named.len() {
         0 => String::new(),
         others => format!(" and {others} more"),

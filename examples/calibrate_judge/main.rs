@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use derain::data::judge::{Density, Thresholds};
+use derain::data::paths::Shown;
 use derain::data::{find_pictures, load_picture};
 use rayon::prelude::*;
 
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let names = find_pictures(&arguments.input)?;
-    ensure!(names.len() > 1, "{} needs two pictures or more: some to fit, some to check", arguments.input.display());
+    ensure!(names.len() > 1, "{} needs two pictures or more: some to fit, some to check", arguments.input.shown());
     // Where the step divides the pictures, it would meet the same few again and again.
     let step = if names.len().is_multiple_of(STEP) { 1 } else { STEP };
     let clips: Vec<(bool, Clip)> = (0..arguments.clips)
@@ -67,9 +68,9 @@ fn run(arguments: &Arguments) -> Result<()> {
             let path = arguments.input.join(&names[place]);
             let picture = load_picture(&path)?.image.into_rgb8();
             let density = Density::ALL[index % 3];
-            let name = names[place].display().to_string();
+            let name = names[place].shown().to_string();
             let clip = clips::make(name, &picture, density, arguments.seed.wrapping_add(index as u64));
-            Ok((place.is_multiple_of(2), clip.with_context(|| format!("cannot make a clip over {}", path.display()))?))
+            Ok((place.is_multiple_of(2), clip.with_context(|| format!("cannot make a clip over {}", path.shown()))?))
         })
         .collect::<Result<_>>()?;
     let (fitting, checking): (Vec<_>, Vec<_>) = clips.into_iter().partition(|clip| clip.0);

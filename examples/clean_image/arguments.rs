@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::support::choices::CleanChoices;
 use crate::support::size;
+use crate::support::values::{named, number};
 
 /// Makes the clean image of a rain video of a still scene.
 #[derive(Parser, Debug)]
@@ -27,12 +28,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,
 
-    /// How heavy the rain is: sparse takes 20 frames, normal 100, dense 200. Without, a judge's first number is measured from the clip.
-    #[arg(long, value_name = "sparse|normal|dense")]
+    /// How heavy the rain is: sparse takes 20 frames, normal 100, dense 200, with status 1 if there are fewer. For a judge it is the number
+    /// to begin with, which without it is measured from the clip.
+    #[arg(long, value_name = "sparse|normal|dense", value_parser = named::<Density>)]
     pub(crate) density: Option<Density>,
 
     /// Takes this percentile, 0 to 100, whatever the votes.
-    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, value_name = "P", value_parser = number::<u8>(0..=100))]
     pub(crate) percentile: Option<u8>,
 
     #[command(flatten)]
@@ -78,8 +80,12 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// How many frames are asked for.
     pub(crate) fn wanted(&self) -> Option<usize> {
-        let frames = self.frames.map(|frames| usize::try_from(frames).unwrap_or(usize::MAX));
-        frames.or(self.density.map(Density::frames))
+        self.wanted_frames().or(self.density.map(Density::frames))
+    }
+
+    /// The same by their number alone.
+    pub(crate) fn wanted_frames(&self) -> Option<usize> {
+        self.frames.map(|frames| usize::try_from(frames).unwrap_or(usize::MAX))
     }
 }
 

@@ -12,6 +12,7 @@ use image::RgbImage;
 
 use crate::arguments::{Arguments, JudgeName};
 use crate::progress::Progress;
+use crate::support::counted;
 
 /// An accepted clean image.
 pub(crate) struct Accepted {
@@ -39,8 +40,8 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
         }
     };
     let mut schedule = Schedule::for_density(density);
-    if let Some(frames) = arguments.frames {
-        schedule.first = usize::try_from(frames).unwrap_or(usize::MAX);
+    if let Some(frames) = arguments.wanted_frames() {
+        schedule.first = frames;
         schedule.most = schedule.most.max(schedule.first);
         schedule.fewest = schedule.fewest.min(schedule.first);
     }
@@ -63,7 +64,7 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
     };
     match judged.verdict {
         Verdict::Accept => {
-            tracing::info!("accepted with {} frames", judged.clean.frames);
+            tracing::info!("accepted with {}", counted(judged.clean.frames, "frame"));
             Ok(Accepted { clean: judged.clean, density, unseen: judged.unseen, decoding })
         }
         Verdict::Reject { reason } => bail!("not accepted: {reason}"),

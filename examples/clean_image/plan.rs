@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use derain::data;
-use derain::data::paths::resolve;
+use derain::data::paths::{Shown, resolve};
 
 use crate::arguments::{Arguments, JudgeName};
 use crate::support::files;
@@ -21,12 +21,12 @@ pub(crate) fn check(arguments: &Arguments) -> Result<()> {
         "the review page is a feature: cargo run --release --features review --example clean_image -- …"
     );
     let input = &arguments.input;
-    let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.display()))?;
+    let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.shown()))?;
     let source = resolve(input)?;
     let mut targets: Vec<PathBuf> = Vec::new();
     let pictures = pictures(arguments);
     for target in pictures.iter().copied().chain(&arguments.json) {
-        let shown = target.display();
+        let shown = target.shown();
         ensure!(!is_folder(target), "{shown} is a folder: a file name is needed");
         let resolved = resolve(target)?;
         ensure!(!targets.contains(&resolved), "{shown} is named for two outputs: choose another");
@@ -45,7 +45,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<()> {
     }
     files::check_writable(pictures.into_iter().chain(&arguments.json).map(|path| files::folder_of(path)))?;
     if let Some(folder) = &arguments.spool {
-        ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
+        ensure!(folder.is_dir(), "--spool {} is no folder", folder.shown());
     }
     Ok(())
 }

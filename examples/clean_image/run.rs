@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use derain::data::judge::Density;
+use derain::data::judge::{Density, Schedule};
+use derain::data::paths::Shown;
 use derain::data::{
     self, CleanImage, CleanOptions, CleanResult, FrameOptions, Insets, Picture, clean, open_frames, steady,
 };
@@ -16,6 +17,7 @@ use crate::judged::{self, Accepted};
 use crate::plan;
 use crate::progress::Progress;
 use crate::report::{Ranges, Report};
+use crate::support::counted;
 use crate::support::files::{remove_orphans, to_json, write};
 
 /// A clean image and what it took.
@@ -47,11 +49,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     };
     let frames = made.clean.frames;
     write_all(arguments, made)?;
-    let wanted = arguments.frames.filter(|&wanted| (frames as u64) < wanted);
+    // A judge begins with the density's number and takes what there is.
+    let wanted = if arguments.judge == JudgeName::None { arguments.wanted() } else { arguments.wanted_frames() };
+    let wanted = wanted.filter(|&wanted| frames < wanted);
     if let Some(wanted) = wanted {
         // Not by the log, which a filter may silence.
-        let input = arguments.input.display();
-        let _ = writeln!(io::stderr(), "{input} has only {frames} of the {wanted} frames asked for");
+        let input = arguments.input.shown();
+        let _ = writeln!(
+            io::stderr(),
+            "error: {input} has only {frames} of the {wanted} frames asked for: rain may be left"
+        );
     }
     Ok(wanted.is_none())
 }
@@ -96,8 +103,9 @@ fn write_all(arguments: &Arguments, made: Made) -> Result<()> {
         );
     }
     tracing::info!(
-        "{}: percentile {percentile} of {frames} frames, decoded in {:.2} s, computed in {seconds:.2} s",
-        arguments.output.display(),
+        "{}: percentile {percentile} of {}, decoded in {:.2} s, computed in {seconds:.2} s",
+        arguments.output.shown(),
+        counted(frames, "frame"),
         decoding.as_secs_f64(),
     );
     Ok(())
@@ -126,15 +134,7 @@ fn unjudged(arguments: &Arguments, mut options: CleanOptions) -> Result<Made> {
         progress.frame();
     }
     drop(progress);
-    // Whoever counts the frames knows what they do.
-    let density = arguments.density.unwrap_or(Density::Sparse);
-    if arguments.frames.is_none() && clean.frames() < density.frames() {
-        let (name, wanted) = (density.name(), density.frames());
-        tracing::warn!(
-            "{} frames are fewer than the {wanted} that {name} rain takes: rain may be left",
-            clean.frames()
-        );
-    }
+    check_number(arguments, clean.frames())?;
 
     let begun = Instant::now();
     let progress = Progress::computing();
@@ -143,6 +143,22 @@ fn unjudged(arguments: &Arguments, mut options: CleanOptions) -> Result<Made> {
     computing += begun.elapsed();
     let mode_image = arguments.mode_image.as_ref().map(|_| clean.mode_image()).transpose()?;
     Ok(Made { clean: result, mode_image, density: arguments.density, unseen: source.unseen(), decoding, computing })
+}
+
+/// Fails if nobody asked for so few frames that the rain is among the most frequent values, and warns of numbers below the paper's.
+fn check_number(arguments: &Arguments, frames: usize) -> Result<()> {
+    let fewest = Schedule::default().fewest;
+    if frames < fewest && arguments.wanted_frames().is_none_or(|wanted| wanted > frames) {
+        let video = arguments.input.shown().to_string();
+        return Err(data::Error::TooFewFrames { video, frames, fewest }.into());
+    }
+    let sparse = Density::Sparse.frames();
+    if frames < fewest {
+        tracing::warn!("of fewer than {fewest} frames no value is the most frequent: the rain is in the picture");
+    } else if arguments.wanted().is_none() && frames < sparse {
+        tracing::warn!("{frames} are fewer than the {sparse} frames that sparse rain takes: rain may be left");
+    }
+    Ok(())
 }
 
 fn encode(path: &PathBuf, image: RgbImage) -> Result<Vec<u8>> {

@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use derain::data::Shard;
 
 use crate::support::engine::EngineArguments;
+use crate::support::values::named;
 
 /// Takes the rain out of a picture, or of every picture in a folder and below.
 #[derive(Parser, Debug)]
@@ -39,7 +40,7 @@ pub(crate) struct Arguments {
     pub(crate) resume: bool,
 
     /// Does the Ith of N shares of a folder's pictures, counted from 1; others do the other shares, with the same arguments.
-    #[arg(long, default_value_t, value_name = "I/N")]
+    #[arg(long, default_value_t, value_name = "I/N", value_parser = named::<Shard>)]
     pub(crate) shard: Shard,
 }
 

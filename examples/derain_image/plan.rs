@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use derain::data;
-use derain::data::paths::resolve;
+use derain::data::paths::{Shown, resolve};
 
 use crate::arguments::Arguments;
 use crate::support::files::folder_of;
@@ -35,7 +35,7 @@ impl Task {
 /// An error means that nothing may be done; a task that cannot be done beside others says so itself.
 pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
     let input = &arguments.input;
-    let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.display()))?;
+    let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.shown()))?;
     let mut tasks = match metadata.is_dir() {
         true => plan_folder(arguments)?,
         false => vec![plan_file(arguments)?],
@@ -59,7 +59,7 @@ fn plan_file(arguments: &Arguments) -> Result<Task> {
     let input = &arguments.input;
     let target = |path: &PathBuf| -> Result<PathBuf> {
         if is_folder(path) {
-            let name = input.file_name().with_context(|| format!("{} has no name", input.display()))?;
+            let name = input.file_name().with_context(|| format!("{} has no name", input.shown()))?;
             return Ok(path.join(name).with_extension("png"));
         }
         data::output_format(path)?;
@@ -74,10 +74,10 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
     let source = resolve(&arguments.input)?;
     let mut written = Vec::new();
     for folder in [Some(&arguments.output), arguments.attention.as_ref()].into_iter().flatten() {
-        let (shown, resolved) = (folder.display(), resolve(folder)?);
+        let (shown, resolved) = (folder.shown(), resolve(folder)?);
         // A new folder named like a picture is a slip, unless it ends in a separator.
         let is_free = is_folder(folder) || !folder.exists() && data::output_format(folder).is_err();
-        ensure!(is_free, "{} is a folder, so {shown} must be one too", arguments.input.display());
+        ensure!(is_free, "{} is a folder, so {shown} must be one too", arguments.input.shown());
         ensure!(resolved != source, "{shown} is the input folder: choose another");
         ensure!(!written.contains(&resolved), "{shown} is for both the pictures and the attention: choose another");
         written.push(resolved);
@@ -101,7 +101,7 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
     ensure!(
         !tasks.is_empty(),
         "there are no pictures in {}: JPEG, PNG, TIFF, WebP, BMP and PNM can be read",
-        arguments.input.display()
+        arguments.input.shown()
     );
     let mut targets = HashSet::new();
     for target in tasks.iter().flat_map(Task::targets) {
@@ -110,8 +110,8 @@ fn plan_folder(arguments: &Arguments) -> Result<Vec<Task>> {
     if let Some((picture, _)) = left_out.iter().find(|(_, resolved)| !targets.contains(resolved)) {
         bail!(
             "{} lies in an output folder inside {} and is no result of these pictures: choose output folders elsewhere",
-            picture.display(),
-            arguments.input.display()
+            picture.shown(),
+            arguments.input.shown()
         );
     }
     Ok(tasks)
@@ -126,11 +126,11 @@ fn refuse_collisions(tasks: &mut [Task]) -> Result<()> {
         }
     }
     for (target, writers) in writers.into_iter().filter(|(_, writers)| writers.len() > 1) {
-        let inputs: Vec<String> = writers.iter().map(|&index| tasks[index].input.display().to_string()).collect();
+        let inputs: Vec<String> = writers.iter().map(|&index| tasks[index].input.shown().to_string()).collect();
         let refusal = match inputs.iter().all(|input| *input == inputs[0]) {
-            true => format!("the picture and its attention would both become {}", target.display()),
+            true => format!("the picture and its attention would both become {}", target.shown()),
             false => {
-                format!("{} would become one file, {}: rename one of them", inputs.join(" and "), target.display())
+                format!("{} would become one file, {}: rename one of them", inputs.join(" and "), target.shown())
             }
         };
         for index in writers {
@@ -151,15 +151,15 @@ fn protect_inputs(tasks: &[Task], arguments: &Arguments) -> Result<()> {
     for target in tasks.iter().flat_map(Task::targets).chain(&arguments.json) {
         let id = fs::metadata(target).ok().as_ref().and_then(file_id);
         if paths.contains(&resolve(target)?) || id.is_some_and(|id| ids.contains(&id)) {
-            bail!("{} is an input and would be overwritten: choose another output", target.display());
+            bail!("{} is an input and would be overwritten: choose another output", target.shown());
         }
     }
     if let Some(json) = &arguments.json {
         let resolved = resolve(json)?;
         for target in tasks.iter().flat_map(Task::targets) {
-            ensure!(resolve(target)? != resolved, "{} is for both the report and a picture", json.display());
+            ensure!(resolve(target)? != resolved, "{} is for both the report and a picture", json.shown());
         }
-        ensure!(!is_folder(json), "{} is a folder: the report needs a file name", json.display());
+        ensure!(!is_folder(json), "{} is a folder: the report needs a file name", json.shown());
     }
     Ok(())
 }

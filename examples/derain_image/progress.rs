@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::support::about;
+use derain::data::paths::Shown;
 
 /// Steps of the bar for one picture.
 const STEPS: u64 = 1000;
@@ -69,7 +70,7 @@ impl Progress {
         self.advance();
         if self.bar.is_hidden() {
             let left = HumanDuration(self.bar.eta());
-            tracing::info!("[{}] {}: done in {seconds:.2} s, about {left} left", self.place(), input.display());
+            tracing::info!("[{}] {}: done in {seconds:.2} s, about {left} left", self.place(), input.shown());
         }
     }
 
@@ -77,7 +78,7 @@ impl Progress {
     pub(crate) fn skipped(&self, input: &Path) {
         self.advance();
         if self.bar.is_hidden() {
-            tracing::info!("[{}] {}: skipped, its output exists", self.place(), input.display());
+            tracing::info!("[{}] {}: skipped, its output exists", self.place(), input.shown());
         }
         self.bar.reset_eta();
     }

@@ -3,10 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use derain::data::paths::Shown;
 use serde::Serialize;
-
-use crate::support::about;
-
 #[derive(Serialize, Debug)]
 pub(crate) struct Report {
     pub(crate) network: String,
@@ -42,8 +40,8 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Report {
-    fn failures(&self) -> impl Iterator<Item = (&Entry, &str)> {
-        self.images.iter().filter_map(|entry| Some((entry, entry.error.as_deref()?)))
+    fn failures(&self) -> impl Iterator<Item = &Entry> {
+        self.images.iter().filter(|entry| entry.error.is_some())
     }
 
     /// Whether no picture failed.
@@ -60,11 +58,11 @@ impl Report {
             write!(out, ", {skipped} skipped because their output exists")?;
         }
         writeln!(out)?;
-        // A single one has just been said.
+        // Why has been said. A single one has just been named, too.
         if failed > 0 && all > 1 {
             writeln!(out, "{failed} of {all} failed:")?;
-            for (entry, reason) in self.failures() {
-                writeln!(out, "  {}", about(&entry.input.0, reason))?;
+            for entry in self.failures() {
+                writeln!(out, "  {}", entry.input.0.shown())?;
             }
         }
         Ok(())

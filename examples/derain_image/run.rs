@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use derain::data::paths::Shown;
 use derain::data::{self, Picture};
 use derain::{DerainedPicture, Derainer};
 use image::{DynamicImage, GrayImage, ImageFormat};
@@ -14,7 +15,7 @@ use crate::arguments::{Arguments, AttentionStyle};
 use crate::plan::{Task, folders, plan};
 use crate::progress::Progress;
 use crate::report::{Entry, PathText, Report};
-use crate::support::{describe, files};
+use crate::support::{describe, files, pages};
 
 /// Pictures in memory beside what the network takes, at most: the one in work and its result, one that is loaded ahead, and one that is saved.
 const IN_FLIGHT: usize = 4;
@@ -97,6 +98,7 @@ fn load(task: &Task, arguments: &Arguments) -> Result<Option<Loaded>> {
         return Ok(None);
     }
     let picture = data::load_picture(&task.input)?;
+    pages::warn_of_others(&task.input, &picture);
     let format = data::output_format(&task.output)?;
     data::check_format(format, picture.image.color())?;
     Ok(Some(Loaded { picture, format }))
@@ -145,7 +147,7 @@ fn infer(
         derainer.derain_dynamic_with_progress(&picture.image, &|share| progress.within(share))?;
     let seconds = begun.elapsed().as_secs_f64();
     if bands > 1 {
-        tracing::warn!("{}: done in {bands} bands, for want of memory on the GPU", task.input.display());
+        tracing::warn!("{}: done in {bands} bands, for want of memory on the GPU", task.input.shown());
     }
     let attention = match task.attention {
         Some(_) => Some(attention.with_context(|| no_attention(derainer))?),

@@ -7,6 +7,7 @@ use clap::Parser;
 use derain::data::transcode::{EncodeOptions, EncoderName};
 
 use crate::support::engine::EngineArguments;
+use crate::support::values::{named, number};
 
 /// Takes the rain out of a video. Sound, subtitles and times are kept.
 #[derive(Parser, Debug)]
@@ -28,11 +29,11 @@ pub(crate) struct Arguments {
     pub(crate) length: Option<NonZeroUsize>,
 
     /// Quality of the encoding, as x264's rate factor: 0 is the best and largest, 51 the worst.
-    #[arg(long, default_value_t = EncodeOptions::default().rate_factor, value_name = "0..51")]
+    #[arg(long, default_value_t = EncodeOptions::default().rate_factor, value_name = "0..51", value_parser = number::<u8>(0..=51))]
     pub(crate) quality: u8,
 
     /// Encoder, by FFmpeg's name: libx264 (H.264), or mpeg4 where FFmpeg has no libx264. Without it, the first that is there.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named::<EncoderName>)]
     pub(crate) encoder: Option<EncoderName>,
 
     /// Writes what was done, how long it took and what failed.
@@ -40,7 +41,8 @@ pub(crate) struct Arguments {
     pub(crate) json: Option<PathBuf>,
 
     /// Goes on after a kill, from the finished parts in the folder OUTPUT.parts, if input, weights and options are the same; --length may be
-    /// another, but no less than what is done. A video that is finished is left alone.
+    /// another, but no less than what is done. A video that is finished is left alone, and an error if it was made from another input or
+    /// length.
     #[arg(long)]
     pub(crate) resume: bool,
 

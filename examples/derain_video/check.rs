@@ -2,11 +2,12 @@
 
 use anyhow::{Result, anyhow};
 use derain::data;
+use derain::data::paths::Shown;
 use derain::data::transcode::{Checked, Parts};
 
 use crate::arguments::Arguments;
 use crate::progress::Progress;
-use crate::support::describe;
+use crate::support::{counted, describe};
 
 /// How much of the input can be derained, which an earlier run may have found out. `expected` is what the container says.
 pub(crate) fn check(arguments: &Arguments, expected: Option<usize>, parts: &mut Parts) -> Result<Checked> {
@@ -16,8 +17,8 @@ pub(crate) fn check(arguments: &Arguments, expected: Option<usize>, parts: &mut 
     }
     let frames = expected.map_or(length, |all| Some(length.map_or(all, |length| length.min(all))));
     match frames {
-        Some(frames) => tracing::info!("checking {frames} frames of {}", input.display()),
-        None => tracing::info!("checking all frames of {}", input.display()),
+        Some(frames) => tracing::info!("checking {} of {}", counted(frames, "frame"), input.shown()),
+        None => tracing::info!("checking all frames of {}", input.shown()),
     }
     let progress = Progress::new("checking", frames, 0);
     let mut good = 0;

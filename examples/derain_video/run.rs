@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow, ensure};
 use derain::Derainer;
 use derain::data;
+use derain::data::paths::Shown;
 use derain::data::transcode::{
-    EncoderName, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, check_streams, write_video,
+    EncoderName, MadeFrom, Origin, Parts, TranscodeError, VideoEncoder, VideoReader, check_streams, write_video,
 };
 
 use crate::arguments::Arguments;
 use crate::check::check;
 use crate::pipeline::{self, Times};
 use crate::progress::Progress;
-use crate::support::{describe, files};
+use crate::support::{counted, describe, files};
 
 pub(crate) enum Outcome {
     Done(Done),
@@ -36,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     // The folder goes last, so an output without it is finished.
     if arguments.resume && output.is_file() && !folder.exists() {
         Parts::clear_away(&folder)?;
-        tracing::info!("{} is there already: skipped", output.display());
+        check_finished(input, output, arguments.length())?;
         return Ok(Outcome::Skipped);
     }
     let reader = VideoReader::open(input)?;
@@ -45,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
         tracing::warn!("this FFmpeg has no libx264: the video is encoded as MPEG-4 part 2, which makes larger files");
     }
     if reader.format().is_deep() {
-        tracing::warn!("{} has more than 8 bits a sample, the output has 8", input.display());
+        tracing::warn!("{} has more than 8 bits a sample, the output has 8", input.shown());
     }
     // Not when all frames are done: another container may be needed.
     check_streams(input, output, &encoder)?;
@@ -57,7 +58,14 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
         .with("device", &format!("{:?}", arguments.engine.device))
         .with("precision", arguments.engine.precision.name());
     let mut parts = begin(arguments, &origin)?;
-    let checked = check(arguments, reader.expected(), &mut parts)?;
+    let checked = match check(arguments, reader.expected(), &mut parts) {
+        Ok(checked) => checked,
+        Err(refused) => {
+            // Why it is refused says more.
+            let _ = parts.give_up();
+            return Err(refused);
+        }
+    };
     let frames = checked.count(arguments.length());
     parts.fit(frames).map_err(shorter)?;
     let resumed = parts.times().count();
@@ -79,6 +87,27 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     let done = Done { frames: written.frames, resumed, times, encoder: encoder.name() };
     say(arguments, &done);
     Ok(Outcome::Done(done))
+}
+
+/// That an output which is left alone is this input's, and as long as asked for.
+fn check_finished(input: &Path, output: &Path, length: Option<usize>) -> Result<()> {
+    let (shown, instead) = (output.shown(), "choose another output, or leave --resume out to replace it");
+    let Some(made) = MadeFrom::of(output)? else {
+        tracing::warn!("{shown} is there already, though not as this example wrote it: skipped");
+        return Ok(());
+    };
+    ensure!(
+        made.is_input(input)?,
+        "{shown} is there already and was made from another video than {}: {instead}",
+        input.shown()
+    );
+    ensure!(
+        made.has_length(length),
+        "{shown} is there already and has {}, not those that are asked for: {instead}",
+        counted(made.frames, "frame")
+    );
+    tracing::info!("{shown} is there already: skipped");
+    Ok(())
 }
 
 fn begin(arguments: &Arguments, origin: &Origin) -> Result<Parts> {
@@ -114,9 +143,9 @@ fn kept(error: data::Error, output: &Path) -> Error {
         "{}; the finished frames are kept in {}: --resume does not do them again, nor with -o {} if the folder is \
          renamed to {} first",
         describe(&error),
-        here.display(),
-        other.display(),
-        there.display()
+        here.shown(),
+        other.shown(),
+        there.shown()
     )
 }
 
@@ -127,9 +156,10 @@ fn say(arguments: &Arguments, done: &Done) {
     let all = seconds + decoder.as_secs_f64() + encoder.as_secs_f64();
     let share = |part: f64| if all > 0.0 { 100.0 * part / all } else { 0.0 };
     tracing::info!(
-        "{}: {frames} frames, {new} of them derained in {all:.2} s, {:.2} a second; \
+        "{}: {}, {new} of them derained in {all:.2} s, {:.2} a second; \
          waiting took {:.1} % for decoding and {:.1} % for encoding",
-        arguments.output.display(),
+        arguments.output.shown(),
+        counted(*frames, "frame"),
         if all > 0.0 { new as f64 / all } else { 0.0 },
         share(decoder.as_secs_f64()),
         share(encoder.as_secs_f64()),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use derain::data::paths::Shown;
 use derain::models::weights::WeightFile;
 use derain::models::{rranet, spanet};
 use derain::{Derainer, Network, Placement, Precision};
@@ -50,13 +51,13 @@ impl EngineArguments {
                 self.model == Network::SpaNet && self.device == DeviceName::Cpu,
                 "--spool is for SPANet on the CPU: nothing else keeps features in files"
             );
-            ensure!(folder.is_dir(), "--spool {} is no folder", folder.display());
+            ensure!(folder.is_dir(), "--spool {} is no folder", folder.shown());
         }
         let device = self.device.open()?;
         let place = Placement::new(&device, self.precision);
         let derainer = match &self.weights {
             Some(weights) => from_file(self.model, weights, place)
-                .with_context(|| format!("cannot use the weights {}", weights.display()))?,
+                .with_context(|| format!("cannot use the weights {}", weights.shown()))?,
             None => shipped(self.model, place)?,
         };
         let mut derainer =
@@ -80,7 +81,7 @@ fn from_file(network: Network, path: &Path, place: Placement) -> Result<Derainer
     if let Some(assumed) = assumed {
         tracing::info!(
             "{} does not say its configuration, {assumed} is assumed; inspect_weights can write another into it",
-            path.display()
+            path.shown()
         );
     }
     Ok(derainer)

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use derain::data;
+use derain::data::paths::Shown;
 use serde::Serialize;
 
 /// The folder of a file to write.
@@ -19,7 +20,7 @@ pub(crate) fn folder_of(target: &Path) -> &Path {
 /// Makes the folder of a file to write, and those above it.
 pub(crate) fn make_folder_of(target: &Path) -> Result<()> {
     let folder = folder_of(target);
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.shown()))
 }
 
 /// Writes a file, making its folder, so that it is whole or not there.
@@ -34,7 +35,7 @@ pub(crate) fn check_writable<'a>(folders: impl IntoIterator<Item = &'a Path>) ->
     for folder in folders {
         let absolute = std::path::absolute(folder)?;
         let Some(existing) = absolute.ancestors().find(|folder| folder.is_dir()) else { continue };
-        tempfile::tempfile_in(existing).with_context(|| format!("cannot write into {}", existing.display()))?;
+        tempfile::tempfile_in(existing).with_context(|| format!("cannot write into {}", existing.shown()))?;
     }
     Ok(())
 }

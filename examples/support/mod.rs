@@ -5,10 +5,12 @@ pub(crate) mod choices;
 pub(crate) mod device;
 pub(crate) mod engine;
 pub(crate) mod files;
+pub(crate) mod pages;
 pub(crate) mod paths;
 pub(crate) mod signals;
 pub(crate) mod size;
 pub(crate) mod unreadable;
+pub(crate) mod values;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -16,6 +18,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use derain::data::paths::Shown;
 use tracing_subscriber::EnvFilter;
 
 /// Logs to standard error; `RUST_LOG` filters. If nobody reads it any more (`2>&1 | head`), the work goes on.
@@ -52,9 +55,14 @@ pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// `1 frame`, `2 frames`.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The reason with the picture's name before it, unless it names that itself.
 pub(crate) fn about(input: &Path, reason: &str) -> String {
-    let name = input.display().to_string();
+    let name = input.shown().to_string();
     let names_it = reason.starts_with(&name) || reason.contains(&format!(" {name}"));
     if names_it { reason.to_owned() } else { format!("{name}: {reason}") }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use derain::data;
+use derain::data::paths::Shown;
 
 /// What the names of photographs end in that cannot be read: HEIC, AVIF, JPEG XL, and cameras' raw formats.
 const UNREADABLE: [&str; 15] =
@@ -20,7 +21,7 @@ pub(crate) fn warn_of_unreadable(folder: &Path) -> Result<()> {
     if let Some(first) = found.first() {
         tracing::warn!(
             "passed over, since HEIC, AVIF, JPEG XL and raw photographs cannot be read: {}{} (convert them to JPEG, PNG or TIFF)",
-            first.display(),
+            first.shown(),
             match found.len() - 1 {
                 0 => String::new(),
                 others => format!(" and {others} more"),

@@ -6,6 +6,8 @@ use clap::{Parser, ValueEnum};
 use derain::data::Shard;
 use derain::data::synthesis::{self, Density};
 
+use crate::support::values::{above_zero, named, number};
+
 /// Lets it rain on a photograph, or on every photograph in a folder and below.
 ///
 /// Below the output folder, NAME being the input's name without extension: rain/NAME.png, mask/NAME.png (white where it rains) and
@@ -27,7 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) frames: Option<u32>,
 
     /// How densely it rains.
-    #[arg(long, default_value = "normal", value_name = "sparse|normal|dense")]
+    #[arg(long, default_value = "normal", value_name = "sparse|normal|dense", value_parser = named::<Density>)]
     pub(crate) density: Density,
 
     /// Another kind of rain for every picture, drawn wide enough for training: direction, length, thickness, blur, light, veil, noise and more.
@@ -39,11 +41,11 @@ pub(crate) struct Arguments {
     pub(crate) options: Option<PathBuf>,
 
     /// Size of the rain against the picture. Without it, rain of a --density grows with the picture, and other rain is left as it is.
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, value_name = "FACTOR", value_parser = above_zero)]
     pub(crate) scale: Option<f32>,
 
     /// Direction of the fall in degrees from straight down, -60 to 60; positive drifts to the right.
-    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true, value_parser = number::<f32>(-60.0..=60.0))]
     pub(crate) angle: Option<f32>,
 
     /// Where all chance starts from.
@@ -51,15 +53,15 @@ pub(crate) struct Arguments {
     pub(crate) seed: u64,
 
     /// Share of the light that a veil of far rain replaces, 0 to 0.95.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = number::<f32>(0.0..=0.95))]
     pub(crate) veil: Option<f32>,
 
     /// Standard deviation of sensor noise in 8-bit steps, 0 to 64.
-    #[arg(long, value_name = "SIGMA")]
+    #[arg(long, value_name = "SIGMA", value_parser = number::<f32>(0.0..=64.0))]
     pub(crate) noise: Option<f32>,
 
     /// Compresses every rainy picture as JPEG of this quality, 1 to 100; the result is still written as PNG.
-    #[arg(long, value_name = "QUALITY")]
+    #[arg(long, value_name = "QUALITY", value_parser = number::<u8>(1..=100))]
     pub(crate) jpeg: Option<u8>,
 
     /// Makes the rain as dense as gives this mean PSNR against the clean picture, to about 0.1 dB over the whole film.
@@ -68,7 +70,7 @@ pub(crate) struct Arguments {
 
     /// Moves the camera by up to PIXELS pixels along each axis from frame to frame, the first being where clean/NAME.png is. The picture
     /// loses a margin. The report holds every frame's movement.
-    #[arg(long, value_name = "PIXELS", requires = "frames")]
+    #[arg(long, value_name = "PIXELS", requires = "frames", value_parser = number::<f32>(0.0..=100.0))]
     pub(crate) shake: Option<f32>,
 
     /// Whether the camera moves by whole pixels or anyhow (bicubic).
@@ -85,7 +87,7 @@ pub(crate) struct Arguments {
     pub(crate) json: Option<PathBuf>,
 
     /// Does the Ith of N shares of a folder's pictures, counted from 1; others do the other shares, with the same arguments.
-    #[arg(long, default_value_t, value_name = "I/N")]
+    #[arg(long, default_value_t, value_name = "I/N", value_parser = named::<Shard>)]
     pub(crate) shard: Shard,
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use derain::data::paths::Shown;
 use derain::data::synthesis::{Backdrop, CameraShake, RainScene, RainyPicture, psnr};
 use derain::data::{Y4mWriter, write_durably_with};
 use image::RgbImage;
@@ -86,7 +87,7 @@ impl<'a> Film<'a> {
         let rate = [(1000.0 / self.scene.options().frame_time).round().max(1.0) as u32, 1000];
         files::make_folder_of(&path)?;
         write_durably_with(&path, |file| {
-            let failed = || format!("cannot write {}", path.display());
+            let failed = || format!("cannot write {}", path.shown());
             let mut video = Y4mWriter::with_frame_rate(file, width, height, rate).with_context(failed)?;
             let mut measured = Vec::new();
             let batch = rayon::current_num_threads() as u32;

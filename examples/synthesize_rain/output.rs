@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use derain::data::paths::Shown;
 use derain::data::{self, Picture};
 use image::DynamicImage;
 
@@ -44,9 +45,9 @@ impl Output<'_> {
             return Ok(());
         }
         data::remove_orphans(&folder)?;
-        let entries = fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
+        let entries = fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.shown()))?;
         for entry in entries {
-            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            let entry = entry.with_context(|| format!("cannot list {}", folder.shown()))?;
             if entry.path().is_dir() {
                 continue;
             }
@@ -54,11 +55,7 @@ impl Output<'_> {
             let number = name.to_str().and_then(|name| name.strip_suffix(".png")?.parse::<u32>().ok());
             let ours = number
                 .is_some_and(|number| (1..=count).contains(&number) && name.to_str() == Some(&frame_name(number - 1)));
-            ensure!(
-                ours,
-                "{} is no frame of this film: remove it or choose another output",
-                folder.join(name).display()
-            );
+            ensure!(ours, "{} is no frame of this film: remove it or choose another output", folder.join(name).shown());
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::{fs, iter};
 
 use anyhow::{Context, Result, bail, ensure};
 use derain::data;
+use derain::data::paths::Shown;
 
 use crate::arguments::Arguments;
 use crate::output::KINDS;
@@ -22,14 +23,14 @@ pub(crate) struct Task {
 /// The tasks in natural order.
 pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
     let input = &arguments.input;
-    let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.display()))?;
+    let metadata = fs::metadata(input).with_context(|| format!("cannot read {}", input.shown()))?;
     for kind in KINDS {
         let folder = arguments.output.join(kind);
         ensure!(
             !folder.exists() || !is_inside(input, &folder)?,
             "{} lies among the results in {} and might be overwritten: choose another output folder",
-            input.display(),
-            folder.display()
+            input.shown(),
+            folder.shown()
         );
     }
     let tasks: Vec<Task> = match metadata.is_dir() {
@@ -37,37 +38,37 @@ pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
             ensure!(
                 !is_inside(&arguments.output, input)?,
                 "{} lies inside {}, so results would be taken for photographs: choose another output folder",
-                arguments.output.display(),
-                input.display()
+                arguments.output.shown(),
+                input.shown()
             );
             warn_of_unreadable(input)?;
             let pictures = data::find_pictures(input)?.into_iter();
             pictures.map(|path| Task { input: input.join(&path), name: path.with_extension("") }).collect()
         }
         false => {
-            let name = input.file_stem().with_context(|| format!("{} has no name", input.display()))?;
+            let name = input.file_stem().with_context(|| format!("{} has no name", input.shown()))?;
             vec![Task { input: input.clone(), name: name.into() }]
         }
     };
     ensure!(
         !tasks.is_empty(),
         "there are no pictures in {}: JPEG, PNG, TIFF, WebP, BMP and PNM can be read",
-        input.display()
+        input.shown()
     );
     let mut names: HashMap<&Path, &Path> = HashMap::new();
     for task in &tasks {
         if let Some(other) = names.insert(&task.name, &task.input) {
-            bail!("{} and {} would have the same results: rename one", other.display(), task.input.display());
+            bail!("{} and {} would have the same results: rename one", other.shown(), task.input.shown());
         }
     }
     if let Some(json) = &arguments.json {
-        ensure!(!json.is_dir(), "{} is a folder: the report needs a file name", json.display());
+        ensure!(!json.is_dir(), "{} is a folder: the report needs a file name", json.shown());
         let sources = tasks.iter().map(|task| &task.input).chain(&arguments.options);
         for source in sources.chain(iter::once(input)) {
             ensure!(
                 !is_same(json, source),
                 "{} is an input and would be overwritten: choose another report",
-                json.display()
+                json.shown()
             );
         }
     }

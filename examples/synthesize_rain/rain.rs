@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use derain::data::paths::Shown;
 use derain::data::synthesis::{RainOptions, RainRange};
 use image::RgbImage;
 use rand::SeedableRng;
@@ -48,9 +49,7 @@ impl Kind {
             }
             Self::Varied(range) => (range.sample(&mut Pcg64Mcg::seed_from_u64(seed))?, 1.0),
         };
-        let scale = arguments.scale.unwrap_or(natural_scale);
-        ensure!(scale > 0.0 && scale.is_finite(), "--scale {scale} is not above 0");
-        let mut options = options.scaled(scale);
+        let mut options = options.scaled(arguments.scale.unwrap_or(natural_scale));
         for (option, argument) in [
             (&mut options.angle, arguments.angle),
             (&mut options.veil, arguments.veil),
@@ -86,6 +85,6 @@ pub(crate) fn seed_of(name: &Path, seed: u64) -> u64 {
 }
 
 fn read_options(path: &Path) -> Result<RainOptions> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} holds no rain options", path.display()))
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.shown()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} holds no rain options", path.shown()))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use derain::data;
+use derain::data::paths::Shown;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
@@ -14,7 +15,7 @@ use crate::output::{KINDS, Output};
 use crate::plan::{Task, plan};
 use crate::rain::{Kind, seed_of};
 use crate::report::{Entry, Rain, Report};
-use crate::support::{about, describe, files};
+use crate::support::{about, describe, files, pages};
 
 /// Single pictures that are made at once, at most: most of the work on one is for one core.
 const AT_ONCE: usize = 4;
@@ -50,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
                             "[{}/{}] {}: {:.2} dB against the clean picture",
                             pictures.len() + 1,
                             tasks.len(),
-                            task.name.display(),
+                            task.name.shown(),
                             rain.psnr.0
                         )
                     });
@@ -98,8 +99,10 @@ fn clean_up(arguments: &Arguments, tasks: &[Task]) {
 }
 
 fn rain_on(task: &Task, kind: &Kind, arguments: &Arguments, bar: &ProgressBar) -> Result<Rain> {
-    bar.set_message(task.name.display().to_string());
-    let photograph = data::load_picture(&task.input)?.image.into_rgb8();
+    bar.set_message(task.name.shown().to_string());
+    let photograph = data::load_picture(&task.input)?;
+    pages::warn_of_others(&task.input, &photograph);
+    let photograph = photograph.image.into_rgb8();
     let film = Film::new(photograph, kind, seed_of(&task.name, arguments.seed), arguments)?;
     film.write(&Output { folder: &arguments.output, name: &task.name }, bar)
 }

@@ -271,14 +271,17 @@ fn failures_are_said_and_the_rest_is_done() {
         "{}",
         stderr(&output)
     );
-    assert_failed(&output, "scene0 failed:");
+    assert_failed(&output, "error: scene0: ");
+    assert_eq!(stderr(&output).matches("5.png").count(), 1);
+    assert_failed(&output, "  scene0 failed\n");
     assert!(stderr(&output).contains("5.png") && stderr(&output).contains("1 of 2 videos done"), "{}", stderr(&output));
     assert_failed(&bench.run("-i nowhere -o x"), "nowhere");
-    assert_failed(
-        &bench.run("-i in -o x --test-fraction 2"),
-        "the option `test_fraction` is 2: it must be from 0 to 1",
-    );
     assert_failed(&bench.run("-i in -o x --patch 64"), "smaller than the crop of 64x64");
-    assert_eq!(bench.run("-i in -o x --density heavy").status.code(), Some(2));
+    for wrong in ["--density heavy", "--test-fraction 2", "--patch 0", "--pairs 0", "--stride 0", "--skip-rainless 255"]
+    {
+        let output = bench.run(&format!("-i in -o x {wrong}"));
+        let (option, _) = wrong.split_once(' ').unwrap();
+        assert!(output.status.code() == Some(2) && stderr(&output).contains(option), "{}", stderr(&output));
+    }
     assert!(!bench.path("x/train.txt").exists() || bench.tree("x")["train.txt"].is_empty());
 }

@@ -327,6 +327,35 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     assert_eq!(bench.tree("."), ["broken.pth", "rainy.png", "weights.safetensors"]);
 }
 
+#[test]
+fn of_several_pages_the_first_is_read_with_a_warning() {
+    let bench = Bench::new();
+    bench.picture("scan.tif", ColorType::Rgb8);
+    let mut tiff = fs::read(bench.path("scan.tif")).unwrap();
+    let first = u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize;
+    let link = first + 2 + 12 * usize::from(u16::from_le_bytes(tiff[first..first + 2].try_into().unwrap()));
+    let second = tiff.len() as u32;
+    tiff.extend_from_within(first..link + 4);
+    tiff[link..link + 4].copy_from_slice(&second.to_le_bytes());
+    fs::write(bench.path("scan.tif"), tiff).unwrap();
+    let output = bench.run("-i scan.tif -o clean.png");
+    assert_done(&output);
+    assert!(stderr(&output).contains("scan.tif has 2 pages, the first was read"), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_with_line_breaks_stay_on_their_line() {
+    let bench = Bench::new();
+    bench.picture("in/a\nb.png", ColorType::Rgb8);
+    fs::write(bench.path("in/c\nerror: all lost.png"), "no picture").unwrap();
+    let output = bench.run("-i in -o out --json r.json");
+    assert_failed(&output, "error: in/c\\nerror: all lost.png is not");
+    assert!(!stderr(&output).contains("\nerror: all"), "{}", stderr(&output));
+    assert!(bench.path("out/a\nb.png").is_file());
+    assert_eq!(bench.json("r.json")["images"][0]["input"], "in/a\nb.png");
+}
+
 /// Whoever runs the test: not even the superuser writes there.
 #[cfg(target_os = "linux")]
 #[test]

@@ -165,12 +165,38 @@ fn what_was_made_otherwise_is_neither_used_nor_lost() {
     assert_eq!(fs::read(bench.path("clean.mp4")).unwrap(), b"here before");
     assert_done(&bench.run("-i rain.y4m -o clean.mp4 --restart"));
     assert!(same(&bench, "whole.mp4", "clean.mp4"));
-    // Finished: left alone.
+    let output = bench.run("-i rain.y4m -o clean.mp4 --resume");
+    assert_done(&output);
+    assert!(stderr(&output).contains("clean.mp4 is there already: skipped"), "{}", stderr(&output));
+    // Whoever wrote it: left alone.
     fs::write(bench.path("clean.mp4"), "left alone").unwrap();
     let output = bench.run("-i rain.y4m -o clean.mp4 --resume --json r.json");
     assert_done(&output);
     assert_eq!(bench.json("r.json")["videos"][0]["skipped"], true);
     assert_eq!(fs::read(bench.path("clean.mp4")).unwrap(), b"left alone");
+}
+
+#[test]
+fn what_was_made_from_another_video_is_not_taken_for_this_ones() {
+    let bench = Bench::new();
+    film(&bench, "rain.y4m", (32, 24), 40);
+    film(&bench, "other.y4m", (32, 24), 41);
+    for output in ["clean.mp4", "clean.mov", "clean.mkv"] {
+        assert_done(&bench.run(&format!("-i rain.y4m -o {output}")));
+        let before = fs::read(bench.path(output)).unwrap();
+        let words = format!("{output} is there already and was made from another video than other.y4m");
+        assert_failed(&bench.run(&format!("-i other.y4m -o {output} --resume")), &words);
+        assert!(before == fs::read(bench.path(output)).unwrap());
+        let words = format!("{output} is there already and has 40 frames, not those that are asked for");
+        assert_failed(&bench.run(&format!("-i rain.y4m -o {output} --resume --length 32")), &words);
+        // Wherever the input lies now.
+        fs::copy(bench.path("rain.y4m"), bench.path("moved.y4m")).unwrap();
+        assert_done(&bench.run(&format!("-i moved.y4m -o {output} --resume")));
+    }
+    leave_parts(&bench, "half.mp4", 17);
+    let output = bench.run("-i other.y4m -o half.mp4 --resume");
+    assert_failed(&output, "rain.y4m (SHA-256 ");
+    assert_failed(&output, " and is other.y4m (SHA-256 ");
 }
 
 /// One finished group, as of a run of other options.
@@ -195,6 +221,8 @@ fn a_video_cut_short_fails_and_leaves_nothing() {
     let bytes = fs::read(bench.path("whole.mkv")).unwrap();
     fs::write(bench.path("cut.mkv"), &bytes[..bytes.len() * 6 / 10]).unwrap();
     fs::write(bench.path("clean.mp4"), "here before").unwrap();
+    assert_failed(&bench.run("-i cut.mkv -o new.mp4"), "cut.mkv");
+    assert!(!bench.path("new.mp4.parts").exists());
     // As an earlier run leaves them, or --resume would take the output for finished.
     fs::create_dir(bench.path("clean.mp4.parts")).unwrap();
     for _ in 0..2 {
@@ -317,10 +345,16 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
         (&format!("-i rain.y4m -o hard.mp4 {weights}"), "is an input and would be overwritten"),
         (&format!("-i rain.y4m -o c.mp4 --json c.mp4 {weights}"), "is for both the report and the video"),
         (&format!("-i text.mp4 -o c.mp4 {weights}"), "text.mp4, frame 0"),
-        (&format!("-i rain.y4m -o c.mp4 --quality 60 {weights}"), "from 0 to 51"),
         (&format!("-i rain.y4m -o c.mp4 --device cuda:99 {weights}"), "cuda:99 cannot be used: "),
     ] {
         assert_failed(&bench.run_bare(arguments), words);
     }
+    let output = bench.run_bare(&format!("-i rain.y4m -o c.mp4 --quality 52 {weights}"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("--quality") && stderr(&output).contains("a number from 0 to 51 is needed"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(bench.tree("."), ["hard.mp4", "rain.y4m", "text.mp4", "weights.safetensors"]);
 }

@@ -191,7 +191,21 @@ fn mistakes_are_named_and_nothing_is_written() {
     bench.fails("-i photos -o photos/wet", "choose another output folder");
     bench.fails("-i photos -o wet --json photos/a.png", "would be overwritten");
     bench.fails("-i photos -o wet --options typo.json", "unknown field `densty`");
-    bench.fails("-i photos -o wet --noise 100", "the option `noise` is 100: it must be from 0 to 64");
+    for (option, value, needed) in [
+        ("noise", "100", "a number from 0 to 64"),
+        ("veil", "NaN", "a number from 0 to 0.95"),
+        ("jpeg", "0", "a number from 1 to 100"),
+        ("angle", "-61", "a number from -60 to 60"),
+        ("scale", "0", "a number above 0"),
+        ("density", "heavy", "sparse, normal or dense"),
+        ("shard", "3/2", "I/N with I from 1 to N"),
+    ] {
+        let output = bench.run(&format!("-i photos -o wet --{option} {value}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("--{option}")) && said.contains(needed), "{said}");
+        assert!(!said.contains("the option `"), "{said}");
+    }
     bench.fails("-i photos -o wet --psnr 1", "rain cannot bring the mean PSNR to 1 dB");
     bench.fails("-i photos -o wet --frames 2 --shake 40", "it has no pixels");
     bench.fails("-i photos -o wet --frames 0", "--frames");

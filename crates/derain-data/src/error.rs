@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use image::{ColorType, ImageError, ImageFormat};
 
+use crate::amounts::{self, counted};
 use crate::dataset::DatasetError;
+use crate::paths::Shown;
 #[cfg(feature = "video")]
 use crate::transcode::TranscodeError;
 
@@ -19,7 +21,7 @@ use crate::transcode::TranscodeError;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}", path.shown())]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
@@ -29,19 +31,19 @@ pub enum Error {
         source: io::Error,
     },
     /// A device, pipe or folder stands where a file is needed.
-    #[error("{} is not a regular file", path.display())]
+    #[error("{} is not a regular file", path.shown())]
     NotAFile {
         /// What was given.
         path: PathBuf,
     },
     /// The file to replace is marked read-only.
-    #[error("{} is read-only: make it writable or choose another name", path.display())]
+    #[error("{} is read-only: make it writable or choose another name", path.shown())]
     ReadOnly {
         /// The file that was kept.
         path: PathBuf,
     },
     /// The content is no format that this crate reads.
-    #[error("{} is not a BMP, JPEG, PNG, PNM, TIFF or WebP picture", path.display())]
+    #[error("{} is not a BMP, JPEG, PNG, PNM, TIFF or WebP picture", path.shown())]
     UnknownContent {
         /// The file.
         path: PathBuf,
@@ -49,14 +51,14 @@ pub enum Error {
     /// The file name ends in no format that this crate writes.
     #[error(
         "{}: the name must end in .png, .jpg, .jpeg, .tif, .tiff, .webp, .bmp, .ppm, .pgm or .pnm",
-        path.display()
+        path.shown()
     )]
     UnknownExtension {
         /// The file name.
         path: PathBuf,
     },
     /// The picture or its file is larger than the options allow.
-    #[error("{} needs {bytes} bytes, the limit is {limit}", path.display())]
+    #[error("{} needs {}, more than the limit of {}", path.shown(), amounts::bytes(*bytes), amounts::bytes(*limit))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -66,7 +68,7 @@ pub enum Error {
         limit: u64,
     },
     /// A file that, by its header, holds a picture or video without pixels. What is in memory: [`Error::NoPixels`], [`Error::EmptyFrame`].
-    #[error("{} is {width}x{height}: it has no pixels", path.display())]
+    #[error("{} is {width}x{height}: it has no pixels", path.shown())]
     Empty {
         /// The file.
         path: PathBuf,
@@ -76,13 +78,13 @@ pub enum Error {
         height: u32,
     },
     /// The file ends before the picture does.
-    #[error("{} is cut short: the end of the picture is missing", path.display())]
+    #[error("{} is cut short: the end of the picture is missing", path.shown())]
     Truncated {
         /// The file.
         path: PathBuf,
     },
     /// The coded data of a JPEG are not those of the picture that it announces.
-    #[error("{} is damaged: take another copy of it, or save it anew from a viewer that shows it whole", path.display())]
+    #[error("{} is damaged: take another copy of it, or save it anew from a viewer that shows it whole", path.shown())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -90,7 +92,7 @@ pub enum Error {
         row: usize,
     },
     /// The picture is of a kind whose pixels cannot be trusted once decoded.
-    #[error("{} is {kind}, which is not supported", path.display())]
+    #[error("{} is {kind}, which is not supported", path.shown())]
     UnsupportedKind {
         /// The file.
         path: PathBuf,
@@ -98,7 +100,7 @@ pub enum Error {
         kind: &'static str,
     },
     /// The decoder found the content broken or unsupported.
-    #[error("cannot decode {}", path.display())]
+    #[error("cannot decode {}", path.shown())]
     Decode {
         /// The file.
         path: PathBuf,
@@ -106,7 +108,7 @@ pub enum Error {
         source: ImageError,
     },
     /// Not a source of frames.
-    #[error("{} is no sequence of frames: {hint}", path.display())]
+    #[error("{} is no sequence of frames: {hint}", path.shown())]
     NotFrames {
         /// The file.
         path: PathBuf,
@@ -114,7 +116,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// No frame is left once the options have chosen.
-    #[error("{} has {available} frames, none from frame {start} on (counted from 0)", path.display())]
+    #[error("{} has {}, none from frame {start} on (counted from 0)", path.shown(), counted(*available, "frame"))]
     NoFrames {
         /// The folder or file.
         path: PathBuf,
@@ -126,7 +128,7 @@ pub enum Error {
     /// A frame that was read from a file differs in size from the first. Of frames that are handed over: [`Error::FrameSize`].
     #[error(
         "{} is {}x{}, the frames before it are {}x{}: all must have one size",
-        path.display(), found.0, found.1, expected.0, expected.1
+        path.shown(), found.0, found.1, expected.0, expected.1
     )]
     MixedSizes {
         /// The picture or the video.
@@ -139,7 +141,7 @@ pub enum Error {
     /// A picture holds more than an 8-bit RGB frame can.
     #[error(
         "{} ({color:?}) has transparency or more than 8 bits: save it as an opaque 8-bit picture",
-        path.display()
+        path.shown()
     )]
     InexactFrame {
         /// The picture.
@@ -148,7 +150,7 @@ pub enum Error {
         color: ColorType,
     },
     /// A file of frames is broken or of a kind that is not read.
-    #[error("{}, frame {frame}: {reason}", path.display())]
+    #[error("{}, frame {frame}: {reason}", path.shown())]
     BrokenStream {
         /// The file.
         path: PathBuf,
@@ -159,9 +161,9 @@ pub enum Error {
     },
     /// A video holds fewer frames than it says.
     #[error(
-        "{} promises {promised} frames, but {decoded} could be decoded: it is damaged or cut short; \
+        "{} promises {}, but {decoded} could be decoded: it is damaged or cut short; \
          read only the frames before it, or repair the file",
-        path.display()
+        path.shown(), counted(*promised, "frame")
     )]
     Shortfall {
         /// The video.
@@ -323,8 +325,8 @@ pub enum Error {
     },
     /// The disk is too full for the frames that memory does not hold.
     #[error(
-        "{} has {available} bytes free, spooling the frames needs {needed}: choose another folder, fewer frames or more memory",
-        folder.display()
+        "{} has {} free, spooling the frames needs {}: choose another folder, fewer frames or more memory",
+        folder.shown(), amounts::bytes(*available), amounts::bytes(*needed)
     )]
     SpoolSpace {
         /// The folder for spooled frames.
@@ -341,7 +343,7 @@ pub enum Error {
     #[error(transparent)]
     Kernel(#[from] derain_ops::Error),
     /// A line of a list cannot be read.
-    #[error("{}, line {line}: {reason}", path.display())]
+    #[error("{}, line {line}: {reason}", path.shown())]
     ListLine {
         /// The list.
         path: PathBuf,
@@ -351,7 +353,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// A video is too short for a clean image.
-    #[error("{video} has {frames} frames: a clean image needs at least {fewest}")]
+    #[error("{video} has {}: a clean image needs at least {fewest}", counted(*frames, "frame"))]
     TooFewFrames {
         /// The video's name.
         video: String,
@@ -373,7 +375,7 @@ pub enum Error {
         video: String,
     },
     /// Another program keeps its verdicts in the same file.
-    #[error("another review is using {}: end it, or choose another file for verdicts", path.display())]
+    #[error("another review is using {}: end it, or choose another file for verdicts", path.shown())]
     ReviewInUse {
         /// The file of verdicts.
         path: PathBuf,
@@ -393,7 +395,7 @@ pub enum Error {
     #[error("a source of frames or samples, or a judge, failed")]
     Other(#[source] Box<dyn StdError + Send + Sync>),
     /// A file of JSON is not what it should be.
-    #[error("{} is damaged or not of this version", path.display())]
+    #[error("{} is damaged or not of this version", path.shown())]
     Json {
         /// The file.
         path: PathBuf,

@@ -36,6 +36,7 @@
 #![cfg_attr(not(feature = "video"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+mod amounts;
 mod brief_debug;
 pub mod clean;
 pub mod dataset;
@@ -68,7 +69,7 @@ pub mod synthesis;
 mod temporary;
 #[doc(hidden)]
 pub mod text;
-mod tiff_preview;
+mod tiff_pages;
 
 pub use clean::{CleanImage, CleanOptions, CleanResult};
 pub use density::Density;

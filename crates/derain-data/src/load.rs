@@ -7,7 +7,7 @@
 //! What would come out wrong is refused instead: a JPEG that ends before its last scan or whose coded
 //! data are damaged, four-channel JPEGs that do not say how their inks are stored, animations, raw
 //! photographs (TIFFs that begin with a thumbnail), pictures over the size limit. Of a TIFF with
-//! several pages the first is read; later ones are mostly previews.
+//! several pages the first is read; [`Picture::pages`] tells if others are more than previews of it.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -21,7 +21,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::brief_debug::brief_debug;
 use crate::jpeg::{self, Flaw};
-use crate::{Error, exif, png, tiff_preview};
+use crate::{Error, exif, png, tiff_pages};
 
 /// Compressed chunks, profiles and strips may need this much beyond the pixels themselves.
 const DECODER_SLACK: u64 = 64 << 20;
@@ -41,6 +41,8 @@ pub struct Picture {
     /// The format that the picture was read from, so that an answer can have the same
     /// ([`check_format`](crate::check_format) tells whether it can hold the pixels); `None` where it was not read.
     pub format: Option<ImageFormat>,
+    /// How many pictures the file holds, of which this is the first: 1, or the pages of a TIFF without previews and masks.
+    pub pages: usize,
 }
 
 brief_debug!(Picture, |picture| {
@@ -61,7 +63,7 @@ impl Picture {
 
 impl From<DynamicImage> for Picture {
     fn from(image: DynamicImage) -> Self {
-        Self { image, icc_profile: None, exif: None, format: None }
+        Self { image, icc_profile: None, exif: None, format: None, pages: 1 }
     }
 }
 
@@ -128,14 +130,15 @@ pub fn load_picture_from(bytes: &[u8], name: impl AsRef<Path>, options: &LoadOpt
         ImageFormat::Jpeg => load.jpeg(),
         ImageFormat::Png => load.png(),
         ImageFormat::Pnm => load.decode(PnmDecoder::new(load.reader())),
-        ImageFormat::Tiff if tiff_preview::comes_first(bytes) => Err(load.unsupported(
+        ImageFormat::Tiff if tiff_pages::comes_first(bytes) => Err(load.unsupported(
             "a raw photograph, or a TIFF that begins with a preview (develop it to a TIFF or JPEG first)",
         )),
         ImageFormat::Tiff => load.decode(TiffDecoder::new(load.reader())),
         ImageFormat::WebP => load.webp(),
         _ => Err(Error::UnknownContent { path: path.to_owned() }),
     }?;
-    Ok(Picture { format: Some(format), ..picture })
+    let pages = if format == ImageFormat::Tiff { tiff_pages::count_pictures(bytes) } else { 1 };
+    Ok(Picture { format: Some(format), pages, ..picture })
 }
 
 /// The whole content of a regular file, or more than `limit` bytes of it; pipes and devices could go on for ever.

@@ -1,6 +1,7 @@
-//! Where a path leads, whatever it looks like.
+//! Where a path leads, whatever it looks like, and what of it may stand in a message.
 
 use std::ffi::OsString;
+use std::fmt::{self, Write};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -32,4 +33,42 @@ pub fn resolve(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Ok(resolved)
+}
+
+/// Paths in messages.
+pub trait Shown {
+    /// As [`Path::display`], but with line breaks and other control characters, which names of files may hold, as in Rust's literals: one
+    /// message stays one line, and no name steers a terminal.
+    fn shown(&self) -> ShownPath<'_>;
+}
+
+impl Shown for Path {
+    fn shown(&self) -> ShownPath<'_> {
+        ShownPath(self)
+    }
+}
+
+/// A path that can be displayed; of [`Shown::shown`].
+#[derive(Clone, Copy, Debug)]
+pub struct ShownPath<'a>(&'a Path);
+
+impl fmt::Display for ShownPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.to_string_lossy().chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => f.write_char(c),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_on_their_line() {
+        let shown = |name: &str| Path::new(name).shown().to_string();
+        assert_eq!(shown("Regen/Straße 1.jpg"), "Regen/Straße 1.jpg");
+        assert_eq!(shown("a\nb\u{1b}[2J.jpg"), "a\\nb\\u{1b}[2J.jpg");
+    }
 }

@@ -288,6 +288,34 @@ fn damaged_jpegs_and_raw_photographs_are_refused() {
 }
 
 #[test]
+fn pages_after_the_first_are_counted_unless_they_are_previews() {
+    let mut tiff = fs::read(fixture("rgb16.tiff")).unwrap();
+    assert_eq!((load("rgb16.tiff").pages, load("rgb16.png").pages), (1, 1));
+    let long = |tiff: &[u8], place: usize| u32::from_le_bytes(tiff[place..place + 4].try_into().unwrap()) as usize;
+    let first = long(&tiff, 4);
+    let link = first + 2 + 12 * usize::from(u16::from_le_bytes(tiff[first..first + 2].try_into().unwrap()));
+    assert_eq!(long(&tiff, link), 0);
+    // A second page of the same pixels.
+    let second = tiff.len();
+    tiff.extend_from_within(first..link + 4);
+    tiff[link..link + 4].copy_from_slice(&(second as u32).to_le_bytes());
+    let picture = load_bytes(&tiff).unwrap();
+    assert_eq!((picture.pages, &picture.image), (2, &load("rgb16.tiff").image));
+    for (kind, pages) in [(0_u32, 2), (1, 1), (2, 2), (4, 1)] {
+        // NewSubfileType, a LONG, in the place of the page's first tag.
+        tiff[second + 2..second + 10].copy_from_slice(b"\xfe\0\x04\0\x01\0\0\0");
+        tiff[second + 10..second + 14].copy_from_slice(&kind.to_le_bytes());
+        assert_eq!(load_bytes(&tiff).unwrap().pages, pages, "kind {kind}");
+    }
+    // Links that lead nowhere, or round and round, end somewhere.
+    let end = tiff.len();
+    tiff[end - 4..].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(load_bytes(&tiff).unwrap().pages, 1);
+    tiff[end - 4..].copy_from_slice(&(first as u32).to_le_bytes());
+    assert!(load_bytes(&tiff).unwrap().pages > 1);
+}
+
+#[test]
 fn bytes_in_memory_are_read_as_files_are() {
     let options = LoadOptions::default();
     for entry in fs::read_dir(fixture("")).unwrap() {

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use derain_metrics::pairing::{Problem, Role};
 
+use crate::paths::Shown;
+
 /// Why pairs of pictures could not be found, loaded or built; a variant of [`Error`](crate::Error).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
     /// A list or manifest names files that do not exist.
-    #[error("{} names {count} files that do not exist; is its root the right folder?{}", list.display(), lines(first))]
+    #[error("{} names {count} files that do not exist; is its root the right folder?{}", list.shown(), lines(first))]
     MissingFiles {
         /// The list or manifest.
         list: PathBuf,
@@ -20,7 +22,7 @@ pub enum DatasetError {
         first: Vec<PathBuf>,
     },
     /// Rainy and clean pictures do not pair.
-    #[error("the rainy pictures in {} and the clean ones in {} do not pair:{}", rainy.display(), clean.display(), roles(problems))]
+    #[error("the rainy pictures in {} and the clean ones in {} do not pair:{}", rainy.shown(), clean.shown(), roles(problems))]
     Unpaired {
         /// Folder of the rainy pictures.
         rainy: PathBuf,
@@ -30,13 +32,13 @@ pub enum DatasetError {
         problems: Vec<Problem>,
     },
     /// There are no pairs of pictures.
-    #[error("there are no pairs in {}", path.display())]
+    #[error("there are no pairs in {}", path.shown())]
     NoPairs {
         /// The folder, list or manifest.
         path: PathBuf,
     },
     /// A folder or file is laid out as none of the known data sets, or as several.
-    #[error("cannot tell which pictures of {} belong together: {reason}", path.display())]
+    #[error("cannot tell which pictures of {} belong together: {reason}", path.shown())]
     UnknownLayout {
         /// The folder or file.
         path: PathBuf,
@@ -54,7 +56,7 @@ pub enum DatasetError {
         clean: (u32, u32),
     },
     /// A picture that should hold two halves has no middle.
-    #[error("{} is {width} pixels wide, which is not two halves", path.display())]
+    #[error("{} is {width} pixels wide, which is not two halves", path.shown())]
     OddWidth {
         /// The picture.
         path: PathBuf,
@@ -135,13 +137,13 @@ pub enum DatasetError {
         source: io::Error,
     },
     /// A folder holds no videos.
-    #[error("there are no videos in {}: it must hold .y4m or video files, or one folder of frames for each video", path.display())]
+    #[error("there are no videos in {}: it must hold .y4m or video files, or one folder of frames for each video", path.shown())]
     NoVideos {
         /// The folder.
         path: PathBuf,
     },
     /// A folder of videos holds something that could be one or not.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {reason}", path.shown())]
     NotAVideo {
         /// What was found.
         path: PathBuf,
@@ -149,7 +151,7 @@ pub enum DatasetError {
         reason: &'static str,
     },
     /// Two videos would have the same name in the data set.
-    #[error("{} and {} would both be called {name}: rename one", first.display(), second.display())]
+    #[error("{} and {} would both be called {name}: rename one", first.shown(), second.shown())]
     SameName {
         /// The name.
         name: String,
@@ -159,7 +161,7 @@ pub enum DatasetError {
         second: PathBuf,
     },
     /// The output folder holds something already.
-    #[error("{} is not empty: {hint}", path.display())]
+    #[error("{} is not empty: {hint}", path.shown())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
@@ -167,7 +169,7 @@ pub enum DatasetError {
         hint: &'static str,
     },
     /// A data set was begun from other videos or with other options.
-    #[error("{} was begun differently: {what}; go on as it was begun, or choose another folder", path.display())]
+    #[error("{} was begun differently: {what}; go on as it was begun, or choose another folder", path.shown())]
     OtherPlan {
         /// The data set's folder.
         path: PathBuf,
@@ -175,7 +177,7 @@ pub enum DatasetError {
         what: String,
     },
     /// Another process is at work on the same data set.
-    #[error("another process is building {}", path.display())]
+    #[error("another process is building {}", path.shown())]
     Busy {
         /// The data set's folder.
         path: PathBuf,
@@ -183,15 +185,15 @@ pub enum DatasetError {
 }
 
 fn lines(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| format!("\n  {}", path.display())).collect()
+    paths.iter().map(|path| format!("\n  {}", path.shown())).collect()
 }
 
 /// Problems of pairing in the words of rain.
 fn roles(problems: &[Problem]) -> String {
-    let list = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let list = |paths: &[PathBuf]| paths.iter().map(|path| path.shown().to_string()).collect::<Vec<_>>().join(", ");
     let line = |problem: &Problem| match problem {
-        Problem::Unpaired { role: Role::Reference, path } => format!("\n  no partner for the clean {}", path.display()),
-        Problem::Unpaired { role: Role::Test, path } => format!("\n  no partner for the rainy {}", path.display()),
+        Problem::Unpaired { role: Role::Reference, path } => format!("\n  no partner for the clean {}", path.shown()),
+        Problem::Unpaired { role: Role::Test, path } => format!("\n  no partner for the rainy {}", path.shown()),
         Problem::Ambiguous { references, tests } => {
             format!("\n  ambiguous: the clean {} with the rainy {}", list(references), list(tests))
         }

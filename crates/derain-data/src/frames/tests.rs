@@ -220,7 +220,9 @@ fn broken_y4m_files_give_their_whole_frames_and_then_an_error() {
         let mut frames = open_frames(&path, &all()).expect("open");
         assert_eq!(frames.expected(), Some(2));
         assert!(frames.next_frame().expect("first").is_some());
-        assert!(matches!(frames.next_frame(), Err(Error::Truncated { .. })), "cut {cut}");
+        let error = frames.next_frame().expect_err("cut");
+        assert!(matches!(error, Error::BrokenStream { frame: 1, .. }), "cut {cut}: {error}");
+        assert!(error.to_string().contains("read only the frames before it"), "{error}");
         // The frames before can be had by asking for them only.
         assert_eq!(levels(&path, &some(0, 1, Some(1))).expect("first").len(), 1);
     }
@@ -238,7 +240,7 @@ fn hostile_y4m_headers_are_refused_before_memory_is_taken() {
     let path = y4m(folder.path(), b"YUV4MPEG2 W4294967295 H4294967295 C444\nFRAME\n");
     assert!(matches!(levels(&path, &all()), Err(Error::TooLarge { .. })));
     let path = y4m(folder.path(), b"YUV4MPEG2 W20000 H20000 C444\nFRAME\n");
-    assert!(matches!(levels(&path, &all()), Err(Error::Truncated { .. })));
+    assert!(matches!(levels(&path, &all()), Err(Error::BrokenStream { frame: 0, .. })));
     let mut endless = b"YUV4MPEG2 W2 H2 X".to_vec();
     endless.resize(100_000, b'x');
     let path = y4m(folder.path(), &endless);

@@ -34,7 +34,7 @@ impl Y4mFrames {
             match file.skip_frame() {
                 Ok(()) => available += 1,
                 // The frames before it can still be taken; reading up to it tells.
-                Err(Error::Truncated { .. } | Error::BrokenStream { .. }) => {
+                Err(Error::BrokenStream { .. }) => {
                     available += 1;
                     break;
                 }
@@ -101,8 +101,7 @@ impl Walker {
         let mut line = Vec::new();
         (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).map_err(Error::io("read", path))?;
         let broken = |reason| Error::BrokenStream { path: path.to_owned(), frame: 0, reason };
-        let text =
-            line.strip_suffix(b"\n").ok_or_else(|| broken(format!("its first {} bytes hold no line", line.len())))?;
+        let text = line.strip_suffix(b"\n").ok_or_else(|| broken("it does not begin as YUV4MPEG2 files do".into()))?;
         let header = Header::parse(text).map_err(broken)?;
         let plane_bytes = header.plane_bytes().unwrap_or([u64::MAX; 2]);
         let rgb_bytes = plane_bytes[0].saturating_mul(3);
@@ -134,7 +133,7 @@ impl Walker {
         (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut line).map_err(Error::io("read", &self.path))?;
         self.position += line.len() as u64;
         if FRAME.starts_with(&line) {
-            return Err(Error::Truncated { path: self.path.clone() });
+            return Err(self.cut_short());
         }
         let parameters = line.strip_prefix(FRAME).and_then(|rest| rest.strip_suffix(b"\n"));
         if !parameters.is_some_and(|rest| rest.is_empty() || rest.starts_with(b" ")) {
@@ -142,7 +141,7 @@ impl Walker {
             return Err(Error::BrokenStream { path: self.path.clone(), frame: self.frame, reason });
         }
         if self.length.saturating_sub(self.position) < self.frame_bytes() {
-            return Err(Error::Truncated { path: self.path.clone() });
+            return Err(self.cut_short());
         }
         Ok(())
     }
@@ -163,7 +162,6 @@ impl Walker {
         self.buffer.clear();
         (&mut self.reader).take(bytes).read_to_end(&mut self.buffer).map_err(Error::io("read", &self.path))?;
         self.position += bytes;
-        self.frame += 1;
         let width = self.header.size.0 as usize;
         let across = self.header.encoding.across.samples(width);
         // Planes of the frame fit memory, so their sizes fit usize.
@@ -174,10 +172,19 @@ impl Walker {
         let blue = plane(luma, chroma, across);
         let red = plane(luma + chroma, chroma, across);
         let chroma = blue.zip(red).filter(|_| self.header.chroma).map(|(blue, red)| [blue, red]);
-        plane(0, luma, width)
+        let image = plane(0, luma, width)
             .filter(|_| chroma.is_some() == self.header.chroma)
             .and_then(|luma| to_rgb(self.header.size, luma, chroma, &self.header.encoding))
             // The file shrank meanwhile.
-            .ok_or_else(|| Error::Truncated { path: self.path.clone() })
+            .ok_or_else(|| self.cut_short())?;
+        self.frame += 1;
+        Ok(image)
+    }
+
+    /// The frame whose bytes are missing, and what is left to do.
+    fn cut_short(&self) -> Error {
+        let advice = if self.frame == 0 { "" } else { "read only the frames before it, or " };
+        let reason = format!("the file ends within it; {advice}take another copy of the file");
+        Error::BrokenStream { path: self.path.clone(), frame: self.frame, reason }
     }
 }

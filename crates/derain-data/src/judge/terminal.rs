@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 
 use super::{Candidate, Judge, Verdict};
+use crate::amounts::counted;
 use crate::{Error, Picture, save_picture};
 
 /// Shows each candidate as two files and asks for a line: accept, more frames or reject.
@@ -39,7 +40,7 @@ impl<R: BufRead, W: Write> TerminalJudge<R, W> {
             Some(next) => format!("[a]ccept, [m]ore frames (up to {next}), [r]eject and why"),
             None => "[a]ccept, [r]eject and why".to_owned(),
         };
-        writeln!(self.output, "{video}: clean image of {frames} frames, percentile {percentile}")?;
+        writeln!(self.output, "{video}: clean image of {}, percentile {percentile}", counted(*frames, "frame"))?;
         writeln!(self.output, "  {}\n  first frame: {}", shown.display(), input.display())?;
         loop {
             write!(self.output, "{choices}: ")?;

@@ -152,7 +152,9 @@ impl Registration {
         let parts = blocks::compare(aligner, &motion, self.options.max_way);
         if parts.moving as f64 > self.options.max_moving * parts.seen as f64 {
             let advice = match self.options.model {
-                MotionModel::Translation => "if the camera turned or zoomed, register with `MotionModel::Similarity`",
+                MotionModel::Translation => {
+                    "if the camera turned or zoomed, register with `MotionModel::Similarity` (`--camera turning`)"
+                }
                 MotionModel::Similarity => "near and far things cannot both be laid over the first frame",
             };
             let (moving, seen, way) = (parts.moving, parts.seen, parts.way);

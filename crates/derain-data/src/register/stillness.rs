@@ -66,7 +66,6 @@ impl StillnessCheck {
         }
         let motion = estimate.motion;
         let way = motion.largest(size);
-        let advice = "if a hand shook the camera, take the clip with `Camera::Handheld` (`--camera handheld`), else one from a tripod";
         let whole = Rectangle::whole(size);
         let (there, at_rest) =
             (aligner.difference(&whole, &motion), aligner.difference(&whole, &Motion::shift(0.0, 0.0)));
@@ -77,14 +76,29 @@ impl StillnessCheck {
                 dy: motion.dy,
                 way,
                 limit: STILL_LIMIT,
-                advice,
+                advice: advice(&aligner, &motion),
             });
         }
         let parts = blocks::compare(&aligner, &motion, STILL_LIMIT);
         if parts.moving as f64 > MOST_MOVING * parts.seen as f64 {
             let (moving, seen, way) = (parts.moving, parts.seen, parts.way);
+            let advice = advice(&aligner, &motion);
             return Err(Error::PartsMove { frame: index, dx: motion.dx, dy: motion.dy, moving, seen, way, advice });
         }
         Ok(())
     }
+}
+
+/// How a clip may be taken all the same, which depends on whether the camera turned beside this shift.
+fn advice(aligner: &Aligner<'_>, shift: &Motion) -> &'static str {
+    let turned = aligner.global(MotionModel::Similarity).motion;
+    let corners = turned.corners(aligner.size).into_iter();
+    let turn = corners.map(|(x, y)| (x - turned.dx).hypot(y - turned.dy)).fold(0.0, f64::max);
+    let whole = Rectangle::whole(aligner.size);
+    if turn > STILL_LIMIT && aligner.difference(&whole, &turned) < CONVINCING * aligner.difference(&whole, shift) {
+        return "the camera turned or zoomed: take the clip with `MotionModel::Similarity` (`--camera turning`), else one from a tripod; \
+                `Camera::Handheld` (`--camera handheld`) undoes shifts alone";
+    }
+    "if a hand shook the camera, take the clip with `Camera::Handheld` (`--camera handheld`), and if it turned or zoomed as well, \
+     with `MotionModel::Similarity` (`--camera turning`), else one from a tripod"
 }

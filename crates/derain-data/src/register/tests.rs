@@ -179,6 +179,12 @@ fn turns_and_zooms_are_followed_by_similarity_and_refused_by_translation() {
         translation.register(&first).expect("first");
         let error = translation.register(&frame).expect_err("turned");
         assert!(matches!(error, Error::PartsMove { frame: 1, .. }), "{error}");
+        assert!(error.to_string().contains("`--camera turning`"), "{error}");
+        let mut check = StillnessCheck::new();
+        check.check(&rained_on(first.clone(), 1)).expect("first");
+        let error = check.check(&rained_on(frame.clone(), 2)).expect_err("turned").to_string();
+        let (turning, handheld) = (error.find("--camera turning"), error.find("--camera handheld"));
+        assert!(turning.is_some() && turning < handheld, "{error}");
         // A refused frame changes nothing.
         assert_eq!(translation.frames(), 1);
         assert!(translation.register(&first).is_ok());
@@ -199,6 +205,8 @@ fn a_pan_is_refused_with_its_motion() {
     check.check(&pan(0)).expect("first");
     let error = check.check(&pan(1)).expect_err("moves").to_string();
     assert!(error.contains("-1.2") && error.contains("Camera::Handheld"), "{error}");
+    let (turning, handheld) = (error.find("--camera turning"), error.find("--camera handheld"));
+    assert!(handheld.is_some() && handheld < turning, "{error}");
 }
 
 #[test]

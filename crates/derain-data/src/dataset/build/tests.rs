@@ -169,7 +169,7 @@ fn a_video_that_moves_is_refused_with_advice_that_a_build_can_take() {
     let report =
         bench.build("out", &BuildOptions { moving: MovingScenes::Refuse, ..options() }, Resume::Refuse).unwrap();
     let error = report.failed[0].1.to_string();
-    assert!(error.contains("the scene moves") && error.ends_with("or take it with `MovingScenes::Keep`"), "{error}");
+    assert!(error.contains("the scene moves") && error.ends_with("`MovingScenes::Keep` (`--keep-moving`)"), "{error}");
 }
 
 #[test]

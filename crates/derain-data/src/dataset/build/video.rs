@@ -234,7 +234,7 @@ impl VideoBuild<'_> {
 /// A build registers no frames, so it must not advise to.
 fn followable(mut error: Error) -> Error {
     if let Error::SceneMoves { advice, .. } | Error::PartsMove { advice, .. } = &mut error {
-        *advice = "leave the video out, or take it with `MovingScenes::Keep`";
+        *advice = "leave the video out, or take it with `MovingScenes::Keep` (`--keep-moving`)";
     }
     error
 }

@@ -3,12 +3,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::amounts::counted;
+use crate::paths::Shown;
+
 /// Why a video could not be made from another; a variant of [`Error`](crate::Error).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TranscodeError {
     /// The file name ends in no container that keeps the times of a video's frames.
-    #[error("{}: the name must end in .mp4, .m4v, .mov or .mkv", path.display())]
+    #[error("{}: the name must end in .mp4, .m4v, .mov or .mkv", path.shown())]
     UnknownContainer {
         /// The file name.
         path: PathBuf,
@@ -28,7 +31,7 @@ pub enum TranscodeError {
         reason: String,
     },
     /// FFmpeg could not put streams into a file.
-    #[error("cannot write the video {}: {reason}", path.display())]
+    #[error("cannot write the video {}: {reason}", path.shown())]
     VideoWrite {
         /// The file.
         path: PathBuf,
@@ -36,7 +39,7 @@ pub enum TranscodeError {
         reason: String,
     },
     /// The folder for a video's parts holds something else.
-    #[error("{} holds {name:?}, which is no part of a video: move it away, or choose another output", folder.display())]
+    #[error("{} holds {name:?}, which is no part of a video: move it away, or choose another output", folder.shown())]
     NotParts {
         /// The folder.
         folder: PathBuf,
@@ -46,7 +49,7 @@ pub enum TranscodeError {
     /// The folder for a video's parts holds some that would be lost.
     #[error(
         "{} holds finished groups of frames of an earlier run ({groups}): go on with them, or have them removed",
-        folder.display()
+        folder.shown()
     )]
     PartsThere {
         /// The folder.
@@ -58,7 +61,7 @@ pub enum TranscodeError {
     #[error(
         "{} holds finished groups of frames ({groups}) that were made otherwise, {change}: ask for what they were made with, or have \
          them removed",
-        folder.display()
+        folder.shown()
     )]
     PartsDiffer {
         /// The folder.
@@ -70,8 +73,8 @@ pub enum TranscodeError {
     },
     /// The folder for a video's parts holds more frames than the video is to have.
     #[error(
-        "{} holds {done} finished frames, more than the {frames} that are wanted: take as many, or have them removed",
-        folder.display()
+        "{} holds {}, more than the {frames} that are wanted: take as many, or have them removed",
+        folder.shown(), counted(*done, "finished frame")
     )]
     PartsPastEnd {
         /// The folder.
@@ -82,13 +85,13 @@ pub enum TranscodeError {
         frames: usize,
     },
     /// Another program makes the same video.
-    #[error("another run is using {}: end it, or choose another output", folder.display())]
+    #[error("another run is using {}: end it, or choose another output", folder.shown())]
     PartsInUse {
         /// The folder for the video's parts.
         folder: PathBuf,
     },
     /// A part of a video was there and is not, or is damaged.
-    #[error("{} is damaged or missing: start again", path.display())]
+    #[error("{} is damaged or missing: start again", path.shown())]
     PartLost {
         /// The part.
         path: PathBuf,

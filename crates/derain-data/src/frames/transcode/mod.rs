@@ -5,8 +5,9 @@
 //!    options alone, so groups may be made by different runs of a program.
 //! 3. [`Parts`] keeps finished groups in a folder, each on disk before the next is made: after a kill, only the last one is to be done again.
 //! 4. [`write_video`] joins groups, the other streams of the input (packet by packet, not encoded again), chapters and metadata.
-//!    The output appears under its name when it is whole. [`check_streams`] tells beforehand whether its container can hold those streams,
-//!    [`Checked`] whether the input can be decoded to its end. Of a video that is damaged the frames before the damage can be taken.
+//!    The output appears under its name when it is whole, and tells from which input it was made ([`MadeFrom`]). [`check_streams`]
+//!    tells beforehand whether its container can hold those streams, [`Checked`] whether the input can be decoded to its end. Of a video that is
+//!    damaged the frames before the damage can be taken.
 //!
 //! | kept | how |
 //! | --- | --- |
@@ -60,6 +61,7 @@ mod mux;
 mod output;
 mod parts;
 mod planes;
+mod stamp;
 #[cfg(test)]
 mod tests;
 
@@ -71,3 +73,4 @@ pub use error::TranscodeError;
 pub use group::EncodedGroup;
 pub use mux::{Ending, WrittenVideo, check_streams, write_video};
 pub use parts::{Origin, Parts};
+pub use stamp::MadeFrom;

@@ -21,7 +21,7 @@ const AMOUNT_TAGS: [&str; 4] = ["DURATION", "BPS", "NUMBER_OF_", "_STATISTICS_"]
 /// A file name and FFmpeg's writer for it.
 pub(super) struct Target<'a> {
     path: &'a Path,
-    muxer: &'static str,
+    pub(super) muxer: &'static str,
 }
 
 /// An output with its header written.

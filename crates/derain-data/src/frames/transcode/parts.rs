@@ -13,13 +13,11 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::encoder::GROUP_FRAMES;
 use super::moment::length_of_last;
-use super::{Checked, EncodedGroup, FrameTime, TranscodeError, VideoEncoder};
+use super::{Checked, EncodedGroup, FrameTime, TranscodeError, VideoEncoder, stamp};
 use crate::durable::{sync, write_durably};
-use crate::hash::hash_file;
 use crate::hex::hex;
 use crate::{Error, temporary};
 
@@ -27,6 +25,10 @@ const MANIFEST: &str = "manifest.json";
 const CHECKED: &str = "checked.json";
 const LOCK: &str = "lock";
 const ENDING: &str = ".group";
+
+const INPUT: &str = "input";
+/// The input's path, for people: where a file lies makes no difference.
+const INPUT_PATH: &str = "input path";
 
 /// All that a video's groups depend on, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,10 +40,9 @@ impl Origin {
     /// # Errors
     /// When the input cannot be read.
     pub fn of(input: &Path, encoder: &VideoEncoder) -> Result<Self, Error> {
-        let mut hash = Sha256::new();
-        hash_file(input, &mut hash)?;
+        let hash = hex(&stamp::hash_of(input)?);
         let origin = Self(BTreeMap::from([("encoder".into(), encoder.settings())]));
-        Ok(origin.with("input", &hex(&hash.finalize())))
+        Ok(origin.with(INPUT, &hash).with(INPUT_PATH, &input.to_string_lossy()))
     }
 
     /// Adds something else on which the frames depend, the hash of a network's weights say.
@@ -54,11 +55,19 @@ impl Origin {
     /// How this differs from an earlier one, in words.
     fn changes_since(&self, earlier: &Self) -> Option<String> {
         let names = self.0.keys().chain(earlier.0.keys().filter(|name| !self.0.contains_key(*name)));
-        let changes = names.filter(|name| self.0.get(*name) != earlier.0.get(*name));
-        let value = |origin: &Self, name: &String| origin.0.get(name).map_or("nothing".to_owned(), Clone::clone);
+        let changes = names.filter(|name| *name != INPUT_PATH && self.0.get(*name) != earlier.0.get(*name));
         let words: Vec<String> =
-            changes.map(|name| format!("{name} was {} and is {}", value(earlier, name), value(self, name))).collect();
+            changes.map(|name| format!("{name} was {} and is {}", earlier.value(name), self.value(name))).collect();
         (!words.is_empty()).then(|| words.join("; "))
+    }
+
+    /// What is said of a name.
+    fn value(&self, name: &str) -> String {
+        match (self.0.get(name), self.0.get(INPUT_PATH)) {
+            (Some(hash), Some(path)) if name == INPUT => format!("{path} (SHA-256 {hash:.8}…)"),
+            (Some(value), _) => value.clone(),
+            (None, _) => "nothing".to_owned(),
+        }
     }
 }
 
@@ -69,6 +78,8 @@ pub struct Parts {
     /// Frames of each finished group.
     groups: Vec<Vec<FrameTime>>,
     checked: Option<Checked>,
+    /// Whether it was not there before.
+    is_new: bool,
 }
 
 impl fmt::Debug for Parts {
@@ -192,6 +203,14 @@ impl Parts {
         Ok(())
     }
 
+    /// For an input that is refused: removes the folder if it was not there before and holds no groups.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn give_up(self) -> Result<(), Error> {
+        if self.is_new && self.groups.is_empty() { self.remove() } else { Ok(()) }
+    }
+
     /// Removes the folder.
     ///
     /// # Errors
@@ -245,6 +264,7 @@ impl Parts {
 
     fn lock(folder: &Path) -> Result<Self, Error> {
         Self::clear_away(folder)?;
+        let is_new = !folder.exists();
         fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
         let path = folder.join(LOCK);
         parts_in(folder)?;
@@ -257,7 +277,7 @@ impl Parts {
             // Where a file system has no locks, the user takes care: some network file systems say so by errors of their own.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
-        Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None })
+        Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None, is_new })
     }
 
     /// From nothing.

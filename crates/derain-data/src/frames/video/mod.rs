@@ -18,6 +18,7 @@ mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use ffmpeg_next as ffmpeg;
 use image::metadata::Orientation;
@@ -179,9 +180,18 @@ impl FrameSource for VideoFrames {
     }
 }
 
+/// Once, before anything else of FFmpeg's: without it, its errors have no words.
+fn prepare() {
+    static PREPARED: Once = Once::new();
+    PREPARED.call_once(|| {
+        ffmpeg::util::error::register_all();
+        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+    });
+}
+
 /// The file, opened so that nothing but its own bytes can be read.
 pub(super) fn open_input(path: &Path) -> Result<ffmpeg::format::context::Input, Error> {
-    ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+    prepare();
     let file = File::open(path).map_err(Error::io("open", path))?;
     let io = ffmpeg::format::context::StreamIo::from_read_seek(file).map_err(cannot_open(path))?;
     let mut limits = ffmpeg::Dictionary::new();
