@@ -23,7 +23,8 @@ const WIDTH: u32 = 1920;
 const HEIGHT: u32 = 1080;
 const FRAMES: u32 = 100;
 
-/// A smooth background with noise of -2..=2 and a bright drop in a seventh of all values, the same in `peers/clean_numpy.py`.
+/// A smooth background with noise of -2..=2 and a bright drop in a seventh of all values, the same in
+/// `peers/clean_numpy.py`.
 fn frame(index: u32) -> RgbImage {
     let mut bytes = vec![0; 3 * (WIDTH * HEIGHT) as usize];
     for (at, byte) in (0u32..).zip(&mut bytes) {

@@ -1,9 +1,9 @@
 //! Convolution in the shapes of SPANet and RRANet, beside candle's and beside the processor's peak.
 //!
-//! FLOPs are 2·K²·C·O a pixel; the floor of the direct form is the time of as many multiply-adds in registers, in the same run with the
-//! same threads. Winograd's form needs fewer, so its rate may lie above. Bytes: input, weights and output once.
-//! The rows "direct" and "Winograd" run on pixels whose channels lie side by side, as the inference path does; `conv2d` is the operation on
-//! tensors, with its allocation and the way into that layout and back.
+//! FLOPs are 2·K²·C·O a pixel; the floor of the direct form is the time of as many multiply-adds in registers, in the
+//! same run with the same threads. Winograd's form needs fewer, so its rate may lie above. Bytes: input, weights and
+//! output once. The rows "direct" and "Winograd" run on pixels whose channels lie side by side, as the inference path
+//! does; `conv2d` is the operation on tensors, with its allocation and the way into that layout and back.
 
 #![allow(
     clippy::expect_used,
@@ -42,8 +42,8 @@ const SHAPES: [(usize, usize, usize, usize, usize); 12] = [
     (256, 128, 3, 1, 64),
 ];
 
-/// As many floating-point operations as a convolution has, as independent chains of multiply-adds that stay in registers: the time
-/// below which no direct convolution can go. Compiled for the instruction set that the kernels use.
+/// As many floating-point operations as a convolution has, as independent chains of multiply-adds that stay in
+/// registers: the time below which no direct convolution can go. Compiled for the instruction set that the kernels use.
 fn peak(flops: f64) -> f32 {
     // Many pieces, so that a thread that the system interrupts does not hold up the others' share.
     const PIECES: usize = 64;
@@ -62,7 +62,8 @@ fn peak(flops: f64) -> f32 {
         .sum()
 }
 
-/// 12 vectors of 16 lanes: enough chains to hide the latency. With 24 the compiler keeps them in memory, and half the rate is gone.
+/// 12 vectors of 16 lanes: enough chains to hide the latency. With 24 the compiler keeps them in memory, and half the
+/// rate is gone.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn chains_avx512(multiply_adds: usize) -> f32 {

@@ -1,8 +1,8 @@
 //! IRNN: against a copy of its output's size, against candle operations column by column, and against the release's
 //! algorithm, which restarts every scan from the border for every pixel.
 //!
-//! Floor: the input is read once and four results are written once, 5 planes of 4 bytes a pixel, 20 bytes a pixel and channel;
-//! 4 directions x (multiply, add, add, max) = 16 operations a pixel and channel. Memory decides.
+//! Floor: the input is read once and four results are written once, 5 planes of 4 bytes a pixel, 20 bytes a pixel and
+//! channel; 4 directions x (multiply, add, add, max) = 16 operations a pixel and channel. Memory decides.
 
 #![allow(
     clippy::expect_used,

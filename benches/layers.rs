@@ -1,10 +1,12 @@
-//! Pooling, upsampling, normalization and LSTM gates, each beside a copy of as many bytes: they move more than they compute.
+//! Pooling, upsampling, normalization and LSTM gates, each beside a copy of as many bytes: they move more than they
+//! compute.
 //!
-//! Bytes are what cannot be avoided: every operand read once, every result written once; what is normalized by its own statistics
-//! is read twice, for nothing can be written before all of it has been seen. FLOPs are given for the LSTM's gates alone: about 130
-//! for each element of the cell, five exponentials and three divisions among them, and 150 backward. The copy writes to memory that
-//! it has, an operation to a fresh result. A backward pass is timed with what candle does around it (a gradient made contiguous,
-//! zeros that the result is added to), beside the same around `affine`, x times a number: all but no work of its own.
+//! Bytes are what cannot be avoided: every operand read once, every result written once; what is normalized by its own
+//! statistics is read twice, for nothing can be written before all of it has been seen. FLOPs are given for the LSTM's
+//! gates alone: about 130 for each element of the cell, five exponentials and three divisions among them, and 150
+//! backward. The copy writes to memory that it has, an operation to a fresh result. A backward pass is timed with what
+//! candle does around it (a gradient made contiguous, zeros that the result is added to), beside the same around
+//! `affine`, x times a number: all but no work of its own.
 
 #![allow(
     clippy::expect_used,
@@ -100,7 +102,8 @@ fn comparisons() {
         compare("instance_norm", &single, moving(3.0, 5.0), |x| {
             Ok(vec![instance_norm(&x[0], EPSILON, Activation::None)?])
         });
-        // By the element of the cell: 5 read and 2 written; backward gates, c, c' and two gradients read, gates and c written.
+        // By the element of the cell: 5 read and 2 written; backward gates, c, c' and two gradients read, gates and c
+        // written.
         let costs = Costs { moved: [7.0, 13.0], flops: [130.0, 150.0] };
         compare("lstm_gates", &[x, variable(&[batch, 4 * channels, height, width])], costs, |x| {
             let state = lstm_gates(&x[1], &x[0])?;

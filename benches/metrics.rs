@@ -1,7 +1,7 @@
 //! PSNR and SSIM of two colour pictures.
 //!
-//! Floor: both pictures are read once, 16 bytes a pixel and channel in f64. SSIM filters four moments (a, b, a² + b², ab) with an
-//! 11-tap window along both axes: about 4 · 2 · 11 · 2 = 176 operations a pixel and channel.
+//! Floor: both pictures are read once, 16 bytes a pixel and channel in f64. SSIM filters four moments (a, b, a² + b²,
+//! ab) with an 11-tap window along both axes: about 4 · 2 · 11 · 2 = 176 operations a pixel and channel.
 
 #![allow(
     clippy::expect_used,

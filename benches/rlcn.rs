@@ -1,7 +1,7 @@
 //! RLCN: its cost must not depend on the window, and should stay near the cost of moving its pixels.
 //!
-//! Floor: the picture is read once and written once, 8 bytes a pixel and channel. Sliding sums cost about 30 operations a pixel
-//! and channel in f64, two divisions and a square root among them.
+//! Floor: the picture is read once and written once, 8 bytes a pixel and channel. Sliding sums cost about 30 operations
+//! a pixel and channel in f64, two divisions and a square root among them.
 
 #![allow(
     clippy::expect_used,

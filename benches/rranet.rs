@@ -1,7 +1,7 @@
 //! RRANet: inference on whole pictures with random weights: time does not depend on their values.
 //!
-//! Nearly all work is 3x3 convolution. FLOPs are those of the formulas; Winograd's form needs fewer, so the rate may lie above the processor's
-//! peak. The floor in bytes (weights, picture in, picture and map out) is small beside it.
+//! Nearly all work is 3x3 convolution. FLOPs are those of the formulas; Winograd's form needs fewer, so the rate may
+//! lie above the processor's peak. The floor in bytes (weights, picture in, picture and map out) is small beside it.
 
 #![allow(
     clippy::expect_used,

@@ -1,7 +1,8 @@
-//! SPANet: inference on whole pictures, and one step of training, with random weights: time does not depend on their values.
+//! SPANet: inference on whole pictures, and one step of training, with random weights: time does not depend on their
+//! values.
 //!
-//! Nearly all work is convolution; the floor in bytes (weights, picture in, picture and map out) is negligible beside it. FLOPs are those of
-//! the formulas; Winograd's form needs fewer, so the rate may lie above the processor's peak.
+//! Nearly all work is convolution; the floor in bytes (weights, picture in, picture and map out) is negligible beside
+//! it. FLOPs are those of the formulas; Winograd's form needs fewer, so the rate may lie above the processor's peak.
 
 #![allow(
     clippy::expect_used,

@@ -1,7 +1,8 @@
 //! SSIM as a loss, beside the time of a copy of the two pictures and of SSIM as candle's tensor operations give it.
 //!
-//! Floor: forward reads two planes, backward reads two and writes two. Arithmetic is what takes the time: four moments down and along a
-//! window of 11 are 88 multiply-adds in f64 a pixel, backward another 88 for the moments and 88 for what comes back.
+//! Floor: forward reads two planes, backward reads two and writes two. Arithmetic is what takes the time: four moments
+//! down and along a window of 11 are 88 multiply-adds in f64 a pixel, backward another 88 for the moments and 88 for
+//! what comes back.
 
 #![allow(
     clippy::expect_used,

@@ -1,7 +1,7 @@
 //! Rain over one frame of 1920x1080: placing, drawing and blending.
 //!
-//! Floor: drawing touches each covered pixel once per streak (`RainOptions::coverage`, 1.3 for dense rain); blending reads
-//! 7 bytes a pixel and writes 7.
+//! Floor: drawing touches each covered pixel once per streak (`RainOptions::coverage`, 1.3 for dense rain); blending
+//! reads 7 bytes a pixel and writes 7.
 
 #![allow(clippy::expect_used, reason = "a bench that cannot set up has nothing to measure")]
 

@@ -4,8 +4,8 @@
 //! cargo run --release --example evaluate -- --reference DIR --test DIR [--protocol rgb|y|spanet] [--json FILE]
 //! ```
 //!
-//! Both folders are searched recursively. Pictures pair by their relative path without extension, else by the only number in
-//! their names. What does not pair with exactly one picture is an error, and nothing is scored then.
+//! Both folders are searched recursively. Pictures pair by their relative path without extension, else by the only
+//! number in their names. What does not pair with exactly one picture is an error, and nothing is scored then.
 //!
 //! A table goes to standard output, and with `--json` a report to a file:
 //!
@@ -13,9 +13,9 @@
 //! {"protocol": "y", "mean": {"psnr": 29.32, "ssim": 0.9012}, "images": [{"name": "1.png", "psnr": 29.32, "ssim": 0.9012}]}
 //! ```
 //!
-//! `name` is the test picture. Identical pictures have `"psnr": "inf"`, and so has then the mean. A pair that cannot be scored
-//! is reported on standard error and the others are scored, but there is no mean and no report file without it. The exit status
-//! is 0 only if everything was scored and written.
+//! `name` is the test picture. Identical pictures have `"psnr": "inf"`, and so has then the mean. A pair that cannot be
+//! scored is reported on standard error and the others are scored, but there is no mean and no report file without it.
+//! The exit status is 0 only if everything was scored and written.
 
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};

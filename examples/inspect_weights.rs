@@ -40,7 +40,8 @@ struct Arguments {
     /// How much of --blend's values, 0 to 1.
     #[arg(long, value_name = "SHARE", requires = "blend", value_parser = support::values::number::<f64>(0.0..=1.0))]
     share: Option<f64>,
-    /// Say in what is written that it is SPANet in this form, which tensors alone do not tell: without it a .pth runs in the release's.
+    /// Say in what is written that it is SPANet in this form, which tensors alone do not tell: without it a .pth runs
+    /// in the release's.
     #[arg(long, value_enum, requires = "output", conflicts_with = "stages")]
     form: Option<Form>,
     /// Say in what is written that it is RRANet with this many stages, likewise: without it a .pth runs six.

@@ -1,6 +1,7 @@
 //! The `ablation` example from end to end, with tiny networks.
 //!
-//! `cargo test` builds the examples before it runs this; `cargo test --test ablation` alone does not, so build the example first.
+//! `cargo test` builds the examples before it runs this; `cargo test --test ablation` alone does not, so build the
+//! example first.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! The `clean_image` example from end to end.
 //!
-//! `cargo test` builds the examples before it runs this; `cargo test --test clean_image` alone does not, so build the example first.
+//! `cargo test` builds the examples before it runs this; `cargo test --test clean_image` alone does not, so build the
+//! example first.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::fs;

@@ -1,4 +1,5 @@
-//! Operations and networks on a GPU: each beside a copy of as many bytes as it must move, with the device idle before and after.
+//! Operations and networks on a GPU: each beside a copy of as many bytes as it must move, with the device idle before
+//! and after.
 //!
 //! ```text
 //! benches/gpu/run                          # tests, then this, then PyTorch's figures where it is installed
@@ -122,8 +123,9 @@ fn scans(bench: &Bench, planes: Planes) -> derain::ops::Result<()> {
     }
     side_by_side(&format!("IRNN forward {batch}x{channels}x{height}x{width}"), forward, ROUNDS, contenders);
 
-    // Gradients read h and the incoming gradient in four directions and write one plane: the operation's own kernels, as candle's backward pass of
-    // a sum would first make that gradient. With maps h is computed once more, and it and the gradient are read once more for those of the maps.
+    // Gradients read h and the incoming gradient in four directions and write one plane: the operation's own kernels,
+    // as candle's backward pass of a sum would first make that gradient. With maps h is computed once more, and it and
+    // the gradient are read once more for those of the maps.
     let backward = work(planes, 9.0, 24.0);
     let h = irnn(&x, &weights, &biases)?;
     let grad = bench.tensor(h.dims(), -0.5);

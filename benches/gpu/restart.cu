@@ -1,5 +1,6 @@
-// The scans as SPANet's authors released them: a thread for each result walks its whole scan from the border. O(pixels · (H + W)).
-// x is [planes, H, W]; out [4, planes, H, W] in the order up, right, down, left; one weight and bias for all.
+// The scans as SPANet's authors released them: a thread for each result walks its whole scan from the border.
+// O(pixels · (H + W)). x is [planes, H, W]; out [4, planes, H, W] in the order up, right, down, left; one weight and
+// bias for all.
 extern "C" __global__ void restart_from_border(const float* x, float* out, float a, float b, int planes, int height, int width) {
   const int pixels = height * width;
   const long long at = (long long)blockIdx.x * blockDim.x + threadIdx.x;

@@ -13,9 +13,9 @@
 //! ```
 //!
 //! `infer` reads `picture` `[1, 3, H, W]` and writes `clean` `[H, W, 3]` and `attention` `[H, W]` (u8). `step` is one
-//! forward pass, loss and backward pass of SPANet: it reads `rainy`, `clean` and `mask` and writes `clean`, `attention`, `loss`
-//! and `gradient.NAME` for each parameter that has one. Without `output` nothing is written. A failure answers
-//! `{"error": "…"}`.
+//! forward pass, loss and backward pass of SPANet: it reads `rainy`, `clean` and `mask` and writes `clean`,
+//! `attention`, `loss` and `gradient.NAME` for each parameter that has one. Without `output` nothing is written. A
+//! failure answers `{"error": "…"}`.
 
 #![allow(clippy::print_stdout, reason = "the answers go there")]
 

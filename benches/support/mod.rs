@@ -18,8 +18,8 @@ pub(crate) struct Work {
     pub(crate) flops: f64,
 }
 
-/// Runs the contenders in turn, `rounds` times after one warm-up, and prints each one's median, its rates, and the median of
-/// its round-by-round ratio to the first, which is the yardstick.
+/// Runs the contenders in turn, `rounds` times after one warm-up, and prints each one's median, its rates, and the
+/// median of its round-by-round ratio to the first, which is the yardstick.
 pub(crate) fn side_by_side(title: &str, work: Work, rounds: usize, mut contenders: Vec<Contender<'_>>) {
     let mut times = vec![Vec::with_capacity(rounds); contenders.len()];
     for round in 0..=rounds {

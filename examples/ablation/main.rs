@@ -4,9 +4,9 @@
 //! cargo run --release --example ablation -- --config FILE.toml --output DIR [--data PHOTOS] [--steps N] [--resume]
 //! ```
 //!
-//! The configuration is a training of SPANet with a validation; each variant trains into a folder of its own below DIR, from the same seed on the same
-//! batches. `DIR/table.md` and `DIR/table.json` hold the scores of the last validations. `--resume` goes on after a kill. The exit status is 0
-//! only if all variants are done.
+//! The configuration is a training of SPANet with a validation; each variant trains into a folder of its own below DIR,
+//! from the same seed on the same batches. `DIR/table.md` and `DIR/table.json` hold the scores of the last validations.
+//! `--resume` goes on after a kill. The exit status is 0 only if all variants are done.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

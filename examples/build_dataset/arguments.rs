@@ -21,7 +21,8 @@ use crate::support::values::{from_one, named, number};
 #[derive(Parser, Debug)]
 #[command(name = "build_dataset")]
 pub(crate) struct Arguments {
-    /// Folder of videos: .y4m files, other videos (in a build with the feature `video`), or a folder of frames for each.
+    /// Folder of videos: .y4m files, other videos (in a build with the feature `video`), or a folder of frames for
+    /// each.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) input: PathBuf,
 
@@ -96,8 +97,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     resume: bool,
 
-    /// Does the Ith of N shares of the videos, counted from 1, and goes on with what is there; others do the other shares, with the
-    /// same arguments, into the same folder.
+    /// Does the Ith of N shares of the videos, counted from 1, and goes on with what is there; others do the other
+    /// shares, with the same arguments, into the same folder.
     #[arg(long, default_value_t, value_name = "I/N", value_parser = named::<Shard>)]
     shard: Shard,
 }

@@ -4,10 +4,10 @@
 //! cargo run --release --example build_dataset -- -i DIR_OF_VIDEOS -o DIR
 //! ```
 //!
-//! The clean image of each video comes from its frames; patches of frames and the same patches of the clean image are the pairs, on the
-//! training or the test side by video. `--resume` goes on after a kill, with the same judge, to the same files as an unbroken
-//! run. A video that fails is reported and the others are done. With `--shard I/N`, N machines build one data set. The exit status is 0 only if no
-//! video failed; one that was rejected has not failed.
+//! The clean image of each video comes from its frames; patches of frames and the same patches of the clean image are
+//! the pairs, on the training or the test side by video. `--resume` goes on after a kill, with the same judge, to the
+//! same files as an unbroken run. A video that fails is reported and the others are done. With `--shard I/N`, N
+//! machines build one data set. The exit status is 0 only if no video failed; one that was rejected has not failed.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -17,7 +17,8 @@ const COUNTS: [usize; 9] = [4, 7, 10, 14, 20, 30, 50, 70, 100];
 /// Pictures are cut to this size, so that a clip takes less than a second.
 const SIZE: (u32, u32) = (240, 160);
 
-/// A clean image has at least this PSNR against the truth, in the luma of each pixel and its neighbours: noise is not rain.
+/// A clean image has at least this PSNR against the truth, in the luma of each pixel and its neighbours: noise is not
+/// rain.
 const CLEAN_PSNR: f64 = 40.0;
 
 /// A pixel shows rain if it and its neighbours are off by more than these 8-bit steps of luma.
@@ -98,8 +99,8 @@ fn rain(density: Density, seed: u64) -> RainOptions {
     }
 }
 
-/// PSNR of the luma's means over 3 x 3 pixels, which noise hardly touches, at most 99 dB; and the share of these means that are
-/// off by more than [`VISIBLE`]: pixels that show rain. The outermost pixels are left out.
+/// PSNR of the luma's means over 3 x 3 pixels, which noise hardly touches, at most 99 dB; and the share of these means
+/// that are off by more than [`VISIBLE`]: pixels that show rain. The outermost pixels are left out.
 fn truth_of(image: &RgbImage, truth: &RgbImage) -> (f64, f64) {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let luma =

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::clips::{Clip, Sample};
 
-/// Of the thresholds that are right about at least this share of the candidates that they accept, the ones that accept most are taken.
+/// Of the thresholds that are right about at least this share of the candidates that they accept, the ones that accept
+/// most are taken.
 const LEAST_PRECISION: f64 = 0.98;
 
 /// Thresholds tried: about a tenth apart, in the logarithm.

@@ -4,10 +4,11 @@
 //! cargo run --release --example calibrate_judge -- -i DIR_OF_CLEAN_PICTURES
 //! ```
 //!
-//! Clips of synthesized rain over the pictures, still scenes, give candidates of 4 to 100 frames. A candidate is clean if its luma,
-//! smoothed over 3 x 3 pixels as noise is no rain, has 40 dB against the truth, and no more than a thousandth of its pixels shows
-//! rain: is off by more than 8 of 255 steps, so smoothed. Thresholds are fitted on every other picture; precision
-//! and recall are those on the pictures in between, for the fitted thresholds and for the released ones.
+//! Clips of synthesized rain over the pictures, still scenes, give candidates of 4 to 100 frames. A candidate is clean
+//! if its luma, smoothed over 3 x 3 pixels as noise is no rain, has 40 dB against the truth, and no more than a
+//! thousandth of its pixels shows rain: is off by more than 8 of 255 steps, so smoothed. Thresholds are fitted on every
+//! other picture; precision and recall are those on the pictures in between, for the fitted thresholds and for the
+//! released ones.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

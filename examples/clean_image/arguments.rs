@@ -23,13 +23,13 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 
-    /// How many frames to take, or a judge to begin with, whatever the density. Without either, all. If there are fewer, the picture is made of
-    /// them and the status is 1.
+    /// How many frames to take, or a judge to begin with, whatever the density. Without either, all. If there are
+    /// fewer, the picture is made of them and the status is 1.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,
 
-    /// How heavy the rain is: sparse takes 20 frames, normal 100, dense 200, with status 1 if there are fewer. For a judge it is the number
-    /// to begin with, which without it is measured from the clip.
+    /// How heavy the rain is: sparse takes 20 frames, normal 100, dense 200, with status 1 if there are fewer. For a
+    /// judge it is the number to begin with, which without it is measured from the clip.
     #[arg(long, value_name = "sparse|normal|dense", value_parser = named::<Density>)]
     pub(crate) density: Option<Density>,
 

@@ -145,7 +145,8 @@ fn unjudged(arguments: &Arguments, mut options: CleanOptions) -> Result<Made> {
     Ok(Made { clean: result, mode_image, density: arguments.density, unseen: source.unseen(), decoding, computing })
 }
 
-/// Fails if nobody asked for so few frames that the rain is among the most frequent values, and warns of numbers below the paper's.
+/// Fails if nobody asked for so few frames that the rain is among the most frequent values, and warns of numbers below
+/// the paper's.
 fn check_number(arguments: &Arguments, frames: usize) -> Result<()> {
     let fewest = Schedule::default().fewest;
     if frames < fewest && arguments.wanted_frames().is_none_or(|wanted| wanted > frames) {

@@ -31,7 +31,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t, value_name = "STYLE", requires = "attention")]
     pub(crate) attention_style: AttentionStyle,
 
-    /// Writes what was done, how long it took and what failed. With `--shard`, `report.json` becomes `report.I-of-N.json`.
+    /// Writes what was done, how long it took and what failed. With `--shard`, `report.json` becomes
+    /// `report.I-of-N.json`.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
@@ -39,7 +40,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) resume: bool,
 
-    /// Does the Ith of N shares of a folder's pictures, counted from 1; others do the other shares, with the same arguments.
+    /// Does the Ith of N shares of a folder's pictures, counted from 1; others do the other shares, with the same
+    /// arguments.
     #[arg(long, default_value_t, value_name = "I/N", value_parser = named::<Shard>)]
     pub(crate) shard: Shard,
 }

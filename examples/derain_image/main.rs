@@ -4,10 +4,10 @@
 //! cargo run --release --example derain_image -- -i FILE|DIR -o FILE|DIR
 //! ```
 //!
-//! A folder's tree is kept and its outputs are PNG; a single output has the format that its name
-//! says. Pictures come out upright, with the bit depth, alpha channel, colour profile and, from and to
-//! JPEG, PNG and WebP, EXIF that they had. A picture that fails is reported and the others are done. With `--shard I/N`, N machines do a folder. The exit status is 0 only if
-//! everything asked for was done.
+//! A folder's tree is kept and its outputs are PNG; a single output has the format that its name says. Pictures come
+//! out upright, with the bit depth, alpha channel, colour profile and, from and to JPEG, PNG and WebP, EXIF that they
+//! had. A picture that fails is reported and the others are done. With `--shard I/N`, N machines do a folder. The exit
+//! status is 0 only if everything asked for was done.
 
 use std::io;
 use std::process::ExitCode;

@@ -45,7 +45,8 @@ pub(crate) fn plan(arguments: &Arguments) -> Result<Vec<Task>> {
     Ok(tasks)
 }
 
-/// The folders without which nothing can be written: of a tree the top, as what cannot be written below it is said of its pictures.
+/// The folders without which nothing can be written: of a tree the top, as what cannot be written below it is said of
+/// its pictures.
 pub(crate) fn folders<'a>(tasks: &'a [Task], arguments: &'a Arguments) -> Vec<&'a Path> {
     let of_pictures: Vec<&Path> = if arguments.input.is_dir() {
         [Some(&arguments.output), arguments.attention.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect()

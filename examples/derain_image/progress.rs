@@ -1,4 +1,5 @@
-//! A bar with the time that is left on a terminal, a line for each picture elsewhere; large pictures get lines of their own.
+//! A bar with the time that is left on a terminal, a line for each picture elsewhere; large pictures get lines of their
+//! own.
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -17,7 +17,8 @@ use crate::progress::Progress;
 use crate::report::{Entry, PathText, Report};
 use crate::support::{describe, files, pages};
 
-/// Pictures in memory beside what the network takes, at most: the one in work and its result, one that is loaded ahead, and one that is saved.
+/// Pictures in memory beside what the network takes, at most: the one in work and its result, one that is loaded ahead,
+/// and one that is saved.
 const IN_FLIGHT: usize = 4;
 
 /// A task and what has come of it so far; nothing if its outputs exist already.
@@ -39,7 +40,8 @@ struct Clean {
     seconds: f64,
 }
 
-/// Does what the arguments ask for. What fails once work has begun is in the report; an error means that nothing was written, or a fault of ours.
+/// Does what the arguments ask for. What fails once work has begun is in the report; an error means that nothing was
+/// written, or a fault of ours.
 pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     // What may not be done is found by all tasks.
     let tasks: Vec<Task> = arguments.shard.of(plan(arguments)?).collect();
@@ -59,8 +61,8 @@ fn no_attention(derainer: &Derainer) -> String {
     format!("{} has no attention to show", derainer.network())
 }
 
-/// Loading and saving each have a thread; nothing waits between them and the network, so that few pictures are in memory at once. All tasks
-/// go through all three, in order, also those that fail at the first.
+/// Loading and saving each have a thread; nothing waits between them and the network, so that few pictures are in
+/// memory at once. All tasks go through all three, in order, also those that fail at the first.
 fn side_by_side(
     derainer: &Derainer,
     tasks: Vec<Task>,
@@ -136,7 +138,8 @@ fn infer(
     arguments: &Arguments,
     progress: &Progress,
 ) -> Result<Clean> {
-    // What was free at the start must hold the pictures as well. Those before and behind are taken to be as large as this one.
+    // What was free at the start must hold the pictures as well. Those before and behind are taken to be as large as
+    // this one.
     let left = derainer.max_memory().filter(|_| arguments.engine.max_memory.is_none());
     let left = left.map(|free| free.saturating_sub((in_flight * picture.image.as_bytes().len()) as u64));
     let limited = left.map(|left| derainer.clone().with_max_memory(Some(left)));

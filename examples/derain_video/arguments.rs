@@ -32,7 +32,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = EncodeOptions::default().rate_factor, value_name = "0..51", value_parser = number::<u8>(0..=51))]
     pub(crate) quality: u8,
 
-    /// Encoder, by FFmpeg's name: libx264 (H.264), or mpeg4 where FFmpeg has no libx264. Without it, the first that is there.
+    /// Encoder, by FFmpeg's name: libx264 (H.264), or mpeg4 where FFmpeg has no libx264. Without it, the first that is
+    /// there.
     #[arg(long, value_name = "NAME", value_parser = named::<EncoderName>)]
     pub(crate) encoder: Option<EncoderName>,
 
@@ -40,13 +41,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Goes on after a kill, from the finished parts in the folder OUTPUT.parts, if input, weights and options are the same; --length may be
-    /// another, but no less than what is done. A video that is finished is left alone, and an error if it was made from another input or
-    /// length.
+    /// Goes on after a kill, from the finished parts in the folder OUTPUT.parts, if input, weights and options are the
+    /// same; --length may be another, but no less than what is done. A video that is finished is left alone, and an
+    /// error if it was made from another input or length.
     #[arg(long)]
     pub(crate) resume: bool,
 
-    /// Removes the finished parts of an earlier run and begins anew. Without this and without --resume, the example refuses to lose them.
+    /// Removes the finished parts of an earlier run and begins anew. Without this and without --resume, the example
+    /// refuses to lose them.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) restart: bool,
 }

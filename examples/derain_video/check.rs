@@ -9,7 +9,8 @@ use crate::arguments::Arguments;
 use crate::progress::Progress;
 use crate::support::{counted, describe};
 
-/// How much of the input can be derained, which an earlier run may have found out. `expected` is what the container says.
+/// How much of the input can be derained, which an earlier run may have found out. `expected` is what the container
+/// says.
 pub(crate) fn check(arguments: &Arguments, expected: Option<usize>, parts: &mut Parts) -> Result<Checked> {
     let (input, length) = (&arguments.input, arguments.length());
     if let Some(checked) = parts.checked().filter(|checked| checked.covers(length)) {

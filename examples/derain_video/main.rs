@@ -4,11 +4,11 @@
 //! cargo run --release --features video --example derain_video -- -i VIDEO -o VIDEO --weights FILE
 //! ```
 //!
-//! Sound, subtitles, the number of frames and the time of each stay what they were. All frames are decoded once beforehand, so that damage is
-//! found before the work; `--length` takes the frames before it. Decoding, inference and encoding run side by side.
-//! Finished groups of frames are kept in a folder beside the output, `OUTPUT.parts`, until the output is whole: `--resume` goes on from
-//! there, and ends with the video that an unbroken run makes; only `--restart` removes them unfinished. The exit status is 0 only if
-//! everything asked for was done.
+//! Sound, subtitles, the number of frames and the time of each stay what they were. All frames are decoded once
+//! beforehand, so that damage is found before the work; `--length` takes the frames before it. Decoding, inference and
+//! encoding run side by side. Finished groups of frames are kept in a folder beside the output, `OUTPUT.parts`, until
+//! the output is whole: `--resume` goes on from there, and ends with the video that an unbroken run makes; only
+//! `--restart` removes them unfinished. The exit status is 0 only if everything asked for was done.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! Decoding, inference and encoding side by side, frames in order.
 //!
-//! Each has its thread; queues of a few frames lie between them. Whoever fails drops its ends of the queues, by which the others end, too.
+//! Each has its thread; queues of a few frames lie between them. Whoever fails drops its ends of the queues, by which
+//! the others end, too.
 
 use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

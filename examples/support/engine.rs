@@ -31,14 +31,15 @@ pub(crate) struct EngineArguments {
     #[arg(long, default_value_t, value_name = "f32|f16|bf16")]
     pub(crate) precision: Precision,
 
-    /// Memory that inference may take, such as 2GiB, 500MB or 1073741824: pictures that need more run from temporary files, with the same
-    /// result (SPANet), and those too large even for that are refused. Without it, what is free at the start, within
-    /// the container's limit (a GPU has no limit: a picture that it has no memory for is done in bands of rows).
+    /// Memory that inference may take, such as 2GiB, 500MB or 1073741824: pictures that need more run from temporary
+    /// files, with the same result (SPANet), and those too large even for that are refused. Without it, what is free at
+    /// the start, within the container's limit (a GPU has no limit: a picture that it has no memory for is done in
+    /// bands of rows).
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
 
-    /// Folder for those temporary files instead of the system's (on Linux /var/tmp where that is memory). A picture of 24 megapixels
-    /// takes 6 GB there.
+    /// Folder for those temporary files instead of the system's (on Linux /var/tmp where that is memory). A picture of
+    /// 24 megapixels takes 6 GB there.
     #[arg(long, value_name = "DIR")]
     pub(crate) spool: Option<PathBuf>,
 }

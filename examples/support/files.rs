@@ -29,8 +29,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(data::write_durably(path, bytes)?)
 }
 
-/// Fails if one of these folders takes no file, before much time has been spent. Nothing is made: of a missing one, the first above it that is
-/// there is tried.
+/// Fails if one of these folders takes no file, before much time has been spent. Nothing is made: of a missing one, the
+/// first above it that is there is tried.
 pub(crate) fn check_writable<'a>(folders: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     for folder in folders {
         let absolute = std::path::absolute(folder)?;

@@ -1,4 +1,5 @@
-//! Values of options that are checked while the command line is read, so that errors name the option as it was typed and the status is 2.
+//! Values of options that are checked while the command line is read, so that errors name the option as it was typed
+//! and the status is 2.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;

@@ -10,9 +10,10 @@ use crate::support::values::{above_zero, named, number};
 
 /// Lets it rain on a photograph, or on every photograph in a folder and below.
 ///
-/// Below the output folder, NAME being the input's name without extension: rain/NAME.png, mask/NAME.png (white where it rains) and
-/// clean/NAME.png, 8-bit RGB. With --frames, rain/NAME/000001.png and so on, and masks alike. Where a veil or dimming belongs to the
-/// rain, veiled/NAME.png is the clean picture under both: what a perfect remover of streaks gives. Equal arguments give equal files.
+/// Below the output folder, NAME being the input's name without extension: rain/NAME.png, mask/NAME.png (white where it
+/// rains) and clean/NAME.png, 8-bit RGB. With --frames, rain/NAME/000001.png and so on, and masks alike. Where a veil
+/// or dimming belongs to the rain, veiled/NAME.png is the clean picture under both: what a perfect remover of streaks
+/// gives. Equal arguments give equal files.
 #[derive(Parser, Debug)]
 #[command(name = "synthesize_rain")]
 pub(crate) struct Arguments {
@@ -32,7 +33,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "normal", value_name = "sparse|normal|dense", value_parser = named::<Density>)]
     pub(crate) density: Density,
 
-    /// Another kind of rain for every picture, drawn wide enough for training: direction, length, thickness, blur, light, veil, noise and more.
+    /// Another kind of rain for every picture, drawn wide enough for training: direction, length, thickness, blur,
+    /// light, veil, noise and more.
     #[arg(long, conflicts_with_all = ["density", "options"])]
     pub(crate) vary: bool,
 
@@ -40,7 +42,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "density")]
     pub(crate) options: Option<PathBuf>,
 
-    /// Size of the rain against the picture. Without it, rain of a --density grows with the picture, and other rain is left as it is.
+    /// Size of the rain against the picture. Without it, rain of a --density grows with the picture, and other rain is
+    /// left as it is.
     #[arg(long, value_name = "FACTOR", value_parser = above_zero)]
     pub(crate) scale: Option<f32>,
 
@@ -68,8 +71,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DB")]
     pub(crate) psnr: Option<f64>,
 
-    /// Moves the camera by up to PIXELS pixels along each axis from frame to frame, the first being where clean/NAME.png is. The picture
-    /// loses a margin. The report holds every frame's movement.
+    /// Moves the camera by up to PIXELS pixels along each axis from frame to frame, the first being where
+    /// clean/NAME.png is. The picture loses a margin. The report holds every frame's movement.
     #[arg(long, value_name = "PIXELS", requires = "frames", value_parser = number::<f32>(0.0..=100.0))]
     pub(crate) shake: Option<f32>,
 
@@ -86,7 +89,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Does the Ith of N shares of a folder's pictures, counted from 1; others do the other shares, with the same arguments.
+    /// Does the Ith of N shares of a folder's pictures, counted from 1; others do the other shares, with the same
+    /// arguments.
     #[arg(long, default_value_t, value_name = "I/N", value_parser = named::<Shard>)]
     pub(crate) shard: Shard,
 }

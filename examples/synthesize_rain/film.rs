@@ -79,7 +79,8 @@ impl<'a> Film<'a> {
         })
     }
 
-    /// Masks as pictures, rain as one file, which wants its frames in order: as many at a time as there are threads bound memory.
+    /// Masks as pictures, rain as one file, which wants its frames in order: as many at a time as there are threads
+    /// bound memory.
     fn write_video(&self, output: &Output, count: u32, bar: &ProgressBar) -> Result<Vec<Measured>> {
         let path = output.file("rain", "y4m");
         let (width, height) = self.clean.dimensions();

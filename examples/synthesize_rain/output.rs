@@ -37,8 +37,8 @@ impl Output<'_> {
         self.folder.join(kind).join(self.name)
     }
 
-    /// Fails if a film's folder holds any file that this film would not replace: whoever reads it would take it for a frame. Folders
-    /// there are films of their own, of the photographs in a folder of the same name.
+    /// Fails if a film's folder holds any file that this film would not replace: whoever reads it would take it for a
+    /// frame. Folders there are films of their own, of the photographs in a folder of the same name.
     pub(crate) fn check_frames(&self, kind: &str, count: u32) -> Result<()> {
         let folder = self.frames(kind);
         if !folder.exists() {

@@ -4,11 +4,12 @@
 //! cargo run --release --example train -- --config FILE.toml [--resume]
 //! ```
 //!
-//! Checkpoints, weights and logs (docs/logs.md) go to the configuration's output folder. Ctrl-C and SIGTERM finish the step, write a checkpoint
-//! and end; `--resume` goes on, to the same weights bit by bit as if training had never been broken off, after a kill as well. The exit status
-//! is 0 only if all steps are done.
+//! Checkpoints, weights and logs (docs/logs.md) go to the configuration's output folder. Ctrl-C and SIGTERM finish the
+//! step, write a checkpoint and end; `--resume` goes on, to the same weights bit by bit as if training had never been
+//! broken off, after a kill as well. The exit status is 0 only if all steps are done.
 //!
-//! Built with `--features mpi`, `mpirun -n N` trains on several processes or machines: docs/training-on-several-machines.md.
+//! Built with `--features mpi`, `mpirun -n N` trains on several processes or machines:
+//! docs/training-on-several-machines.md.
 
 use std::process::ExitCode;
 use std::sync::Arc;

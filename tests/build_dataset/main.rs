@@ -42,7 +42,8 @@ impl Bench {
             fs::create_dir_all(&folder).unwrap();
             for frame in 0..frames {
                 let picture = RgbImage::from_fn(64, 48, |x, y| {
-                    // Short streaks that have nothing to do with those of other frames: a pattern that moved would be a moving scene.
+                    // Short streaks that have nothing to do with those of other frames: a pattern that moved would be a
+                    // moving scene.
                     let mixed = |values: [u32; 3]| {
                         values.into_iter().fold(0u32, |hash, value| {
                             let mixed = (hash ^ value).wrapping_mul(0x9e37_79b1);
@@ -157,7 +158,8 @@ fn killed_shards_end_with_the_same_tree() {
         }
         assert_done(&start(2).wait_with_output().unwrap());
         let mut tree = bench.tree(&output);
-        // What a killed one left goes when nobody is at work any more. Whoever was last may have seen another still ending.
+        // What a killed one left goes when nobody is at work any more. Whoever was last may have seen another still
+        // ending.
         tree.retain(|name, _| !name.contains(".derain-tmp-"));
         assert!(tree == expected, "{output} differs from one run's");
         assert_done(&bench.run(&format!("{ARGUMENTS} -o {output} --resume")));
@@ -177,7 +179,8 @@ fn how_clean_images_are_made_can_be_chosen() {
     assert_failed(&bench.run(&format!("{ARGUMENTS} -o out --resume")), "mode_of was \"channels\" and is \"luma\" now");
 }
 
-/// Every file is as it will be, but for records under way; a rainy patch has its clean one. The number of clean ones without a rainy one.
+/// Every file is as it will be, but for records under way; a rainy patch has its clean one. The number of clean ones
+/// without a rainy one.
 fn check_whole(bench: &Bench, output: &str, expected: &BTreeMap<String, Vec<u8>>) -> usize {
     if !bench.path(output).exists() {
         return 0;

@@ -1,7 +1,7 @@
 //! The `derain_video` example from end to end, with a small network of random weights.
 //!
-//! `cargo test --features video` builds the examples before it runs this; `cargo test --test derain_video` alone does not, so build the
-//! example first.
+//! `cargo test --features video` builds the examples before it runs this; `cargo test --test derain_video` alone does
+//! not, so build the example first.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::fs;

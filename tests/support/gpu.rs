@@ -19,8 +19,8 @@ pub(crate) fn gpu() -> Option<Device> {
     }
 }
 
-/// Runs a test by each way that the build has to convolve: kernels of ours, and with the feature `cudnn` cuDNN. The ways take turns: tests run by one
-/// thread (`--test-threads=1`) keep out of each other's.
+/// Runs a test by each way that the build has to convolve: kernels of ours, and with the feature `cudnn` cuDNN. The
+/// ways take turns: tests run by one thread (`--test-threads=1`) keep out of each other's.
 pub(crate) fn each_way_to_convolve(test: impl Fn(&str)) {
     struct AsBuilt;
     impl Drop for AsBuilt {

@@ -1,7 +1,7 @@
 //! The `train` example from end to end, killed and resumed.
 //!
-//! `cargo test` builds the examples before it runs this; `cargo test --test train` alone does not, so build the example first. More kills than
-//! CI has patience for, as many as `DERAIN_KILLS` says:
+//! `cargo test` builds the examples before it runs this; `cargo test --test train` alone does not, so build the example
+//! first. More kills than CI has patience for, as many as `DERAIN_KILLS` says:
 //!
 //! ```text
 //! DERAIN_KILLS=50 cargo test --test train kills -- --nocapture

@@ -1,7 +1,7 @@
 //! The `train` example under `mpirun`, with small networks on pictures made here.
 //!
-//! `cargo test --features mpi` builds the examples before it runs this; `--test train_mpi` alone does not, so build the example first,
-//! with the feature.
+//! `cargo test --features mpi` builds the examples before it runs this; `--test train_mpi` alone does not, so build the
+//! example first, with the feature.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::fs;

@@ -53,14 +53,16 @@ pub fn write_durably_with<T, E: From<Error>>(
 
 /// A file that is whole and synced, but not yet under its name. Dropped, it is removed.
 ///
-/// For files that belong together: all are staged before the first gets its name, and the folders are synced once for all.
+/// For files that belong together: all are staged before the first gets its name, and the folders are synced once for
+/// all.
 pub(crate) struct Staged {
     temporary: PathBuf,
     target: PathBuf,
 }
 
 impl Staged {
-    /// Writes a temporary file beside `target`, which must be a new name or a file that may be replaced; links are not followed.
+    /// Writes a temporary file beside `target`, which must be a new name or a file that may be replaced; links are not
+    /// followed.
     pub(crate) fn new(target: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let staged = Self { temporary: target.with_file_name(temporary::temporary_name()), target: target.to_owned() };
         let write = |file: &mut File| file.write_all(bytes).map_err(Error::io("write", target));

@@ -50,7 +50,8 @@ pub fn output_format(path: impl AsRef<Path>) -> Result<ImageFormat, Error> {
     }
 }
 
-/// Whether a format can hold a picture with such samples ([the module's table](self)); worth asking before the picture is computed.
+/// Whether a format can hold a picture with such samples ([the module's table](self)); worth asking before the picture
+/// is computed.
 ///
 /// # Errors
 /// [`Error::CannotHold`] if alpha or depth would be lost.

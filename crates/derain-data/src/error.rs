@@ -67,7 +67,8 @@ pub enum Error {
         /// [`LoadOptions::max_bytes`](crate::LoadOptions::max_bytes).
         limit: u64,
     },
-    /// A file that, by its header, holds a picture or video without pixels. What is in memory: [`Error::NoPixels`], [`Error::EmptyFrame`].
+    /// A file that, by its header, holds a picture or video without pixels. What is in memory: [`Error::NoPixels`],
+    /// [`Error::EmptyFrame`].
     #[error("{} is {width}x{height}: it has no pixels", path.shown())]
     Empty {
         /// The file.
@@ -125,7 +126,8 @@ pub enum Error {
         /// The frames that are there.
         available: usize,
     },
-    /// A frame that was read from a file differs in size from the first. Of frames that are handed over: [`Error::FrameSize`].
+    /// A frame that was read from a file differs in size from the first. Of frames that are handed over:
+    /// [`Error::FrameSize`].
     #[error(
         "{} is {}x{}, the frames before it are {}x{}: all must have one size",
         path.shown(), found.0, found.1, expected.0, expected.1
@@ -177,8 +179,8 @@ pub enum Error {
     #[cfg(feature = "video")]
     #[error(transparent)]
     Transcode(#[from] TranscodeError),
-    /// A frame that was handed over, to a clean image or a registration say, differs in size from the first. Of frames in files:
-    /// [`Error::MixedSizes`].
+    /// A frame that was handed over, to a clean image or a registration say, differs in size from the first. Of frames
+    /// in files: [`Error::MixedSizes`].
     #[error(
         "frame {frame} is {}x{} but the first is {}x{}: give frames of one size, or clips apart from each other",
         found.0, found.1, expected.0, expected.1
@@ -390,8 +392,8 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// Frames or samples of somebody else's source ([`FrameSource`](crate::FrameSource), [`SampleSource`](crate::dataset::SampleSource)), or
-    /// somebody else's judge, failed. [`Error::other`] makes it.
+    /// Frames or samples of somebody else's source ([`FrameSource`](crate::FrameSource),
+    /// [`SampleSource`](crate::dataset::SampleSource)), or somebody else's judge, failed. [`Error::other`] makes it.
     #[error("a source of frames or samples, or a judge, failed")]
     Other(#[source] Box<dyn StdError + Send + Sync>),
     /// A file of JSON is not what it should be.

@@ -1,4 +1,5 @@
-//! Pictures and frames in, pictures and data sets out: loading with limits, clean images of rain videos, rain synthesis, durable writes.
+//! Pictures and frames in, pictures and data sets out: loading with limits, clean images of rain videos, rain
+//! synthesis, durable writes.
 //!
 //! | function | does |
 //! | --- | --- |

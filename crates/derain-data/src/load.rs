@@ -41,7 +41,8 @@ pub struct Picture {
     /// The format that the picture was read from, so that an answer can have the same
     /// ([`check_format`](crate::check_format) tells whether it can hold the pixels); `None` where it was not read.
     pub format: Option<ImageFormat>,
-    /// How many pictures the file holds, of which this is the first: 1, or the pages of a TIFF without previews and masks.
+    /// How many pictures the file holds, of which this is the first: 1, or the pages of a TIFF without previews and
+    /// masks.
     pub pages: usize,
 }
 
@@ -98,7 +99,8 @@ pub fn load_picture_with(path: impl AsRef<Path>, options: &LoadOptions) -> Resul
     load_picture_from(&read_file(path, options.max_bytes)?, path, options)
 }
 
-/// Reads a picture from the content of a file that is in memory already. `name` is what errors call it, as they call a file by its path.
+/// Reads a picture from the content of a file that is in memory already. `name` is what errors call it, as they call a
+/// file by its path.
 ///
 /// ```
 /// use derain_data::{LoadOptions, Picture, encode_picture, load_picture_from};

@@ -1,4 +1,5 @@
-//! BT.601 luma as a real number: what motion and rain are measured on. Clean images vote on the integer form of the release.
+//! BT.601 luma as a real number: what motion and rain are measured on. Clean images vote on the integer form of the
+//! release.
 
 use image::RgbImage;
 use rayon::prelude::*;

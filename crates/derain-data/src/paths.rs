@@ -37,8 +37,8 @@ pub fn resolve(path: &Path) -> io::Result<PathBuf> {
 
 /// Paths in messages.
 pub trait Shown {
-    /// As [`Path::display`], but with line breaks and other control characters, which names of files may hold, as in Rust's literals: one
-    /// message stays one line, and no name steers a terminal.
+    /// As [`Path::display`], but with line breaks and other control characters, which names of files may hold, as in
+    /// Rust's literals: one message stays one line, and no name steers a terminal.
     fn shown(&self) -> ShownPath<'_>;
 }
 

@@ -9,7 +9,8 @@ use crate::Error;
 
 /// One of N shares of a job: share I takes the items I, I + N, I + 2N … of a list, counted from 1.
 ///
-/// All shares of the same list together take every item once. Neighbours go to different shares, as neighbours are often alike in size.
+/// All shares of the same list together take every item once. Neighbours go to different shares, as neighbours are
+/// often alike in size.
 ///
 /// ```
 /// use derain_data::Shard;
@@ -58,7 +59,8 @@ impl Shard {
         items.into_iter().skip(self.number - 1).step_by(self.count)
     }
 
-    /// Where this share writes what every share writes for itself: `report.json` becomes `report.2-of-3.json`; a whole job's stays.
+    /// Where this share writes what every share writes for itself: `report.json` becomes `report.2-of-3.json`; a whole
+    /// job's stays.
     #[must_use]
     pub fn own_path(self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();

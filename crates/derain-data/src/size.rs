@@ -10,19 +10,22 @@ use image::{ImageDecoder, ImageReader};
 
 use crate::Error;
 
-/// How much of a file is read first, in bytes: the headers of most end before. Where they do not, more is, by the factor.
+/// How much of a file is read first, in bytes: the headers of most end before. Where they do not, more is, by the
+/// factor.
 const FIRST: usize = 4 << 10;
 const FACTOR: usize = 16;
 /// No header is longer: a film that is called .png must not be read whole.
 const MOST: usize = FIRST * FACTOR * FACTOR * FACTOR;
 
-/// Width and height of a picture as it is seen, by its header alone; of many files, much faster than loading them. The pixels may still be
-/// damaged, or of a kind that [`load_picture`](crate::load_picture) refuses.
+/// Width and height of a picture as it is seen, by its header alone; of many files, much faster than loading them. The
+/// pixels may still be damaged, or of a kind that [`load_picture`](crate::load_picture) refuses.
 ///
-/// An orientation that stands behind the pixels, as some PNGs have it, is not seen: width and height are then those of the stored pixels.
+/// An orientation that stands behind the pixels, as some PNGs have it, is not seen: width and height are then those of
+/// the stored pixels.
 ///
 /// # Errors
-/// When the file cannot be read, or its first 16 MiB are the beginning of no picture: some TIFFs have their header behind the pixels.
+/// When the file cannot be read, or its first 16 MiB are the beginning of no picture: some TIFFs have their header
+/// behind the pixels.
 pub fn picture_size(path: impl AsRef<Path>) -> Result<(u32, u32), Error> {
     let path = path.as_ref();
     // Pipes and devices could go on for ever.
@@ -80,7 +83,8 @@ mod tests {
         assert!(compared > 20, "{compared}");
     }
 
-    /// A JPEG of 2x1 pixels whose camera was held upright, with a comment before its header that the first bytes read do not get past.
+    /// A JPEG of 2x1 pixels whose camera was held upright, with a comment before its header that the first bytes read
+    /// do not get past.
     #[test]
     fn long_headers_are_read_and_orientations_followed() {
         let folder = tempfile::tempdir().unwrap();

@@ -61,7 +61,8 @@ pub(crate) fn is_orphan(name: &str, metadata: &Metadata) -> bool {
     let Some(owner) = parse(name) else {
         return false;
     };
-    // Where the system hides other users' processes, a missing entry says nothing; the first process shows whether it does.
+    // Where the system hides other users' processes, a missing entry says nothing; the first process shows whether it
+    // does.
     if Owner::current().sees(&owner) && start_time(1).is_some() {
         return start_time(owner.pid) != Some(owner.start);
     }

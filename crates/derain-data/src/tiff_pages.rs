@@ -1,6 +1,7 @@
 //! What the pages of a TIFF are: raw photographs are TIFFs as well, and begin with a thumbnail.
 
-/// The tag that says what kind of page it is, and its bits for a smaller copy and for a transparency mask of another page.
+/// The tag that says what kind of page it is, and its bits for a smaller copy and for a transparency mask of another
+/// page.
 const NEW_SUBFILE_TYPE: u16 = 254;
 const REDUCED: u32 = 1;
 const MASK: u32 = 4;
@@ -15,8 +16,8 @@ const ENTRY: usize = 12;
 /// Pages are followed this far: beyond, the file is more likely a loop than a book.
 const MOST_PAGES: usize = 10_000;
 
-/// Whether the first page of a TIFF is not the picture but a smaller copy of it, by its tags (TIFF 6.0, sections 2 and 8; DNG 1.7).
-/// Files whose tags cannot be followed are left to the decoder.
+/// Whether the first page of a TIFF is not the picture but a smaller copy of it, by its tags (TIFF 6.0, sections 2 and
+/// 8; DNG 1.7). Files whose tags cannot be followed are left to the decoder.
 pub(crate) fn comes_first(tiff: &[u8]) -> bool {
     let page = Tiff::of(tiff).and_then(|tiff| tiff.page(tiff.long(4)?));
     page.is_some_and(|page| {

@@ -7,9 +7,9 @@
 //! | [`Protocol`] | both, with every choice made: `rgb`, `y` or `spanet`; arrays and `image` pictures |
 //! | [`pairing`] | which test picture belongs to which reference picture, by name |
 //!
-//! A figure means something only beside the choices behind it: channels or luma, window, covariance, data range, borders. The
-//! protocols name them. All arithmetic is in `f64`, runs on rayon's threads, and gives the same bits for any number of them.
-//! scikit-image is the oracle of the tests.
+//! A figure means something only beside the choices behind it: channels or luma, window, covariance, data range,
+//! borders. The protocols name them. All arithmetic is in `f64`, runs on rayon's threads, and gives the same bits for
+//! any number of them. scikit-image is the oracle of the tests.
 //!
 //! ```
 //! use derain_metrics::{Protocol, psnr};

@@ -1,8 +1,8 @@
 //! BT.601 luma of limited range, as MATLAB's `rgb2ycbcr` computes it on integer pictures.
 //!
-//! For 8 bits, `Y = round(16 + (65.481 R + 128.553 G + 24.966 B) / 255)`, from 16 (black) to 235 (white). For 16 bits R, G, B
-//! and the offset are 257 times as large, so Y runs from 4112 to 60395. Computed in integers, halves rounded up: exact, where
-//! floating point leaves ties to rounding noise.
+//! For 8 bits, `Y = round(16 + (65.481 R + 128.553 G + 24.966 B) / 255)`, from 16 (black) to 235 (white). For 16 bits
+//! R, G, B and the offset are 257 times as large, so Y runs from 4112 to 60395. Computed in integers, halves rounded
+//! up: exact, where floating point leaves ties to rounding noise.
 
 use ndarray::{Array3, ArrayView3, Axis, Zip};
 

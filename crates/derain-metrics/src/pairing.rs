@@ -1,10 +1,10 @@
 //! Which test picture belongs to which reference picture, by their names alone.
 //!
-//! Two pictures pair if their paths are equal but for the extension: `a/1.png` and `a/1.jpg`. What is left pairs if both lie in
-//! the same folder and the only number in their names is the same: `norain-001.png` and `rain-1.png`. The number is a run of
-//! digits in the file's name without extension, its leading zeros left out; an `x2` at its end, as Rain200 has it, is not looked at:
-//! `norain-1x2.png` and `norain-1.png`. Folders of other names may hold other scenes, so numbers do not pair across them. Everything
-//! must pair with exactly one picture.
+//! Two pictures pair if their paths are equal but for the extension: `a/1.png` and `a/1.jpg`. What is left pairs if
+//! both lie in the same folder and the only number in their names is the same: `norain-001.png` and `rain-1.png`. The
+//! number is a run of digits in the file's name without extension, its leading zeros left out; an `x2` at its end, as
+//! Rain200 has it, is not looked at: `norain-1x2.png` and `norain-1.png`. Folders of other names may hold other scenes,
+//! so numbers do not pair across them. Everything must pair with exactly one picture.
 //!
 //! ```
 //! use derain_metrics::pairing::pair;
@@ -103,7 +103,8 @@ fn stem(path: &Path) -> Option<PathBuf> {
     Some(path.with_extension(""))
 }
 
-/// Rain streaks at twice the scale, at the end of a rainy picture's name: a leftover of the code that made Rain100 and Rain200.
+/// Rain streaks at twice the scale, at the end of a rainy picture's name: a leftover of the code that made Rain100 and
+/// Rain200.
 const SCALE_SUFFIX: &[u8; 2] = b"x2";
 
 /// The folder, and the only run of digits in the name, without leading zeros and the scale.

@@ -6,9 +6,10 @@
 //! | `y` | limited-range luma, at 8 bits | the same |
 //! | `spanet` | all channels | uniform 7 x 7, sample covariance, twice the data range; mean over channels |
 //!
-//! Samples are in 0..1 with data range 1; 8-bit and 16-bit pictures are scored as the integers that they are, over 255 and 65535.
-//! Pictures of different depths are compared at the greater one. Borders are cropped by half the SSIM window, in SSIM only.
-//! Identical pictures score infinity and 1. What counts as a picture, and what becomes of grey and alpha, see [`Picture`].
+//! Samples are in 0..1 with data range 1; 8-bit and 16-bit pictures are scored as the integers that they are, over 255
+//! and 65535. Pictures of different depths are compared at the greater one. Borders are cropped by half the SSIM
+//! window, in SSIM only. Identical pictures score infinity and 1. What counts as a picture, and what becomes of grey
+//! and alpha, see [`Picture`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,19 +34,21 @@ use crate::{Covariance, Error, Picture, Sample, Side, Ssim, Window};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// All channels together, in 0..1 with data range 1; SSIM of Wang 2004 (the default of [`Ssim`]), mean over channels.
+    /// All channels together, in 0..1 with data range 1; SSIM of Wang 2004 (the default of [`Ssim`]), mean over
+    /// channels.
     #[default]
     Rgb,
-    /// As [`Protocol::Rgb`], on BT.601 limited-range luma (16..235), as MATLAB's `rgb2ycbcr` computes and rounds it; over 255,
-    /// data range 1. Most deraining papers score so.
+    /// As [`Protocol::Rgb`], on BT.601 limited-range luma (16..235), as MATLAB's `rgb2ycbcr` computes and rounds it;
+    /// over 255, data range 1. Most deraining papers score so.
     ///
-    /// On 16-bit pictures it is `rgb2ycbcr` on 16 bits: luma in 4112..60395, rounded, over 65535. If only one picture has 16
-    /// bits, the other is widened first. Floating-point pictures are rounded to 8 bits, `round(255 x)`, before the luma is
-    /// taken: their score is that of the 8-bit file that they would be saved as.
+    /// On 16-bit pictures it is `rgb2ycbcr` on 16 bits: luma in 4112..60395, rounded, over 65535. If only one picture
+    /// has 16 bits, the other is widened first. Floating-point pictures are rounded to 8 bits, `round(255 x)`, before
+    /// the luma is taken: their score is that of the 8-bit file that they would be saved as.
     Y,
-    /// As the release of SPANet scores, with old defaults of scikit-image on floating-point RGB: PSNR with data range 1; SSIM with
-    /// a uniform window of 7 x 7, sample covariance and data range **2**, which makes it higher than with data range 1. The release
-    /// scores its results before they are rounded to 8 bits: at 38 dB, 8-bit files score some 0.04 dB less; 16-bit ones do not.
+    /// As the release of SPANet scores, with old defaults of scikit-image on floating-point RGB: PSNR with data range
+    /// 1; SSIM with a uniform window of 7 x 7, sample covariance and data range **2**, which makes it higher than with
+    /// data range 1. The release scores its results before they are rounded to 8 bits: at 38 dB, 8-bit files score some
+    /// 0.04 dB less; 16-bit ones do not.
     SpaNet,
 }
 
@@ -84,8 +87,8 @@ impl Protocol {
     /// Scores a pair of pictures; which of them is the reference makes no difference.
     ///
     /// # Errors
-    /// Sizes that differ, are empty or smaller than the SSIM window (11 x 11, `spanet` 7 x 7); arrays of other than 1 or 3
-    /// channels; floating-point samples that are not in 0..1.
+    /// Sizes that differ, are empty or smaller than the SSIM window (11 x 11, `spanet` 7 x 7); arrays of other than 1
+    /// or 3 channels; floating-point samples that are not in 0..1.
     pub fn score<P, Q>(self, a: &P, b: &Q) -> Result<Scores, Error>
     where
         P: Picture + ?Sized,

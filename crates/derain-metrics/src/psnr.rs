@@ -1,7 +1,7 @@
 //! Peak signal-to-noise ratio.
 //!
-//! `PSNR = 10 · log10(R² / MSE)` in dB, with the data range R (peak) and the mean squared error over all rows, columns and
-//! channels of two arrays `[H, W, C]`.
+//! `PSNR = 10 · log10(R² / MSE)` in dB, with the data range R (peak) and the mean squared error over all rows, columns
+//! and channels of two arrays `[H, W, C]`.
 
 use ndarray::{ArrayBase, ArrayView3, Data, Ix3};
 use rayon::prelude::*;

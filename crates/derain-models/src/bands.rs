@@ -1,7 +1,8 @@
 //! Pictures too large for a GPU's memory: bands of rows, one after the other.
 //!
-//! Each band is seen with [`CONTEXT`] rows more on both sides, which are cut off again. Scans and convolutions reach farther, if faintly, and RRANet's first norm
-//! is over all that it sees, so the result is near the whole picture's and not equal to it.
+//! Each band is seen with [`CONTEXT`] rows more on both sides, which are cut off again. Scans and convolutions reach
+//! farther, if faintly, and RRANet's first norm is over all that it sees, so the result is near the whole picture's and
+//! not equal to it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +31,8 @@ impl Default for Room {
     }
 }
 
-/// Runs a network on a picture as a whole, or, as long as it finds no memory for that, on twice as many bands each time. Also says how many there were.
+/// Runs a network on a picture as a whole, or, as long as it finds no memory for that, on twice as many bands each
+/// time. Also says how many there were.
 pub(crate) fn run(
     pixels: &RgbPixels,
     room: &Room,

@@ -14,17 +14,20 @@ use crate::{Error, Network, Placement, Result};
 
 /// A network with its weights, ready to take rain out of pictures of any size.
 ///
-/// A single picture keeps all threads of the current rayon pool busy, so pictures are best done one after the other. One derainer may also serve
-/// many plain threads; on the CPU no call changes what another gives. Calls from tasks of rayon, such as a `par_iter` over pictures, are to be
-/// avoided: a thread that waits for its own picture begins another one meanwhile, and holds both. On a GPU a derainer remembers the smallest
-/// size that did not fit, and cuts pictures of that size or more into bands at once.
+/// A single picture keeps all threads of the current rayon pool busy, so pictures are best done one after the other.
+/// One derainer may also serve many plain threads; on the CPU no call changes what another gives. Calls from tasks of
+/// rayon, such as a `par_iter` over pictures, are to be avoided: a thread that waits for its own picture begins another
+/// one meanwhile, and holds both. On a GPU a derainer remembers the smallest size that did not fit, and cuts pictures
+/// of that size or more into bands at once.
 ///
-/// Memory grows with the picture, unless [`with_max_memory`](Self::with_max_memory) sets a limit, which holds for each call on its own: without
-/// one, all stays in memory. What a call leaves for the next one, until the process ends or pictures of another size come: features of small
-/// pictures, up to 134 MB for all of SPANet's derainers and up to 105 MB in each of RRANet's, and some megabytes of scratch for each thread.
+/// Memory grows with the picture, unless [`with_max_memory`](Self::with_max_memory) sets a limit, which holds for each
+/// call on its own: without one, all stays in memory. What a call leaves for the next one, until the process ends or
+/// pictures of another size come: features of small pictures, up to 134 MB for all of SPANet's derainers and up to 105
+/// MB in each of RRANet's, and some megabytes of scratch for each thread.
 ///
-/// Open a GPU with [`derain_ops::device::cuda`] (`derain::cuda` in the crate `derain`): all its work is then put on one stream. With candle's
-/// `Device::new_cuda` each thread has a stream of its own, and a derainer must stay in the thread that made it.
+/// Open a GPU with [`derain_ops::device::cuda`] (`derain::cuda` in the crate `derain`): all its work is then put on one
+/// stream. With candle's `Device::new_cuda` each thread has a stream of its own, and a derainer must stay in the thread
+/// that made it.
 #[derive(Clone)]
 pub struct Derainer {
     model: Model,
@@ -54,7 +57,8 @@ pub struct DerainedPicture {
     pub image: DynamicImage,
     /// Where the network saw rain: white is certain. None if the network has no attention.
     pub attention: Option<GrayImage>,
-    /// The maps of RRANet's coarser scales, the coarsest first: a quarter and a half of the picture's size, rounded up. SPANet has none.
+    /// The maps of RRANet's coarser scales, the coarsest first: a quarter and a half of the picture's size, rounded up.
+    /// SPANet has none.
     pub coarse_attention: Vec<GrayImage>,
     /// Number of bands of rows the picture was cut into. 1 unless a GPU lacked memory for the whole; with more, results
     /// differ slightly from the whole picture's.
@@ -62,8 +66,8 @@ pub struct DerainedPicture {
 }
 
 impl Derainer {
-    /// A derainer with the weights of a file, safetensors or .pth; the variant of the network is recognised from it. `place` is a
-    /// `Device` or `&Device`, or a [`Placement`] to choose the precision too.
+    /// A derainer with the weights of a file, safetensors or .pth; the variant of the network is recognised from it.
+    /// `place` is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// Nothing in the file is run, and memory stays bounded by its size.
     ///
@@ -86,8 +90,8 @@ impl Derainer {
         Ok(Self::new(Model::from_file(network, file, &place.into())?, file))
     }
 
-    /// SPANet as `config` says, for weight files that do not say it themselves: a .pth of the paper's form, say, which its tensors'
-    /// names alone would have run in the release's form.
+    /// SPANet as `config` says, for weight files that do not say it themselves: a .pth of the paper's form, say, which
+    /// its tensors' names alone would have run in the release's form.
     ///
     /// # Errors
     /// When the file does not hold the weights of that network.
@@ -107,8 +111,8 @@ impl Derainer {
         Self { model, weights_sha256: file.sha256.clone(), max_memory: None, spool_folder: None }
     }
 
-    /// Limits the memory that inference on a picture may take, the picture itself not counted: that of each call, so calls at the same time
-    /// take a multiple. Without a limit, all stays in memory.
+    /// Limits the memory that inference on a picture may take, the picture itself not counted: that of each call, so
+    /// calls at the same time take a multiple. Without a limit, all stays in memory.
     ///
     /// If a picture needs more, SPANet on the CPU keeps features in temporary files and gives the same bits; if that is
     /// still too much, the call fails before any work. RRANet and GPUs have no such files and fail at once.
@@ -118,9 +122,10 @@ impl Derainer {
         self
     }
 
-    /// The folder for those temporary files. Without one they lie in the system's, or on Linux in `/var/tmp` where the system's is itself
-    /// memory (tmpfs); if that is, too, or the disk has no room, the call fails before any work. The files have no
-    /// names and vanish with the process. They take 8 bytes per pixel and feature channel: 256 bytes per pixel for SPANet.
+    /// The folder for those temporary files. Without one they lie in the system's, or on Linux in `/var/tmp` where the
+    /// system's is itself memory (tmpfs); if that is, too, or the disk has no room, the call fails before any work. The
+    /// files have no names and vanish with the process. They take 8 bytes per pixel and feature channel: 256 bytes per
+    /// pixel for SPANet.
     #[must_use]
     pub fn with_spool_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.spool_folder = Some(folder.into());
@@ -147,8 +152,9 @@ impl Derainer {
         &self.weights_sha256
     }
 
-    /// Bytes that inference on a picture of this size takes at most when all of it is in memory, with the threads of the current rayon pool; the
-    /// picture itself is not counted, nor is what earlier calls have left ([`Derainer`] says how much).
+    /// Bytes that inference on a picture of this size takes at most when all of it is in memory, with the threads of
+    /// the current rayon pool; the picture itself is not counted, nor is what earlier calls have left ([`Derainer`]
+    /// says how much).
     pub fn memory_needed(&self, width: u32, height: u32) -> u64 {
         self.memory_in(width, height, Storage::Memory)
     }
@@ -186,7 +192,8 @@ impl Derainer {
     ///
     /// # Errors
     /// When the picture has no pixels, holds NaN or infinite values, is of an unknown pixel format, needs more memory
-    /// than allowed or does not fit the GPU even in bands, when a temporary file fails, or when the result is not finite.
+    /// than allowed or does not fit the GPU even in bands, when a temporary file fails, or when the result is not
+    /// finite.
     pub fn derain_dynamic(&self, picture: &DynamicImage) -> Result<DynamicImage> {
         Ok(self.derain_dynamic_with_attention(picture)?.image)
     }
@@ -200,8 +207,8 @@ impl Derainer {
     }
 
     /// [`Self::derain_dynamic_with_attention`], telling `progress` what share of the work is done, from 0 to 1. It is called by whichever
-    /// thread has finished a part, so calls may overlap and come out of order, and it should return soon; it may start parallel work of its
-    /// own. On devices other than the CPU it is not called.
+    /// thread has finished a part, so calls may overlap and come out of order, and it should return soon; it may start
+    /// parallel work of its own. On devices other than the CPU it is not called.
     ///
     /// # Errors
     /// As [`Self::derain_dynamic`].
@@ -217,7 +224,8 @@ impl Derainer {
     }
 
     /// [`Self::derain_dynamic_with_progress`] until `progress` answers `Break`: the call then ends with [`Error::Stopped`], as soon as parts that
-    /// are being worked on are done, some milliseconds. It cannot be stopped on devices other than the CPU, where `progress` is not called.
+    /// are being worked on are done, some milliseconds. It cannot be stopped on devices other than the CPU, where
+    /// `progress` is not called.
     ///
     /// # Errors
     /// As [`Self::derain_dynamic`], and [`Error::Stopped`].

@@ -40,15 +40,16 @@ pub(crate) fn initial<N>(seed: u64, build: impl FnOnce(VarBuilder<'_>) -> Result
     Ok(drawn)
 }
 
-/// A draw from N(0, 1), by Box and Muller's transform; its twin is left, so that every draw takes the same from the generator.
+/// A draw from N(0, 1), by Box and Muller's transform; its twin is left, so that every draw takes the same from the
+/// generator.
 fn normal(rng: &mut Pcg64Mcg) -> f64 {
     // From above 0, whose logarithm is finite, to 1.
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }
 
-/// The names and shapes of the parameters that `build` asks for. Each is answered with a view of a single zero: a hostile
-/// configuration costs nothing.
+/// The names and shapes of the parameters that `build` asks for. Each is answered with a view of a single zero: a
+/// hostile configuration costs nothing.
 pub(crate) fn shapes<N>(build: impl FnOnce(VarBuilder<'_>) -> Result<N>) -> Result<Shapes> {
     let asked = Mutex::new(Shapes::new());
     let note = |shape: Shape, name: &str, _init: Init| {
@@ -60,15 +61,16 @@ pub(crate) fn shapes<N>(build: impl FnOnce(VarBuilder<'_>) -> Result<N>) -> Resu
     Ok(asked.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Whether a tensor is the count of training batches that PyTorch's batch norms keep beside their running statistics, and nothing reads.
+/// Whether a tensor is the count of training batches that PyTorch's batch norms keep beside their running statistics,
+/// and nothing reads.
 fn is_batch_count(expected: &Shapes, name: &str, tensor: &WeightTensor) -> bool {
     let norm = name.strip_suffix("num_batches_tracked");
     let of_norm = norm.is_some_and(|norm| expected.contains_key(&format!("{norm}running_mean")));
     of_norm && tensor.dtype.is_integer() && tensor.element_count() == 1
 }
 
-/// The file's tensors as the network's parameters: exactly the expected names and shapes, all values finite, else an error that
-/// lists what differs. Counts of batches beside running statistics are left out.
+/// The file's tensors as the network's parameters: exactly the expected names and shapes, all values finite, else an
+/// error that lists what differs. Counts of batches beside running statistics are left out.
 pub(crate) fn check(
     network: &'static str,
     expected: &Shapes,

@@ -84,7 +84,8 @@ pub(crate) fn check_size(picture: &DynamicImage) -> Result<()> {
     }
 }
 
-/// The colours of a picture that has pixels; grey is repeated in all three, alpha is left out, float values are clamped to 0..1.
+/// The colours of a picture that has pixels; grey is repeated in all three, alpha is left out, float values are clamped
+/// to 0..1.
 pub(crate) fn to_pixels(picture: &DynamicImage) -> Result<RgbPixels> {
     match picture {
         DynamicImage::ImageLuma8(image) => pixels(image, |p: &Luma<u8>| [p.0[0]; 3]),

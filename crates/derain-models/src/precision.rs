@@ -5,8 +5,9 @@ use candle_core::{DType, Device};
 
 use crate::{Error, Result};
 
-/// The type that features are kept and multiplied in. What convolutions, scans and norms sum is summed in f32; the picture, SPANet's first convolution, RLCN
-/// and the last convolution, whose sums are the result, are f32 throughout, and norms by running statistics become part of weights before those are rounded.
+/// The type that features are kept and multiplied in. What convolutions, scans and norms sum is summed in f32; the
+/// picture, SPANet's first convolution, RLCN and the last convolution, whose sums are the result, are f32 throughout,
+/// and norms by running statistics become part of weights before those are rounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Precision {

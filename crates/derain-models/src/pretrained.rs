@@ -1,5 +1,5 @@
-//! The weights that come with this crate, feature `pretrained`. What they were trained on, what they score and the terms under which they may be
-//! used: the model cards beside them, `weights/*.md`.
+//! The weights that come with this crate, feature `pretrained`. What they were trained on, what they score and the
+//! terms under which they may be used: the model cards beside them, `weights/*.md`.
 
 use crate::weights::WeightFile;
 use crate::{Derainer, Network, Placement, Result};
@@ -8,8 +8,9 @@ impl Network {
     /// The weight file of this network that comes with the crate: safetensors, its configuration inside.
     ///
     /// # Licence
-    /// The weights were trained on photographs of BSDS500, which its authors offer for non-commercial research and education.
-    /// `default-features = false` leaves them out; `weights/README.md` beside this crate's sources says more.
+    /// The weights were trained on photographs of BSDS500, which its authors offer for non-commercial research and
+    /// education. `default-features = false` leaves them out; `weights/README.md` beside this crate's sources says
+    /// more.
     #[must_use]
     pub fn pretrained_file(self) -> &'static [u8] {
         match self {
@@ -31,8 +32,9 @@ impl Derainer {
     /// ```
     ///
     /// # Licence
-    /// The weights were trained on photographs of BSDS500, which its authors offer for non-commercial research and education.
-    /// `default-features = false` leaves them out; `weights/README.md` beside this crate's sources says more.
+    /// The weights were trained on photographs of BSDS500, which its authors offer for non-commercial research and
+    /// education. `default-features = false` leaves them out; `weights/README.md` beside this crate's sources says
+    /// more.
     ///
     /// # Errors
     /// When the device refuses, or has no code for the precision.
@@ -72,7 +74,8 @@ mod tests {
     #[test]
     fn shipped_weights_take_out_rain_and_leave_dry_pictures() {
         let (clean, rainy) = pair();
-        // How many times as small the error becomes at least. SPANet leaves half of the height of streaks as sharp as these.
+        // How many times as small the error becomes at least. SPANet leaves half of the height of streaks as sharp as
+        // these.
         for (network, times) in [(Network::SpaNet, 2.5), (Network::RraNet, 15.0)] {
             let derainer = Derainer::pretrained(network, &Device::Cpu).unwrap();
             let out = derainer.derain(&rainy).unwrap();

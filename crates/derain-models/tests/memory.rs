@@ -10,8 +10,8 @@ mod counting;
 
 use counting::measure;
 
-/// Inference takes no more than announced, in memory and with files, whatever ran before; and not so much less that pictures would be
-/// refused or moved to files for nothing.
+/// Inference takes no more than announced, in memory and with files, whatever ran before; and not so much less that
+/// pictures would be refused or moved to files for nothing.
 fn takes_what_it_says(network: Network, weights: &[u8]) {
     let file = WeightFile::parse(weights).unwrap();
     let new = || Derainer::from_weight_file(network, &file, &Device::Cpu).unwrap();

@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 
 use crate::element::Element;
 
-/// Bytes of a cache line, and of the widest vector. A vector that crosses a line costs two accesses, and what allocators hand out starts
-/// 16 bytes into one.
+/// Bytes of a cache line, and of the widest vector. A vector that crosses a line costs two accesses, and what
+/// allocators hand out starts 16 bytes into one.
 const LINE: usize = 64;
 
 /// Elements that one task of an elementwise loop takes.

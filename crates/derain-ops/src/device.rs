@@ -22,10 +22,11 @@ use crate::{Error, Result};
 
 /// The GPU of this number, counted from 0 as `nvidia-smi` does.
 ///
-/// All work on it is put on one stream, so tensors may go from thread to thread. (With candle's `Device::new_cuda` each thread has a
-/// stream of its own, and what one has not finished another may read.) Every call gives the same device.
+/// All work on it is put on one stream, so tensors may go from thread to thread. (With candle's `Device::new_cuda` each
+/// thread has a stream of its own, and what one has not finished another may read.) Every call gives the same device.
 ///
-/// Memory that tensors give back stays with the process, for the next ones, as with PyTorch: `nvidia-smi` shows the most that was ever in use at once.
+/// Memory that tensors give back stays with the process, for the next ones, as with PyTorch: `nvidia-smi` shows the
+/// most that was ever in use at once.
 ///
 /// # Errors
 /// [`Error::NoCuda`] in builds without the feature `cuda`, [`Error::NoDevice`] where there is no such GPU or no driver.
@@ -47,15 +48,16 @@ pub fn cuda(ordinal: usize) -> Result<Device> {
 
 /// The same GPU as [`cuda`] gives, for a program that computes on it through this device alone: faster, by a promise.
 ///
-/// By default every use of a tensor leaves an event, so that other streams wait for it. This turns them off for all tensors of the device, and
-/// for good: [`cuda`] gives the same device, from then on without events. Where networks are many small operations it shows: a training step of
-/// RRANet took 77 ms for 119 on an H100 (`docs/gpu.md`).
+/// By default every use of a tensor leaves an event, so that other streams wait for it. This turns them off for all
+/// tensors of the device, and for good: [`cuda`] gives the same device, from then on without events. Where networks are
+/// many small operations it shows: a training step of RRANet took 77 ms for 119 on an H100 (`docs/gpu.md`).
 ///
 /// # Safety
-/// Nothing may touch a tensor of this device but through this device, as long as the process runs. candle lets tensors of another `CudaDevice`
-/// of the same GPU meet these, copies from GPU to GPU on the target's stream, and hands out the stream's context, from which more streams can be
-/// made: none of these would wait for what this stream has yet to write, or keep it from giving memory back that is still read. Nor may cudarc's
-/// pinned memory be used with its stream, as that waits by events. candle's own copies to and from the CPU are safe.
+/// Nothing may touch a tensor of this device but through this device, as long as the process runs. candle lets tensors
+/// of another `CudaDevice` of the same GPU meet these, copies from GPU to GPU on the target's stream, and hands out the
+/// stream's context, from which more streams can be made: none of these would wait for what this stream has yet to
+/// write, or keep it from giving memory back that is still read. Nor may cudarc's pinned memory be used with its
+/// stream, as that waits by events. candle's own copies to and from the CPU are safe.
 ///
 /// # Errors
 /// As [`cuda`].
@@ -69,8 +71,9 @@ pub unsafe fn cuda_alone(ordinal: usize) -> Result<Device> {
     Ok(device)
 }
 
-/// Lets the pool that tensors come from hold what they give back. By default it unmaps that whenever the device is waited for, and mapping it anew
-/// takes longer than many a kernel. A driver without pools, or one that refuses, changes nothing but speed.
+/// Lets the pool that tensors come from hold what they give back. By default it unmaps that whenever the device is
+/// waited for, and mapping it anew takes longer than many a kernel. A driver without pools, or one that refuses,
+/// changes nothing but speed.
 #[cfg(feature = "cuda")]
 fn keep_freed_memory(device: &Device) {
     use candle_core::cuda_backend::cudarc::driver::result::{device::get_default_mem_pool, mem_pool::set_attribute};
@@ -82,7 +85,8 @@ fn keep_freed_memory(device: &Device) {
         return;
     }
     let mut bytes = u64::MAX;
-    // SAFETY: the device is that of a live context. The pool is the device's own, which is never destroyed, and the attribute a 64-bit number.
+    // SAFETY: the device is that of a live context. The pool is the device's own, which is never destroyed, and the
+    // attribute a 64-bit number.
     let _ = unsafe {
         get_default_mem_pool(context.cu_device())
             .and_then(|pool| set_attribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, (&raw mut bytes).cast()))
@@ -110,7 +114,8 @@ pub unsafe fn cuda_alone(ordinal: usize) -> Result<Device> {
     cuda(ordinal)
 }
 
-/// Runs tensor operations on behalf of an operation of this crate: what goes wrong on a GPU then says in which, where and on what.
+/// Runs tensor operations on behalf of an operation of this crate: what goes wrong on a GPU then says in which, where
+/// and on what.
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) fn named<R>(op: &'static str, inputs: &[&Tensor], f: impl FnOnce() -> Result<R>) -> Result<R> {
     let done = f();
@@ -126,8 +131,9 @@ pub(crate) fn named<R>(op: &'static str, inputs: &[&Tensor], f: impl FnOnce() ->
     done
 }
 
-/// Whether a device had no memory left, whether candle or an operation says so, and whatever has that as its source. The error types of
-/// `derain-models` and `derain-train` stand for such an error rather than having it as their source: ask their own `is_out_of_memory`.
+/// Whether a device had no memory left, whether candle or an operation says so, and whatever has that as its source.
+/// The error types of `derain-models` and `derain-train` stand for such an error rather than having it as their source:
+/// ask their own `is_out_of_memory`.
 pub fn is_out_of_memory(error: &(dyn StdError + 'static)) -> bool {
     match error.downcast_ref::<Error>() {
         Some(Error::OutOfDeviceMemory { .. }) => return true,

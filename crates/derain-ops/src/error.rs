@@ -112,7 +112,8 @@ pub enum Error {
         /// The elements of its largest tensor.
         got: usize,
     },
-    /// A GPU's driver refused a launch. It may report the failure of an earlier one: `CUDA_LAUNCH_BLOCKING=1` makes each launch wait for its end.
+    /// A GPU's driver refused a launch. It may report the failure of an earlier one: `CUDA_LAUNCH_BLOCKING=1` makes
+    /// each launch wait for its end.
     #[error("{op} failed on {device} for inputs of shape {shapes}")]
     Cuda {
         /// The operation that was called.

@@ -4,8 +4,8 @@ use crate::element::Element;
 use crate::rect::{Rect, RectMut};
 use crate::simd::{Kernel, Vector};
 
-/// Fills `target` with the part of a picture of planes that starts at `corner` (row, column), which may lie outside; pixels outside the
-/// picture and channels that are padding become 0.
+/// Fills `target` with the part of a picture of planes that starts at `corner` (row, column), which may lie outside;
+/// pixels outside the picture and channels that are padding become 0.
 pub(crate) struct Interleave<'a, 't, E> {
     pub planes: &'a [E],
     pub height: usize,

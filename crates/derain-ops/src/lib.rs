@@ -12,15 +12,16 @@
 //! | [`ssim()`] | mean structural similarity of two pictures, the training loss of both networks | Wang et al., IEEE TIP 2004 |
 //! | [`temporal`] | mode and percentiles over time of the frames of a still scene (bytes, not tensors) | SPANet, section 3 |
 //!
-//! Every operation on tensors has gradients. On the CPU operations run in f32 and f64 and give the same bits for any number of threads; their f32
-//! kernels use AVX-512 or AVX2 with FMA where the processor has them ([`Isa`] is the one place that looks). On NVIDIA GPUs, with the feature
-//! `cuda`, they also run in f16 and bf16; [`device::cuda`] opens a GPU.
+//! Every operation on tensors has gradients. On the CPU operations run in f32 and f64 and give the same bits for any
+//! number of threads; their f32 kernels use AVX-512 or AVX2 with FMA where the processor has them ([`Isa`] is the one
+//! place that looks). On NVIDIA GPUs, with the feature `cuda`, they also run in f16 and bf16; [`device::cuda`] opens a
+//! GPU.
 //!
 //! Each operation is a folder: `mod.rs` (formula, shapes, entry point), `reference.rs` (the readable version that
 //! everything else is tested against), `cpu` (slices in, slices out), `op.rs` (glue to candle), `tests.rs`.
 //!
-//! Modules that this page does not list are public for the workspace's other crates and the benches alone. They may change in any release, and may panic
-//! where they are called wrongly.
+//! Modules that this page does not list are public for the workspace's other crates and the benches alone. They may
+//! change in any release, and may panic where they are called wrongly.
 
 pub mod batch_norm;
 #[doc(hidden)]

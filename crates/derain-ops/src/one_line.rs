@@ -1,4 +1,5 @@
-//! What candle says of an error, fit for a message. Its own text has several lines: the backtrace that `RUST_BACKTRACE=1` adds, and contexts.
+//! What candle says of an error, fit for a message. Its own text has several lines: the backtrace that
+//! `RUST_BACKTRACE=1` adds, and contexts.
 
 use std::fmt::Display;
 

@@ -1,7 +1,8 @@
 //! Batches of pictures whose pixels hold their channels side by side, in memory that is used again.
 //!
-//! A network that trains keeps every layer's result until the gradients have passed it, step after step of the same shapes. Kept in the
-//! kernels' layout ([`crate::rect`]) none of them is rearranged, and taken from a [`Pool`] none is allocated after the first step.
+//! A network that trains keeps every layer's result until the gradients have passed it, step after step of the same
+//! shapes. Kept in the kernels' layout ([`crate::rect`]) none of them is rearranged, and taken from a [`Pool`] none is
+//! allocated after the first step.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,8 +15,8 @@ use crate::rect::{Rect, RectMut, padded};
 use crate::simd::{Kernel, Vector};
 use crate::{Isa, Planes, relu};
 
-/// Buffers that serve again. Those in use and those that lie idle together never exceed the most that was in use at once; all are freed when
-/// the last owner goes.
+/// Buffers that serve again. Those in use and those that lie idle together never exceed the most that was in use at
+/// once; all are freed when the last owner goes.
 #[derive(Debug)]
 pub struct Pool<E>(Mutex<Buffers<E>>);
 
@@ -100,8 +101,8 @@ impl<E: Element> Pixels<E> {
         pixels
     }
 
-    /// The first `channels` channels as planes. In `out` a picture's planes start every `stride` elements; `stride` must
-    /// be at least `channels` planes.
+    /// The first `channels` channels as planes. In `out` a picture's planes start every `stride` elements; `stride`
+    /// must be at least `channels` planes.
     ///
     /// # Panics
     /// When `stride` is 0, or `stride` or the end of `out` cuts a plane short.
@@ -160,7 +161,8 @@ impl<E: Element> Pixels<E> {
         self.picture(band.picture).part(band.row, 0, band.pixels.rows(), band.pixels.columns())
     }
 
-    /// Sets every element to where it is now, if `gate` is above 0 there, and else to 0: what a ReLU does to a gradient.
+    /// Sets every element to where it is now, if `gate` is above 0 there, and else to 0: what a ReLU does to a
+    /// gradient.
     ///
     /// # Panics
     /// When the shapes differ.
@@ -169,8 +171,8 @@ impl<E: Element> Pixels<E> {
         relu::keep_where_positive(isa, self.values_mut(), gate.values());
     }
 
-    /// `self · map`, and Σ over channels of `self · other` into `dots`; `map` and `dots` have one channel. The gradients of a product with a
-    /// map, from the gradient of the product.
+    /// `self · map`, and Σ over channels of `self · other` into `dots`; `map` and `dots` have one channel. The
+    /// gradients of a product with a map, from the gradient of the product.
     ///
     /// # Panics
     /// When the shapes do not fit.

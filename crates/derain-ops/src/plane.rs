@@ -44,7 +44,8 @@ impl From<(usize, usize, usize, usize)> for Planes {
     }
 }
 
-/// The dimensions of a tensor that an operation can work on: four of them, none zero, of a type and on a device that it has code for.
+/// The dimensions of a tensor that an operation can work on: four of them, none zero, of a type and on a device that it
+/// has code for.
 pub(crate) fn of_tensor(op: &'static str, x: &Tensor) -> Result<Planes> {
     let dims = x.dims4().ok().map(Planes::from).filter(|planes| !planes.is_empty());
     let planes = dims.ok_or_else(|| {
@@ -56,7 +57,8 @@ pub(crate) fn of_tensor(op: &'static str, x: &Tensor) -> Result<Planes> {
     Ok(planes)
 }
 
-/// Refuses a tensor of a type that operations have no code for on its device: they take f32 and f64, and on GPUs f16 and bf16.
+/// Refuses a tensor of a type that operations have no code for on its device: they take f32 and f64, and on GPUs f16
+/// and bf16.
 pub(crate) fn check_float(op: &'static str, argument: &'static str, tensor: &Tensor) -> Result<()> {
     match tensor.dtype() {
         DType::F32 | DType::F64 => Ok(()),

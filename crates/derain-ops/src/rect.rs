@@ -1,7 +1,7 @@
 //! Rectangles of pixels whose channels lie side by side, the layout in which convolutions run.
 //!
-//! Element (row, column, channel) of a rectangle lies at `row · row_stride + column · channels + channel`. A vector then
-//! holds channels of one pixel: any width runs without tails, and a band of whole rows is one piece of memory.
+//! Element (row, column, channel) of a rectangle lies at `row · row_stride + column · channels + channel`. A vector
+//! then holds channels of one pixel: any width runs without tails, and a band of whole rows is one piece of memory.
 
 use std::marker::PhantomData;
 use std::slice;
@@ -58,8 +58,8 @@ unsafe impl<E: Send> Send for RectMut<'_, E> {}
 // SAFETY: shared, it gives its pixels to be read alone.
 unsafe impl<E: Sync> Sync for RectMut<'_, E> {}
 
-/// Whether a rectangle lies inside `length` elements and its rows apart from each other, without which parts of it would not be apart; one whose
-/// size overflows does not.
+/// Whether a rectangle lies inside `length` elements and its rows apart from each other, without which parts of it
+/// would not be apart; one whose size overflows does not.
 fn fits(length: usize, [rows, columns, channels, row_stride]: [usize; 4]) -> bool {
     let reach = || {
         let row = columns.checked_mul(channels)?;
@@ -243,8 +243,9 @@ impl<E: Copy> RectMut<'_, E> {
     }
 }
 
-/// Cuts rectangles of the same rows and columns into parts of `rows` × `columns`, fewer at the far edges, which may be written at the same
-/// time: those side by side one after the other, the same part of each, with its corner (row, column).
+/// Cuts rectangles of the same rows and columns into parts of `rows` × `columns`, fewer at the far edges, which may be
+/// written at the same time: those side by side one after the other, the same part of each, with its corner (row,
+/// column).
 ///
 /// # Panics
 /// When their sizes differ, or, as soon as there is a part, `rows` or `columns` is 0.

@@ -7,7 +7,8 @@ use crate::buffer::{self, PIECE};
 use crate::element::Element;
 use crate::simd::{Kernel, Vector};
 
-/// `values` where `gate` > 0, else 0. Not a copy and then [`keep_where_positive`]: from warm caches that took a tenth longer.
+/// `values` where `gate` > 0, else 0. Not a copy and then [`keep_where_positive`]: from warm caches that took a tenth
+/// longer.
 pub(crate) fn where_positive<E: Element>(values: &[E], gate: &[E]) -> Vec<E> {
     let mut out = buffer::zeroed(values.len());
     let pieces = out.par_chunks_mut(PIECE).zip(values.par_chunks(PIECE).zip(gate.par_chunks(PIECE)));

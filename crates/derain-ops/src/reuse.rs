@@ -1,7 +1,8 @@
 //! Scratch memory that outlives a call: what one call has allocated and touched serves the next.
 //!
-//! A layer's rectangles are some hundred kilobytes a thread. Allocated anew for every call they cost more than the arithmetic of a small
-//! picture: the allocator hands such blocks back to the system, which clears their pages again each time.
+//! A layer's rectangles are some hundred kilobytes a thread. Allocated anew for every call they cost more than the
+//! arithmetic of a small picture: the allocator hands such blocks back to the system, which clears their pages again
+//! each time.
 
 use std::any::Any;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -10,12 +11,13 @@ use std::thread::available_parallelism;
 /// Scratch that no call is using.
 static IDLE: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
 
-/// Most of one type that lie idle: twice as many as threads can use at once; calls from many threads at once would leave more.
-/// Asked once: the standard library reads the control group's files for it, which took longer than small convolutions.
+/// Most of one type that lie idle: twice as many as threads can use at once; calls from many threads at once would
+/// leave more. Asked once: the standard library reads the control group's files for it, which took longer than small
+/// convolutions.
 static MOST_IDLE: LazyLock<usize> = LazyLock::new(|| 2 * available_parallelism().map_or(1, usize::from));
 
-/// Bytes of the largest scratch that is kept: some more than a thread takes for RRANet's 256 channels. What is larger takes far more time to
-/// compute with than to allocate, and would stay with the process, two for every thread.
+/// Bytes of the largest scratch that is kept: some more than a thread takes for RRANet's 256 channels. What is larger
+/// takes far more time to compute with than to allocate, and would stay with the process, two for every thread.
 const LARGEST_KEPT: usize = 16 << 20;
 
 /// Memory that grows with what it is used for, and serves again.

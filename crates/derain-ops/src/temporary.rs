@@ -3,7 +3,8 @@
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
-/// Where the Filesystem Hierarchy Standard wants temporary files that outlive a restart: on a disk, where the system's folder often is memory.
+/// Where the Filesystem Hierarchy Standard wants temporary files that outlive a restart: on a disk, where the system's
+/// folder often is memory.
 const ON_DISK: &str = "/var/tmp";
 
 /// The system's folder for temporary files, or another of its that is on a disk.

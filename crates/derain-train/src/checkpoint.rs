@@ -1,8 +1,8 @@
 //! The state of a training as one file.
 //!
-//! A safetensors file: `parameter.NAME`, `first.NAME` and `second.NAME` (Adam's moments), `average.NAME` where weights are averaged, and
-//! in the metadata everything else. All randomness hangs on the seed and on places (epoch, sample), so no generator's state is needed. The file is
-//! replaced as a whole: a kill or a full disk leaves the one before.
+//! A safetensors file: `parameter.NAME`, `first.NAME` and `second.NAME` (Adam's moments), `average.NAME` where weights
+//! are averaged, and in the metadata everything else. All randomness hangs on the seed and on places (epoch, sample),
+//! so no generator's state is needed. The file is replaced as a whole: a kill or a full disk leaves the one before.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

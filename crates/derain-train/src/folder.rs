@@ -38,7 +38,8 @@ impl Folder {
             File::options().write(true).create(true).truncate(false).open(&path).map_err(Error::io("open", &path))?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(Error::Busy { folder: root.to_owned() }),
-            // Where a file system has no locks, the user takes care: some network file systems say so by errors of their own.
+            // Where a file system has no locks, the user takes care: some network file systems say so by errors of
+            // their own.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         remove_orphans(root)?;
@@ -74,8 +75,8 @@ impl Folder {
         [LAST, BEST, LOG].into_iter().find(|name| self.root.join(name).exists())
     }
 
-    /// What shows that there was a checkpoint, in a folder that has none. The best weights and a log may be those of a training that was killed
-    /// before its first.
+    /// What shows that there was a checkpoint, in a folder that has none. The best weights and a log may be those of a
+    /// training that was killed before its first.
     ///
     /// # Errors
     /// When the log cannot be read.

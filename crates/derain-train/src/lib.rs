@@ -1,4 +1,5 @@
-//! Training of deraining networks: losses, optimizer, schedules, checkpoints, and a resume that ends bit-equal to an unbroken run.
+//! Training of deraining networks: losses, optimizer, schedules, checkpoints, and a resume that ends bit-equal to an
+//! unbroken run.
 //!
 //! | item | what | source |
 //! | --- | --- | --- |

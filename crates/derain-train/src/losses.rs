@@ -13,9 +13,9 @@ pub fn l1(output: &Tensor, truth: &Tensor) -> Result<Tensor> {
 
 /// Where rain is: 1 where any channel of the rainy picture O and the clean picture B has |O - B| > `threshold`, else 0.
 ///
-/// Pictures are `[B, C, H, W]` in 0..1, the mask is `[B, 1, H, W]` of the same type and carries no gradient. The paper does not
-/// print its threshold; 0.01 is a good default. With 0 any difference counts, as in the authors' release, where pictures have 8 bits
-/// when it is taken: set `AugmentOptions::round_to_8_bits` for that.
+/// Pictures are `[B, C, H, W]` in 0..1, the mask is `[B, 1, H, W]` of the same type and carries no gradient. The paper
+/// does not print its threshold; 0.01 is a good default. With 0 any difference counts, as in the authors' release,
+/// where pictures have 8 bits when it is taken: set `AugmentOptions::round_to_8_bits` for that.
 ///
 /// # Errors
 /// [`Error::Shapes`] when the shapes differ, [`Error::NotFloats`] when the types differ or are integers: divide bytes by 255 first.

@@ -1,7 +1,8 @@
 //! Losses and gradients of a part of a batch, and how parts combine.
 //!
-//! A step of training is a sum over parts: each part's losses, gradients and batch statistics are a value of their own, and [`combine`] takes
-//! them in one by one, in order. Where a part was computed makes no difference to the result's bits.
+//! A step of training is a sum over parts: each part's losses, gradients and batch statistics are a value of their own,
+//! and [`combine`] takes them in one by one, in order. Where a part was computed makes no difference to the result's
+//! bits.
 
 use candle_core::Tensor;
 use derain_models::rranet::BatchStatistics;
@@ -88,7 +89,8 @@ impl MicroBatch {
     }
 }
 
-/// The whole batch's losses and gradients from its parts, in their order. Two parts are in memory at a time. None of no parts.
+/// The whole batch's losses and gradients from its parts, in their order. Two parts are in memory at a time. None of no
+/// parts.
 pub(crate) fn combine(parts: impl IntoIterator<Item = Result<MicroBatch>>) -> Result<Option<MicroBatch>> {
     let mut whole: Option<MicroBatch> = None;
     for part in parts {

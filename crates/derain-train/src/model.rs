@@ -13,7 +13,8 @@ use derain_ops::update::approach;
 
 use crate::{NetworkConfig, Result};
 
-/// Parameters whose names end like this are running statistics of batch norms: they follow the batches instead of a gradient.
+/// Parameters whose names end like this are running statistics of batch norms: they follow the batches instead of a
+/// gradient.
 const RUNNING_MEAN: &str = ".running_mean";
 const RUNNING_VARIANCE: &str = ".running_var";
 
@@ -114,7 +115,8 @@ impl Trainable {
         self.trained.iter().map(|&index| self.variables[index].clone()).collect()
     }
 
-    /// Takes what batch norms saw into their running statistics: running = running + momentum · (batch - running), once for each use.
+    /// Takes what batch norms saw into their running statistics: running = running + momentum · (batch - running), once
+    /// for each use.
     pub(crate) fn follow(&self, statistics: &[BatchStatistics]) -> Result<()> {
         for BatchStatistics { name, mean, variance } in statistics {
             for (ending, seen) in [(RUNNING_MEAN, mean), (RUNNING_VARIANCE, variance)] {
@@ -182,7 +184,8 @@ mod tests {
 
     use super::*;
 
-    /// From mean 0 and variance 1: 0.9 · 0 + 0.1 · 2 = 0.2, 0.9 · 1 + 0.1 · 3 = 1.2; once more with 4 and 0.2: 0.58, 1.1.
+    /// From mean 0 and variance 1: 0.9 · 0 + 0.1 · 2 = 0.2, 0.9 · 1 + 0.1 · 3 = 1.2; once more with 4 and 0.2: 0.58,
+    /// 1.1.
     #[test]
     fn running_statistics_follow_each_use_of_a_norm() -> Result<()> {
         let config = NetworkConfig::RraNet(RraNetConfig { widths: [4; 4], stages: 1, ..RraNetConfig::paper() });

@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainConfig;
 
-/// What an observer's methods return; an error ends the training as soon as it is seen, with what the last checkpoint holds.
+/// What an observer's methods return; an error ends the training as soon as it is seen, with what the last checkpoint
+/// holds.
 pub type Observed = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// Watches a training. Every method does nothing unless it is written.
 ///
-/// After a resume, steps between the last checkpoint and the end of the broken run come again, with the same values: a log drops what it has
-/// after [`Started::step`].
+/// After a resume, steps between the last checkpoint and the end of the broken run come again, with the same values: a
+/// log drops what it has after [`Started::step`].
 pub trait Observer {
     /// Once, before the first step.
     ///

@@ -10,8 +10,8 @@ use crate::Result;
 /// Colour channels.
 const COLOURS: usize = 3;
 
-/// Planes of pictures of one size, R, G, B, picture after picture, as a tensor `[B, 3, H, W]` in f32: a half of a [`Batch`] or of a
-/// [`Sample`](derain_data::dataset::Sample).
+/// Planes of pictures of one size, R, G, B, picture after picture, as a tensor `[B, 3, H, W]` in f32: a half of a
+/// [`Batch`] or of a [`Sample`](derain_data::dataset::Sample).
 ///
 /// # Errors
 /// When the planes are not those of whole pictures, or the device has no room.

@@ -39,8 +39,8 @@ pub enum Schedule {
         /// The epochs, rising.
         at: Vec<u64>,
     },
-    /// A straight rise from `rate / warm_up`, then half a cosine down to `last` at the end of training (Loshchilov and Hutter, "SGDR", ICLR 2017,
-    /// without restarts).
+    /// A straight rise from `rate / warm_up`, then half a cosine down to `last` at the end of training (Loshchilov and
+    /// Hutter, "SGDR", ICLR 2017, without restarts).
     Cosine {
         /// The highest rate.
         rate: f64,

@@ -27,12 +27,13 @@ mod validate;
 
 pub use stop::{Outcome, StopHandle};
 
-/// A loss of pictures in 0..1 stays below 4 with weights of 1; one so far above has exploded, though it is a number still. Larger weights raise the
-/// limits.
+/// A loss of pictures in 0..1 stays below 4 with weights of 1; one so far above has exploded, though it is a number
+/// still. Larger weights raise the limits.
 const EXPLODED_LOSS: f64 = 1e3;
 /// Gradients of such losses have norms around 1.
 const EXPLODED_NORM: f64 = 1e6;
-/// RRANet's batch norms need more than one pixel at an eighth of the size, which one pair of this side or less does not have.
+/// RRANet's batch norms need more than one pixel at an eighth of the size, which one pair of this side or less does not
+/// have.
 const ONE_PIXEL: usize = 8;
 
 /// A training, ready to run.
@@ -67,8 +68,9 @@ impl Trainer {
     /// A new training on the CPU.
     ///
     /// # Errors
-    /// When the configuration makes no sense, its data or initial weights cannot be read, its folder lies in its data, or holds a training already:
-    /// [`Error::Begun`], [`Error::NoCheckpointYet`], [`Error::CheckpointGone`]. Of training pictures the headers are looked at: [`Error::UnusablePicture`].
+    /// When the configuration makes no sense, its data or initial weights cannot be read, its folder lies in its data,
+    /// or holds a training already: [`Error::Begun`], [`Error::NoCheckpointYet`], [`Error::CheckpointGone`]. Of
+    /// training pictures the headers are looked at: [`Error::UnusablePicture`].
     pub fn new(config: TrainConfig) -> Result<Self> {
         Self::new_on(config, &Device::Cpu)
     }
@@ -81,8 +83,8 @@ impl Trainer {
         Self::new_among(config, device, Arc::new(Alone))
     }
 
-    /// A new training that several processes share; each calls this with the same configuration. Rank 0 alone uses the output folder, the initial
-    /// weights and the validation pairs; the training pictures must be there for all.
+    /// A new training that several processes share; each calls this with the same configuration. Rank 0 alone uses the
+    /// output folder, the initial weights and the validation pairs; the training pictures must be there for all.
     ///
     /// # Errors
     /// As [`new`](Self::new), on every rank if on any; [`Error::Uneven`] or [`Error::RanksDiffer`].
@@ -109,12 +111,12 @@ impl Trainer {
         Self::join(own, &*ranks)
     }
 
-    /// Goes on with the training in the configuration's folder, on the CPU, to the same end bit by bit as if it had never been broken off. Where
-    /// no checkpoint was written yet, it starts anew.
+    /// Goes on with the training in the configuration's folder, on the CPU, to the same end bit by bit as if it had
+    /// never been broken off. Where no checkpoint was written yet, it starts anew.
     ///
     /// # Errors
-    /// As [`new`](Self::new), but for a folder with a checkpoint; [`Error::BegunDifferently`] if what decides the weights is not as it was,
-    /// [`Error::Checkpoint`] if the checkpoint is damaged.
+    /// As [`new`](Self::new), but for a folder with a checkpoint; [`Error::BegunDifferently`] if what decides the
+    /// weights is not as it was, [`Error::Checkpoint`] if the checkpoint is damaged.
     pub fn resume(config: TrainConfig) -> Result<Self> {
         Self::resume_on(config, &Device::Cpu)
     }
@@ -162,7 +164,8 @@ impl Trainer {
 
     /// Trains until all steps are done or somebody asks to stop. A second run goes on where the first was stopped.
     ///
-    /// Not to be called from a worker of rayon's global pool: it waits for threads that load pictures, and they use that pool.
+    /// Not to be called from a worker of rayon's global pool: it waits for threads that load pictures, and they use
+    /// that pool.
     ///
     /// # Errors
     /// [`Error::Diverged`] when loss or gradients are no numbers or explode; what pictures, disk, network or observer say. What the last
@@ -206,7 +209,8 @@ impl Trainer {
             let mut asked_to_stop = vote(&*ranks, done, asks_to_stop)?.asked;
             if self.progress.validation_due && !asked_to_stop {
                 if self.is_checkpoint_due() {
-                    // First, as a validation may take longer than who asks to stop will wait. It is told of when it is written again, with the scores.
+                    // First, as a validation may take longer than who asks to stop will wait. It is told of when it is
+                    // written again, with the scores.
                     self.keep(batch, &mut ())?;
                 }
                 let validated =
@@ -228,7 +232,8 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
-    /// So that a picture or a validation that fails does not cost the steps since the last checkpoint. Why the run ends is that, whatever becomes of it.
+    /// So that a picture or a validation that fails does not cost the steps since the last checkpoint. Why the run ends
+    /// is that, whatever becomes of it.
     fn rescue(&mut self, batch: &Batch, observer: &mut dyn Observer, error: Error) -> Error {
         if !self.is_kept() {
             let _ = self.keep(batch, observer);
@@ -252,7 +257,8 @@ impl Trainer {
         told.and(noticed)
     }
 
-    /// Has rank 0 do the validation that an earlier run was stopped before. Whether somebody asked to stop again before it was done.
+    /// Has rank 0 do the validation that an earlier run was stopped before. Whether somebody asked to stop again before
+    /// it was done.
     fn validate_overdue(&mut self, observer: &mut dyn Observer) -> Result<bool> {
         let caught_up = if self.leads() { self.catch_up(observer) } else { Ok(()) };
         let still_due = self.progress.validation_due && self.leads();
@@ -308,7 +314,8 @@ impl Trainer {
         Ok(Loader::start(source, &options, self.progress.position)?)
     }
 
-    /// Gradients of a batch, of which this rank has its part, and a step of the optimizer. Its times are left to the caller.
+    /// Gradients of a batch, of which this rank has its part, and a step of the optimizer. Its times are left to the
+    /// caller.
     fn take_step(&mut self, batch: &Batch) -> Result<StepRecord> {
         let step = self.progress.step + 1;
         let moment = Moment { step: self.progress.step, epoch: batch.position.epoch, steps: self.steps };
@@ -329,8 +336,8 @@ impl Trainer {
         Ok(StepRecord { step, epoch, losses: whole.losses, learning_rate, gradient_norm, seconds: 0.0, waited: 0.0 })
     }
 
-    /// Computes the first pair of the batch again, with the weights after the step: what has just been ruined must not replace the checkpoint
-    /// before. What is on disk was looked at then.
+    /// Computes the first pair of the batch again, with the weights after the step: what has just been ruined must not
+    /// replace the checkpoint before. What is on disk was looked at then.
     fn look_ahead(&self, batch: &Batch) -> Result<()> {
         if self.is_kept() {
             return Ok(());

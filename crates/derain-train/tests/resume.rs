@@ -44,7 +44,8 @@ fn a_kill_between_checkpoints_changes_no_bit() {
     let bench = Bench::new();
     let config = |output| TrainConfig { checkpoint_interval: 3, ..bench.config(output, 8, NETWORKS[0]) };
     train(config("whole"));
-    // The state on disk after a kill in step 5: the checkpoint of step 3, and weights that it may not have got to write.
+    // The state on disk after a kill in step 5: the checkpoint of step 3, and weights that it may not have got to
+    // write.
     train_until(config("killed"), 1);
     let mut trainer = Trainer::resume(config("killed")).unwrap();
     struct Kill;

@@ -18,8 +18,9 @@ impl CleanImage {
         Ok(RgbImage::from_raw(width, height, frames.read(index)?))
     }
 
-    /// A percentile (0..=100) of every pixel and channel over the earlier and over the later half of the frames; of an odd number, the
-    /// middle one belongs to both. How far the two differ tells how far to trust the same percentile of all frames.
+    /// A percentile (0..=100) of every pixel and channel over the earlier and over the later half of the frames; of an
+    /// odd number, the middle one belongs to both. How far the two differ tells how far to trust the same percentile of
+    /// all frames.
     ///
     /// # Errors
     /// [`Error::NoFramesGiven`], [`Error::InvalidOption`]; [`Error::Io`] if spooled frames cannot be read back.
@@ -29,7 +30,8 @@ impl CleanImage {
         Ok([self.percentile_of(0..half, percentile)?, self.percentile_of(count - half..count, percentile)?])
     }
 
-    /// A percentile (0..=100) of every pixel and channel over all frames, whatever the votes, between two ranks interpolated.
+    /// A percentile (0..=100) of every pixel and channel over all frames, whatever the votes, between two ranks
+    /// interpolated.
     ///
     /// # Errors
     /// As [`CleanImage::halves`].

@@ -6,9 +6,9 @@ use super::{Interpolation, ModeRanges, PercentileTie, Percentiles};
 
 /// How many modes begin and end at each rank, 0..N.
 ///
-/// A mode votes for every percentile p with 100 · first <= p · N <= 100 · last. The smallest such p is ceil(100 · first / N) and the
-/// largest floor(100 · last / N), never more than one below the smallest. So what has ended before p has begun by p, and the votes
-/// follow from the beginnings and the ends, each counted on their own.
+/// A mode votes for every percentile p with 100 · first <= p · N <= 100 · last. The smallest such p is
+/// ceil(100 · first / N) and the largest floor(100 · last / N), never more than one below the smallest. So what has
+/// ended before p has begun by p, and the votes follow from the beginnings and the ends, each counted on their own.
 #[derive(Clone, Debug)]
 pub(super) struct Ranks {
     first: Vec<u64>,

@@ -4,12 +4,14 @@
 //! - Eq. 2: phi_l = mode(O_l), the value that occurs most often.
 //! - Eq. 3: the percentiles that the mode occupies among the sorted values: R_min = 100/N · #{o < phi} and
 //!   R_max = 100/N · (#{o <= phi} − 1).
-//! - Eq. 4: one percentile for the whole picture, p = argmax over p in 0..=100 of #{l : R_min_l <= p <= R_max_l}. The clean image is
-//!   the p-th percentile of every pixel and channel: the value at rank p · (N − 1) / 100, between two ranks interpolated.
+//! - Eq. 4: one percentile for the whole picture, p = argmax over p in 0..=100 of #{l : R_min_l <= p <= R_max_l}. The
+//!   clean image is the p-th percentile of every pixel and channel: the value at rank p · (N − 1) / 100, between two
+//!   ranks interpolated.
 //!
-//! By default as in the authors' release, in exact integers where that has rounding noise: the mode is that of BT.601 luma
-//! floor((299 R + 587 G + 114 B) / 1000), its smallest value on ties; p is the smallest on ties; interpolation is linear and rounded
-//! down. [`CleanOptions`] has the alternatives. Nothing depends on the number of threads or on the memory limit.
+//! By default as in the authors' release, in exact integers where that has rounding noise: the mode is that of BT.601
+//! luma floor((299 R + 587 G + 114 B) / 1000), its smallest value on ties; p is the smallest on ties; interpolation is
+//! linear and rounded down. [`CleanOptions`] has the alternatives. Nothing depends on the number of threads or on the
+//! memory limit.
 //!
 //! Frames beyond [`CleanOptions::max_memory`] go to a file without a name and are read back band by band.
 //!
@@ -170,8 +172,8 @@ impl CleanImage {
         self.result()
     }
 
-    /// The mode of every pixel and channel on its own, what the paper calls the mode filter: noisier than the clean image, for
-    /// comparison.
+    /// The mode of every pixel and channel on its own, what the paper calls the mode filter: noisier than the clean
+    /// image, for comparison.
     ///
     /// # Errors
     /// As [`CleanImage::result`].

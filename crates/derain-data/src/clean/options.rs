@@ -22,8 +22,8 @@ pub struct CleanOptions {
     pub interpolation: Interpolation,
     /// Takes this percentile, 0..=100, whatever the votes.
     pub percentile: Option<u8>,
-    /// Bytes that frames may take in memory together with the buffers to read others back; the result does not depend on it. The
-    /// clean image itself, and working memory of about a MiB for each thread, come on top.
+    /// Bytes that frames may take in memory together with the buffers to read others back; the result does not depend
+    /// on it. The clean image itself, and working memory of about a MiB for each thread, come on top.
     #[serde(skip)]
     pub max_memory: u64,
     /// Where frames go that memory does not hold. None: the system's folder for temporary files, or on Linux

@@ -16,7 +16,8 @@ use crate::Error;
 const MOST_OF_PART: usize = 512 * UNIT;
 const FEWEST_OF_PART: usize = 16 * UNIT;
 
-/// Bytes of each frame that one task takes of a band: so few that every thread gets some. Counts are whole numbers, so it changes no bit.
+/// Bytes of each frame that one task takes of a band: so few that every thread gets some. Counts are whole numbers, so
+/// it changes no bit.
 fn part_of(band: usize) -> usize {
     (band / (4 * rayon::current_num_threads())).next_multiple_of(UNIT).clamp(FEWEST_OF_PART, MOST_OF_PART)
 }

@@ -1,7 +1,7 @@
 //! A file without a name that holds frames, one after the other.
 //!
-//! Written and read by position, never mapped: mapped pages would count as the process's memory. The system removes the file with
-//! the process, however that ends.
+//! Written and read by position, never mapped: mapped pages would count as the process's memory. The system removes the
+//! file with the process, however that ends.
 
 use std::fs::File;
 use std::io;

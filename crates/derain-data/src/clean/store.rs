@@ -11,14 +11,15 @@ use super::spool::{Spool, WRITE};
 use crate::Error;
 use crate::brief_debug::brief_debug;
 
-/// Bytes of 64 RGB pixels. Bands and parts of frames begin at multiples of it, so that no pixel is cut and vectors stay full.
+/// Bytes of 64 RGB pixels. Bands and parts of frames begin at multiples of it, so that no pixel is cut and vectors stay
+/// full.
 pub(super) const UNIT: usize = 3 * 64;
 
 /// The shortest band that is read from a file at a time, however little memory may be taken.
 const SHORTEST_BAND: usize = 16 * UNIT;
 
-/// This part of the memory is for reading bands back: an eighth of the default is 256 MiB, a MiB for each of 256 frames, which
-/// even disks with moving heads read at full speed.
+/// This part of the memory is for reading bands back: an eighth of the default is 256 MiB, a MiB for each of 256
+/// frames, which even disks with moving heads read at full speed.
 const BAND_SHARE: u64 = 8;
 
 /// Frames of one size.
@@ -106,7 +107,8 @@ impl Frames {
         }
     }
 
-    /// Calls `each` with the place of a band in a frame and with that band of every frame, band after band, until all is covered.
+    /// Calls `each` with the place of a band in a frame and with that band of every frame, band after band, until all
+    /// is covered.
     pub(super) fn for_each_band(
         &self,
         options: &CleanOptions,

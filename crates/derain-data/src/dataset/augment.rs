@@ -1,9 +1,10 @@
 //! Cropping, scaling and flipping a pair, both pictures alike.
 //!
-//! The random resized crop is PyTorch's (torchvision's of today): a window whose area is a uniform share of the picture's and
-//! whose ratio of sides is uniform in the logarithm, scaled to a square by bicubic interpolation (a = −0.5, widened when it
-//! shrinks). SPANet's release draws the ratio uniformly and swaps the sides half of the time, which makes next to no difference
-//! at its 256 x 256. Interpolated values are clamped to 0..1, and rounded to 8 bits where that is asked for, as in the release.
+//! The random resized crop is PyTorch's (torchvision's of today): a window whose area is a uniform share of the
+//! picture's and whose ratio of sides is uniform in the logarithm, scaled to a square by bicubic interpolation
+//! (a = −0.5, widened when it shrinks). SPANet's release draws the ratio uniformly and swaps the sides half of the
+//! time, which makes next to no difference at its 256 x 256. Interpolated values are clamped to 0..1, and rounded to 8
+//! bits where that is asked for, as in the release.
 
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Rgb, RgbImage};
@@ -29,8 +30,8 @@ pub struct AugmentOptions {
     pub flip_horizontal: f64,
     /// Probability of top for bottom, 0..=1.
     pub flip_vertical: f64,
-    /// Whether scaled pictures are rounded to 8 bits. Else a difference of the pair that scaling spreads thinly over its
-    /// neighbours stays a difference there, and a rain mask that marks any is wider.
+    /// Whether scaled pictures are rounded to 8 bits. Else a difference of the pair that scaling spreads thinly over
+    /// its neighbours stays a difference there, and a rain mask that marks any is wider.
     pub round_to_8_bits: bool,
 }
 
@@ -64,7 +65,8 @@ impl Default for AugmentOptions {
 }
 
 impl AugmentOptions {
-    /// As SPANet's release trains: a resized crop to 256 x 256, area 0.8 to 1, ratio 3/4 to 4/3, rounded to 8 bits, no flips.
+    /// As SPANet's release trains: a resized crop to 256 x 256, area 0.8 to 1, ratio 3/4 to 4/3, rounded to 8 bits, no
+    /// flips.
     #[must_use]
     pub fn spanet() -> Self {
         let crop = Crop::Resized { size: 256, scale: [0.8, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] };

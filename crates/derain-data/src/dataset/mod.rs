@@ -1,4 +1,5 @@
-//! Pairs of rainy and clean pictures: reading them, augmenting them, batches made ahead, and building a data set from rain videos.
+//! Pairs of rainy and clean pictures: reading them, augmenting them, batches made ahead, and building a data set from
+//! rain videos.
 //!
 //! | item | does |
 //! | --- | --- |

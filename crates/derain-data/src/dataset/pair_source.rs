@@ -19,8 +19,8 @@ pub struct PairSourceOptions {
     pub augment: AugmentOptions,
     /// Chooses crops and flips.
     pub seed: u64,
-    /// Decoded pictures kept for later epochs, in bytes; 0 keeps none. What comes first stays: every epoch needs every pair once, so
-    /// throwing one out for another saves nothing.
+    /// Decoded pictures kept for later epochs, in bytes; 0 keeps none. What comes first stays: every epoch needs every
+    /// pair once, so throwing one out for another saves nothing.
     pub cache_bytes: usize,
     /// Limits of a single picture.
     pub load: LoadOptions,

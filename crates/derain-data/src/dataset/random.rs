@@ -4,8 +4,9 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use sha2::{Digest, Sha256};
 
-/// The generator for one purpose and its key numbers: equal on every machine, for any thread count, and unrelated to that of any
-/// other purpose or key. The hash does the mixing, because generators of this family with near seeds start alike.
+/// The generator for one purpose and its key numbers: equal on every machine, for any thread count, and unrelated to
+/// that of any other purpose or key. The hash does the mixing, because generators of this family with near seeds start
+/// alike.
 pub fn generator(purpose: &str, keys: &[u64]) -> Pcg64Mcg {
     let mut hash = Sha256::new();
     hash.update(purpose.as_bytes());

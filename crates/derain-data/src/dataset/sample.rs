@@ -128,7 +128,8 @@ impl Batch {
     }
 }
 
-/// Where a [`Loader`](super::Loader) takes samples from: pairs on disk ([`PairSource`](super::PairSource)), or rain made on the way.
+/// Where a [`Loader`](super::Loader) takes samples from: pairs on disk ([`PairSource`](super::PairSource)), or rain
+/// made on the way.
 pub trait SampleSource: Send + Sync {
     /// Samples in an epoch.
     fn len(&self) -> usize;
@@ -138,11 +139,12 @@ pub trait SampleSource: Send + Sync {
         self.len() == 0
     }
 
-    /// Sample `index` as it is seen in `epoch`. The result may depend on nothing else but the source's own options and seed: it is
-    /// asked for by several threads, in any order, and again after a restart.
+    /// Sample `index` as it is seen in `epoch`. The result may depend on nothing else but the source's own options and
+    /// seed: it is asked for by several threads, in any order, and again after a restart.
     ///
     /// # Errors
-    /// When there is no such sample ([`DatasetError::NoSample`]), or it cannot be read or made; the error names the file.
+    /// When there is no such sample ([`DatasetError::NoSample`]), or it cannot be read or made; the error names the
+    /// file.
     fn sample(&self, epoch: u64, index: usize) -> Result<Sample, Error>;
 }
 

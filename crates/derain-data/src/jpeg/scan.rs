@@ -7,8 +7,8 @@
 use super::block::{self, Band, Codes};
 use super::huffman::{Bits, Table};
 
-/// Some encoders, of webcams above all, leave bytes behind their last code. Of more nobody could say that they are not lost codes, though some
-/// drones write data of their own there.
+/// Some encoders, of webcams above all, leave bytes behind their last code. Of more nobody could say that they are not
+/// lost codes, though some drones write data of their own there.
 const LEFT_OVER: usize = 16;
 
 /// The tables of the DHT segments by their number, and the interval of the DRI segment in units.
@@ -126,7 +126,8 @@ impl Frame {
                 }
             }
         }
-        // Behind the last unit some encoders write one more restart, and scanners whole strips. With restarts every strip before has been counted.
+        // Behind the last unit some encoders write one more restart, and scanners whole strips. With restarts every
+        // strip before has been counted.
         let whole = is_padding(bits.left()) && (tables.restart_interval > 0 || stretches.all(is_padding));
         (!whole).then(|| (down - 1) * unit_height)
     }

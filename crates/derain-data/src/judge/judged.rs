@@ -14,16 +14,18 @@ pub struct Judged {
     pub clean: CleanResult,
     /// [`Verdict::Accept`] or [`Verdict::Reject`].
     pub verdict: Verdict,
-    /// Borders of the clean image that some of its frames did not show ([`FrameSource::unseen`]); [`Insets::crop`] cuts them off.
+    /// Borders of the clean image that some of its frames did not show ([`FrameSource::unseen`]); [`Insets::crop`] cuts
+    /// them off.
     pub unseen: Insets,
 }
 
-/// Makes clean images from the frames of `source`, with more frames each time that the judge wants them, until one is accepted or
-/// rejected. Frames are read once, as they are needed. Where video or schedule end, [`Candidate::next`] is `None`; if the video could not
-/// say that it ends there, the same image is judged again without it. A wish for more frames even then is a rejection.
+/// Makes clean images from the frames of `source`, with more frames each time that the judge wants them, until one is
+/// accepted or rejected. Frames are read once, as they are needed. Where video or schedule end, [`Candidate::next`] is
+/// `None`; if the video could not say that it ends there, the same image is judged again without it. A wish for more
+/// frames even then is a rejection.
 ///
-/// Of registered frames ([`Camera::Handheld`](crate::Camera::Handheld)) the image, and what the judge sees, is whole; at its borders some
-/// frames had nothing but their repeated edge: [`Judged::unseen`].
+/// Of registered frames ([`Camera::Handheld`](crate::Camera::Handheld)) the image, and what the judge sees, is whole;
+/// at its borders some frames had nothing but their repeated edge: [`Judged::unseen`].
 ///
 /// # Errors
 /// [`Error::TooFewFrames`] if the video has fewer than [`Schedule::fewest`], [`Error::InvalidOption`] if schedule or options make no
@@ -72,7 +74,8 @@ pub fn judged_clean_image(
                 (wanted, asked) = (next, asked + 1);
                 continue;
             }
-            // The source ends just here and could not say so: the judge shall choose between what is left, as at any other end.
+            // The source ends just here and could not say so: the judge shall choose between what is left, as at any
+            // other end.
             at_end = true;
             verdict = judge.judge(&Candidate { next: None, ..candidate })?;
         }
@@ -91,7 +94,8 @@ mod tests {
     use crate::judge::{AcceptAll, Density};
     use image::{Rgb, RgbImage};
 
-    /// Frames whose level is their number: how many were read, how many there are, and whether that is known beforehand.
+    /// Frames whose level is their number: how many were read, how many there are, and whether that is known
+    /// beforehand.
     struct Counted(usize, usize, bool);
 
     impl FrameSource for Counted {

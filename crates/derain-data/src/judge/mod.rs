@@ -1,9 +1,9 @@
 //! Judging a clean image, and asking for more frames until it passes.
 //!
-//! No reference exists for a real scene, so somebody has to look. SPANet's authors begin with few frames, since more of them bring
-//! noise, blur and shake, and add some whenever the result fails (CVPR 2019, section 3): [`Schedule`] holds these numbers,
-//! [`judged_clean_image`] the loop, [`Judge`] whoever looks: a person ([`TerminalJudge`]) or measurement ([`AutoJudge`]).
-//! [`estimate_density`] tells from a clip how many frames to begin with.
+//! No reference exists for a real scene, so somebody has to look. SPANet's authors begin with few frames, since more of
+//! them bring noise, blur and shake, and add some whenever the result fails (CVPR 2019, section 3): [`Schedule`] holds
+//! these numbers, [`judged_clean_image`] the loop, [`Judge`] whoever looks: a person ([`TerminalJudge`]) or measurement
+//! ([`AutoJudge`]). [`estimate_density`] tells from a clip how many frames to begin with.
 //!
 //! ```
 //! use derain_data::Error;
@@ -52,7 +52,8 @@ pub struct Candidate<'a> {
     pub input: &'a RgbImage,
     /// The frames that the image was made from.
     pub clip: &'a CleanImage,
-    /// Frames that the next image would be made from, if the video has them; `None` if the schedule or the video ends here.
+    /// Frames that the next image would be made from, if the video has them; `None` if the schedule or the video ends
+    /// here.
     pub next: Option<usize>,
 }
 

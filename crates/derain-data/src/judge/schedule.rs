@@ -28,7 +28,8 @@ impl Density {
 pub struct Schedule {
     /// The first candidate's.
     pub first: usize,
-    /// How many are added the first time that more are wanted, the second time and so on; the last number goes on being added.
+    /// How many are added the first time that more are wanted, the second time and so on; the last number goes on being
+    /// added.
     pub growth: Vec<usize>,
     /// Never more than these.
     pub most: usize,

@@ -12,8 +12,8 @@ use crate::{Error, Picture, save_picture};
 
 /// Shows each candidate as two files and asks for a line: accept, more frames or reject.
 ///
-/// The files are `candidate.png` and `input.png` in a folder of the caller's choice, written anew each time, so that a viewer that
-/// watches them can stay open. Nothing is read or written but the given streams and these files.
+/// The files are `candidate.png` and `input.png` in a folder of the caller's choice, written anew each time, so that a
+/// viewer that watches them can stay open. Nothing is read or written but the given streams and these files.
 #[derive(Debug)]
 pub struct TerminalJudge<R, W> {
     input: R,

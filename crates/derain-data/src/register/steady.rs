@@ -13,8 +13,9 @@ pub enum Camera {
     /// It stands still: a clip that moves is refused ([`StillnessCheck`]).
     #[default]
     Still,
-    /// A hand holds it: frames are laid over the first ([`Registration`]); beyond the limits a clip is refused. Where a frame does not show
-    /// what the first shows at its border, its own edge is repeated: leave [`FrameSource::unseen`] out ([`Insets::crop`]).
+    /// A hand holds it: frames are laid over the first ([`Registration`]); beyond the limits a clip is refused. Where a
+    /// frame does not show what the first shows at its border, its own edge is repeated: leave [`FrameSource::unseen`]
+    /// out ([`Insets::crop`]).
     Handheld(MotionOptions),
     /// Whatever: frames are taken as they are.
     Unchecked,
@@ -22,11 +23,13 @@ pub enum Camera {
 
 /// The frames of `source`, checked or registered on the way.
 ///
-/// With [`Camera::Handheld`], frames have made-up pixels at the borders, and so has a clean image of them. [`FrameSource::unseen`] of what is
-/// returned, asked after the last frame, says how many, and [`Insets::crop`] cuts them off.
+/// With [`Camera::Handheld`], frames have made-up pixels at the borders, and so has a clean image of them.
+/// [`FrameSource::unseen`] of what is returned, asked after the last frame, says how many, and [`Insets::crop`] cuts
+/// them off.
 ///
 /// # Errors
-/// Those of [`Registration::new`] here; with the frames also those of [`Registration::register`] and [`StillnessCheck::check`].
+/// Those of [`Registration::new`] here; with the frames also those of [`Registration::register`] and
+/// [`StillnessCheck::check`].
 pub fn steady<'a>(
     source: Box<dyn FrameSource + Send + 'a>,
     camera: &Camera,

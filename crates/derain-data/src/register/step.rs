@@ -1,4 +1,5 @@
-//! One Gauss–Newton step: differences, their robust scale, the equations' sums, the motion that solves them. See `align.rs` for the formula.
+//! One Gauss–Newton step: differences, their robust scale, the equations' sums, the motion that solves them. See
+//! `align.rs` for the formula.
 
 use rayon::prelude::*;
 

@@ -13,8 +13,8 @@ pub const STILL_LIMIT: f64 = 0.5;
 /// The share of the picture's parts that may move by themselves.
 const MOST_MOVING: f64 = 1.0 / 3.0;
 
-/// A motion counts only if the frame differs by less than this share of what it differs by at rest. On a plain wall in heavy rain the best
-/// fit is as good as chance makes it; a camera that moved leaves no doubt.
+/// A motion counts only if the frame differs by less than this share of what it differs by at rest. On a plain wall in
+/// heavy rain the best fit is as good as chance makes it; a camera that moved leaves no doubt.
 const CONVINCING: f32 = 0.9;
 
 /// In fewer pixels than these a few drops outweigh the scene, and no motion can be told: such frames pass.

@@ -70,7 +70,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Opens or makes the file. The part of a line that a kill may have left at the end is cut off; nothing else is changed.
+    /// Opens or makes the file. The part of a line that a kill may have left at the end is cut off; nothing else is
+    /// changed.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         match fs::metadata(path) {
             Ok(found) if !found.is_file() => return Err(Error::NotAFile { path: path.to_owned() }),
@@ -81,7 +82,8 @@ impl Log {
         let mut file = options.open(path).map_err(Error::io("open", path))?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(Error::ReviewInUse { path: path.to_owned() }),
-            // Where a file system has no locks, the user takes care: some network file systems say so by errors of their own.
+            // Where a file system has no locks, the user takes care: some network file systems say so by errors of
+            // their own.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         let mut bytes = Vec::new();

@@ -86,7 +86,8 @@ impl Queue {
         Self { videos: Vec::new(), changes: 0, revisions: 0, log, closed: false }
     }
 
-    /// The recorded verdict. A wish for more frames is none where there are no more: then the person shall choose between the others.
+    /// The recorded verdict. A wish for more frames is none where there are no more: then the person shall choose
+    /// between the others.
     pub(super) fn recorded(&self, subject: &Subject, next: Option<usize>) -> Option<Verdict> {
         let verdict = self.log.find(subject)?;
         (*verdict != Verdict::MoreFrames || next.is_some()).then(|| verdict.clone())

@@ -111,7 +111,8 @@ enum Word {
     Reject,
 }
 
-/// Answers with the queue once the verdict is on disk. That is waited for in the server's only thread: verdicts come at a person's pace.
+/// Answers with the queue once the verdict is on disk. That is waited for in the server's only thread: verdicts come at
+/// a person's pace.
 async fn verdict(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let decision: Decision = match serde_json::from_slice(&body) {
         Ok(decision) => decision,

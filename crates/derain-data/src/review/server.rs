@@ -52,7 +52,8 @@ pub struct ReviewServer {
 }
 
 impl ReviewServer {
-    /// Serves the page, with verdicts in the file `verdicts`: made if missing, else its verdicts hold and new ones are added.
+    /// Serves the page, with verdicts in the file `verdicts`: made if missing, else its verdicts hold and new ones are
+    /// added.
     ///
     /// # Errors
     /// [`Error::ReviewServer`] if the address cannot be had; [`Error::ReviewInUse`] if another program holds the file,
@@ -126,7 +127,8 @@ impl ReviewServer {
         }
     }
 
-    /// Ends the waiting of all judges with an error, finishes answers that are under way, and stops. Dropping does the same.
+    /// Ends the waiting of all judges with an error, finishes answers that are under way, and stops. Dropping does the
+    /// same.
     pub fn shutdown(self) {
         drop(self);
     }

@@ -33,7 +33,8 @@ brief_debug!(Backdrop, |backdrop| { options: backdrop.options, size: backdrop.ba
 pub struct RainyPicture {
     /// With everything that the options ask for.
     pub rainy: RgbImage,
-    /// The same without streaks, noise and compression: the clean picture under veil and dimming, or just the clean picture.
+    /// The same without streaks, noise and compression: the clean picture under veil and dimming, or just the clean
+    /// picture.
     pub background: RgbImage,
     /// 255 where streaks moved a channel by more than [`RainOptions::mask_threshold`], 0 elsewhere.
     pub mask: GrayImage,

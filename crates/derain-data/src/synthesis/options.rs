@@ -28,7 +28,8 @@ pub struct Bokeh {
     pub density: f32,
     /// Mean diameter in pixels, 1 to 300.
     pub diameter: f32,
-    /// Mean opacity of a drop at rest, 0 to 1. A moving one is there only for a part of the exposure and fades accordingly.
+    /// Mean opacity of a drop at rest, 0 to 1. A moving one is there only for a part of the exposure and fades
+    /// accordingly.
     pub opacity: f32,
 }
 
@@ -46,7 +47,8 @@ impl Default for Bokeh {
 
 /// Rain, camera and weather. The default is [`Density::Normal`]'s preset.
 ///
-/// Lengths are pixels of the picture: presets suit pictures of about 480 rows, [`RainOptions::scaled`] makes them fit others.
+/// Lengths are pixels of the picture: presets suit pictures of about 480 rows, [`RainOptions::scaled`] makes them fit
+/// others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RainOptions {
@@ -68,7 +70,8 @@ pub struct RainOptions {
     pub size_spread: f32,
     /// Distance of the farthest drops, the nearest being 1; 1 to 30.
     pub depth: f32,
-    /// Opacity of the nearest drops in focus, 0 to 1. Farther ones cover less than a pixel's width and fade accordingly.
+    /// Opacity of the nearest drops in focus, 0 to 1. Farther ones cover less than a pixel's width and fade
+    /// accordingly.
     pub opacity: f32,
     /// Standard deviation of the logarithm of opacities, 0 to 1.5.
     pub opacity_spread: f32,
@@ -82,14 +85,15 @@ pub struct RainOptions {
     pub taper: f32,
     /// How far streaks fade out towards both ends, 0 to 1.
     pub soft_ends: f32,
-    /// How much streaks brighten and dim along the way, 0 to 1: falling drops oscillate (Garg and Nayar, "Photorealistic rendering of
-    /// rain streaks", SIGGRAPH 2006).
+    /// How much streaks brighten and dim along the way, 0 to 1: falling drops oscillate (Garg and Nayar,
+    /// "Photorealistic rendering of rain streaks", SIGGRAPH 2006).
     pub beading: f32,
     /// How patchy the rain is (gusts, lit and unlit curtains), 0 to 1.5.
     pub unevenness: f32,
     /// Drops right before the lens.
     pub bokeh: Bokeh,
-    /// Brightness of drops against their surroundings' mean light, 0 to 10. Above 1 the light comes from behind or from a flash.
+    /// Brightness of drops against their surroundings' mean light, 0 to 10. Above 1 the light comes from behind or from
+    /// a flash.
     pub light: f32,
     /// How streaks and picture are put together.
     pub blending: Blending,

@@ -13,8 +13,8 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RainRange {
-    /// Mean number of streaks over a pixel, [`RainOptions::coverage`], drops before the lens apart. Evenly in the logarithm, as density
-    /// follows from it: many short or few long streaks; cut where `heaviest` says so.
+    /// Mean number of streaks over a pixel, [`RainOptions::coverage`], drops before the lens apart. Evenly in the
+    /// logarithm, as density follows from it: many short or few long streaks; cut where `heaviest` says so.
     pub coverage: [f32; 2],
     /// Degrees.
     pub angle: [f32; 2],
@@ -32,8 +32,8 @@ pub struct RainRange {
     pub depth: [f32; 2],
     /// 0 to 1. Evenly in the logarithm.
     pub opacity: [f32; 2],
-    /// Most that coverage times opacity may come to: coverage is cut to that. Where many streaks lie over each other each is faint, or
-    /// nothing would be left of the picture. 0.001 to 1,000,000, which by default cuts nothing.
+    /// Most that coverage times opacity may come to: coverage is cut to that. Where many streaks lie over each other
+    /// each is faint, or nothing would be left of the picture. 0.001 to 1,000,000, which by default cuts nothing.
     pub heaviest: f32,
     /// Of the logarithm.
     pub opacity_spread: [f32; 2],

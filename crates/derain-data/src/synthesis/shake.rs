@@ -27,8 +27,8 @@ pub enum ShakeSteps {
 /// A camera that points elsewhere in every frame, except that frame 0 is where it should be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CameraShake {
-    /// Greatest movement along each axis, pixels, 0 to 100. Outside that range [`margin`](Self::margin) and [`offset`](Self::offset) clamp, and take
-    /// NaN as 0; [`see`](Self::see) refuses.
+    /// Greatest movement along each axis, pixels, 0 to 100. Outside that range [`margin`](Self::margin) and
+    /// [`offset`](Self::offset) clamp, and take NaN as 0; [`see`](Self::see) refuses.
     pub amplitude: f32,
     /// Whether movements are whole pixels.
     pub steps: ShakeSteps,

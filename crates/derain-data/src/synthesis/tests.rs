@@ -115,7 +115,8 @@ fn stored_values_blend_as_their_formulas_say() {
     };
     assert_eq!(blend(Blending::Additive, 1.0), [115, 166, 255]);
     assert_eq!(blend(Blending::Screen, 1.0), [102, 140, 255]);
-    // 51 and 102 are 0.0331 and 0.1329 of linear light; a quarter of the way to 1 is 0.2748 and 0.3497, stored as 143 and 160.
+    // 51 and 102 are 0.0331 and 0.1329 of linear light; a quarter of the way to 1 is 0.2748 and 0.3497, stored as 143
+    // and 160.
     assert_eq!(blend(Blending::Light, 1.0), [143, 160, 255]);
     assert_eq!(blend(Blending::Light, 0.0)[2], 225);
 }

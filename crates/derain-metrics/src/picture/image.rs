@@ -1,7 +1,7 @@
 //! Pictures of the crate `image`.
 //!
-//! Its own conversions are not used: some go through `f32` and colour-space transforms, and a score must see the samples as
-//! they are.
+//! Its own conversions are not used: some go through `f32` and colour-space transforms, and a score must see the
+//! samples as they are.
 
 use std::ops::Deref;
 

@@ -1,4 +1,5 @@
-//! What protocols score: arrays `[H, W, C]` of `f32` or `f64` in 0..1 and, with the feature `image`, pictures of that crate.
+//! What protocols score: arrays `[H, W, C]` of `f32` or `f64` in 0..1 and, with the feature `image`, pictures of that
+//! crate.
 
 #[cfg(feature = "image")]
 mod image;

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The score is the mean of S over channels and over the pixels whose window lies inside the picture: a border of
-//! `(size − 1) / 2` pixels is cropped. Only [`Ssim::map`] shows that border; there the window sees the picture mirrored with
-//! its edge pixels repeated, `d c b a | a b c d | d c b a`. All of this is scikit-image's `structural_similarity`.
+//! `(size − 1) / 2` pixels is cropped. Only [`Ssim::map`] shows that border; there the window sees the picture mirrored
+//! with its edge pixels repeated, `d c b a | a b c d | d c b a`. All of this is scikit-image's `structural_similarity`.
 //!
 //! Pictures are arrays `[H, W, C]` with H and W no smaller than the window. Integer samples need no conversion:
 //! `Ssim { data_range: 255.0, ..Ssim::default() }` on 8-bit samples is `Ssim::default()` on the same samples over 255.
@@ -53,7 +53,8 @@ pub enum Covariance {
     Sample,
 }
 
-/// Options of SSIM. The default is Wang 2004: Gaussian window of 11 x 11 and sigma 1.5, population covariance, data range 1.
+/// Options of SSIM. The default is Wang 2004: Gaussian window of 11 x 11 and sigma 1.5, population covariance, data
+/// range 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ssim {
     /// Which neighbours count.
@@ -81,8 +82,9 @@ impl Default for Ssim {
 }
 
 impl Ssim {
-    /// Mean similarity of two arrays `[H, W, C]`, borders cropped: exactly 1 if they are equal, at least −1. With `k1` and `k2` so
-    /// small that their squares vanish beside the rounding of the samples, it may be less, and of flat pictures there is no score.
+    /// Mean similarity of two arrays `[H, W, C]`, borders cropped: exactly 1 if they are equal, at least −1. With `k1`
+    /// and `k2` so small that their squares vanish beside the rounding of the samples, it may be less, and of flat
+    /// pictures there is no score.
     ///
     /// # Errors
     /// Shapes that differ, are empty or smaller than the window; a sample that is not finite; options out of range.

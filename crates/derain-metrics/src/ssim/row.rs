@@ -1,7 +1,7 @@
 //! SSIM along one row of the picture: the window's weights first down the columns, then along the row.
 //!
-//! Rows stay interleaved, `W · C` samples, and a step of one pixel is a step of C samples, so every inner loop runs over
-//! neighbouring samples whatever C is. Four moments are enough, because only the sum of the two variances enters.
+//! Rows stay interleaved, `W · C` samples, and a step of one pixel is a step of C samples, so every inner loop runs
+//! over neighbouring samples whatever C is. Four moments are enough, because only the sum of the two variances enters.
 
 use super::{Covariance, Ssim};
 use crate::Sample;

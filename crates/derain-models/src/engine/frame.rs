@@ -28,8 +28,8 @@ pub(crate) struct Frame<'a, S: Reusable> {
     work: Work<'a>,
 }
 
-/// What working on one band takes: the network's scratch, which outlives the frame, and bands that were read from a file or are to be written
-/// to one, which do not.
+/// What working on one band takes: the network's scratch, which outlives the frame, and bands that were read from a
+/// file or are to be written to one, which do not.
 struct Thread<S: Reusable> {
     scratch: Reused<S>,
     input: Vec<f32>,
@@ -83,7 +83,8 @@ impl<'a, S: Reusable> Frame<'a, S> {
         self.height * self.width
     }
 
-    /// Runs `work` on every band of `output`, whose pixels have `channels`; `cost` is its number of multiply-adds a pixel.
+    /// Runs `work` on every band of `output`, whose pixels have `channels`; `cost` is its number of multiply-adds a
+    /// pixel.
     pub(crate) fn pass(
         &self,
         input: Input<'_>,
@@ -150,7 +151,8 @@ impl<'a, S: Reusable> Frame<'a, S> {
         }
     }
 
-    /// Calls `work` for each of `parts`, which may run at the same time, with each of `ranges`' number and rows in turn.
+    /// Calls `work` for each of `parts`, which may run at the same time, with each of `ranges`' number and rows in
+    /// turn.
     pub(crate) fn walk<P: Send>(
         &self,
         store: &Store,

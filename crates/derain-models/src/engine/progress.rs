@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::{Error, Result};
 
-/// Told how far a run has come, as a share from 0 to 1, from whichever thread has finished a part; says whether it is to go on.
+/// Told how far a run has come, as a share from 0 to 1, from whichever thread has finished a part; says whether it is
+/// to go on.
 #[derive(Clone, Copy)]
 pub(crate) struct Progress<'a>(pub(crate) &'a (dyn Fn(f64) -> ControlFlow<()> + Sync));
 

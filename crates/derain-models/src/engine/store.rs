@@ -13,8 +13,8 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Storage<'a> {
     Memory,
-    /// A file without a name in this folder, or in one of the system's for temporary files that is on a disk. Reads and writes go by position:
-    /// mapped pages would count as the process's memory.
+    /// A file without a name in this folder, or in one of the system's for temporary files that is on a disk. Reads and
+    /// writes go by position: mapped pages would count as the process's memory.
     File(Option<&'a Path>),
 }
 
@@ -25,7 +25,8 @@ pub(crate) enum Store {
     Spool(Spool),
 }
 
-/// Memory of stores that are gone, for the next picture: the system would clear its pages anew, which takes a tenth of a small picture's time.
+/// Memory of stores that are gone, for the next picture: the system would clear its pages anew, which takes a tenth of
+/// a small picture's time.
 static IDLE: Mutex<Vec<Aligned<f32>>> = Mutex::new(Vec::new());
 /// Values of the largest store that is kept, 64 MB, and how many are: enough for a network's two.
 const LARGEST_KEPT: usize = 16 << 20;
@@ -51,7 +52,8 @@ impl Store {
             Storage::File(folder) => {
                 IDLE.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 let bytes = 4 * length as u64;
-                // For both at once: blocks are taken as rows are written, so the first one does not lessen what seems free for the second.
+                // For both at once: blocks are taken as rows are written, so the first one does not lessen what seems
+                // free for the second.
                 let folder = temporary::folder_with_room(folder, bytes.saturating_mul(2)).map_err(Error::Spool)?;
                 let spool = || -> Result<Self> {
                     let file = tempfile::tempfile_in(&folder).map_err(Error::Spool)?;

@@ -6,7 +6,8 @@ use crate::{Error, Result};
 
 /// Which RRANet: widths, stages, and what the paper leaves open.
 ///
-/// The paper prints neither widths, nor the number of stages, nor the norms; the defaults are those of the authors' later code.
+/// The paper prints neither widths, nor the number of stages, nor the norms; the defaults are those of the authors'
+/// later code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RraNetConfig {
@@ -14,7 +15,8 @@ pub struct RraNetConfig {
     pub widths: [usize; SCALES],
     /// How often the network runs, each time with the last result at hand; all stages share weights. Default 6.
     pub stages: usize,
-    /// Channels inside the attention modules, the deepest first. Default: half, half and all of the widths there, 64, 32, 32.
+    /// Channels inside the attention modules, the deepest first. Default: half, half and all of the widths there, 64,
+    /// 32, 32.
     pub attention_widths: Option<[usize; DECODERS]>,
     /// The RLCN picture.
     pub rlcn: RraNetRlcn,
@@ -49,7 +51,8 @@ pub enum RlcnPooling {
     Average,
 }
 
-/// Most channels of a layer and most stages: a hostile or mistyped configuration must not ask for terabytes of weights or years of work.
+/// Most channels of a layer and most stages: a hostile or mistyped configuration must not ask for terabytes of weights
+/// or years of work.
 const MOST_CHANNELS: usize = 4096;
 const MOST_STAGES: usize = 64;
 /// The widest RLCN window: far beyond any streak.
@@ -73,7 +76,8 @@ impl RraNetConfig {
         Self { widths: [16, 32, 64, 128], stages: 3, ..Self::paper() }
     }
 
-    /// Channels inside the attention modules, the deepest first: what is set, or else half, half and all of the widths there.
+    /// Channels inside the attention modules, the deepest first: what is set, or else half, half and all of the widths
+    /// there.
     pub fn attention_channels(&self) -> [usize; DECODERS] {
         let [first, second, third, _] = self.widths;
         self.attention_widths.unwrap_or([third.div_ceil(2), second.div_ceil(2), first])

@@ -12,8 +12,8 @@ const KIND: Kind = Kind { network: "rranet", key: "derain.rranet" };
 
 /// The configuration of the RRANet that a weight file holds.
 ///
-/// Files of this project carry it. In any other file the widths are read off the tensors' shapes, and what those leave open (stages, RLCN) is
-/// taken as the default.
+/// Files of this project carry it. In any other file the widths are read off the tensors' shapes, and what those leave
+/// open (stages, RLCN) is taken as the default.
 ///
 /// # Errors
 /// When the file does not hold an RRANet.
@@ -35,7 +35,8 @@ pub fn recognize(file: &WeightFile) -> Result<RraNetConfig> {
     Ok(RraNetConfig { widths, attention_widths: Some(attention_widths), ..RraNetConfig::default() })
 }
 
-/// Weights and running statistics as a safetensors file that carries its configuration, for [`recognize`] and `Derainer::from_weights`.
+/// Weights and running statistics as a safetensors file that carries its configuration, for [`recognize`] and
+/// `Derainer::from_weights`.
 ///
 /// # Errors
 /// When the tensors are not those of the configuration.
@@ -69,8 +70,8 @@ pub fn initial_weight_file(config: &RraNetConfig, seed: u64) -> Result<Vec<u8>> 
 }
 
 impl RraNetConfig {
-    /// The initial values of training, by parameter name: convolutions from N(0, 0.02), gains of batch norms from N(1, 0.02), biases and running
-    /// means 0, running variances 1. Equal seeds give equal values.
+    /// The initial values of training, by parameter name: convolutions from N(0, 0.02), gains of batch norms from N(1,
+    /// 0.02), biases and running means 0, running variances 1. Equal seeds give equal values.
     ///
     /// # Errors
     /// When the configuration describes no network.
@@ -80,7 +81,8 @@ impl RraNetConfig {
 }
 
 impl RraNet {
-    /// The network that a weight file holds; `place` is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
+    /// The network that a weight file holds; `place` is a `Device` or `&Device`, or a [`Placement`] to choose the
+    /// precision too.
     ///
     /// # Errors
     /// When the file does not hold an RRANet, or a tensor is missing, unknown or of another shape.

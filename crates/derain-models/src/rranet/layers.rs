@@ -75,7 +75,8 @@ impl ConvNorm {
         Ok(Self { conv: Conv::normal(from, to, size, vb.pp("0"))?, norm, dtype })
     }
 
-    /// The convolution that also norms by running statistics: y = γ / s · (w * x + b - μ) + β, s² = σ² + ε. Gradients flow to w, b, γ and β.
+    /// The convolution that also norms by running statistics: y = γ / s · (w * x + b - μ) + β, s² = σ² + ε. Gradients
+    /// flow to w, b, γ and β.
     pub(super) fn folded(&self) -> Result<Conv> {
         let Some(BatchNorm { gamma, beta, mean, variance, epsilon, .. }) = &self.norm else {
             return Ok(self.conv.clone());

@@ -1,7 +1,7 @@
 //! RRANet (Li, Monno, Okutomi, "Recurrent RLCN-Guided Attention Network for Single Image Deraining", MVA 2021).
 //!
-//! With the picture I and its rectified local contrast L ([`derain_ops::rlcn()`]), the background B is estimated in N stages that share all
-//! weights, B_0 = I:
+//! With the picture I and its rectified local contrast L ([`derain_ops::rlcn()`]), the background B is estimated in N
+//! stages that share all weights, B_0 = I:
 //!
 //! ```text
 //! F_0 = relu(instance_norm(conv_in(I, L, B_{t-1})))                             9 -> 32 channels
@@ -12,11 +12,12 @@
 //! B_t = I + conv_out(...)                                                       32 -> 3 channels: the negative rain layer
 //! ```
 //!
-//! Batch norm follows every convolution inside the encoders and decoders except the ConvLSTMs', whose states live on from one stage to the
-//! next. The network computes with pictures in -1..1; L is taken from the picture in 0..1. Pictures are `[B, 3, H, W]` in 0..1, red first, of any
-//! size: those that are no multiple of 8 go on as their own mirror image, at the bottom and on the right, and results are cropped. L is taken
-//! of the picture so continued: at such borders its windows see mirrored pixels, at others only those inside. What the paper does not print is
-//! named in [`RraNetConfig`].
+//! Batch norm follows every convolution inside the encoders and decoders except the ConvLSTMs', whose states live on
+//! from one stage to the next. The network computes with pictures in -1..1; L is taken from the picture in 0..1.
+//! Pictures are `[B, 3, H, W]` in 0..1, red first, of any size: those that are no multiple of 8 go on as their own
+//! mirror image, at the bottom and on the right, and results are cropped. L is taken of the picture so continued: at
+//! such borders its windows see mirrored pixels, at others only those inside. What the paper does not print is named in
+//! [`RraNetConfig`].
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -75,7 +76,8 @@ pub struct RraNet {
 pub struct RraNetOutput {
     /// The picture without rain, `[B, 3, H, W]`, not clamped to 0..1.
     pub clean: Tensor,
-    /// The last stage's attention maps in 0..1, the deepest first: `[B, 1, h, w]` with H and W divided by 4, 2 and 1, rounded up.
+    /// The last stage's attention maps in 0..1, the deepest first: `[B, 1, h, w]` with H and W divided by 4, 2 and 1,
+    /// rounded up.
     pub attention: Vec<Tensor>,
 }
 
@@ -88,8 +90,8 @@ pub struct RraNetTraining {
     pub statistics: Vec<BatchStatistics>,
 }
 
-/// The statistics of one batch in one batch norm, for the caller to keep running ones by PyTorch's rule, once for each use:
-/// running = (1 - momentum) · running + momentum · batch.
+/// The statistics of one batch in one batch norm, for the caller to keep running ones by PyTorch's rule, once for each
+/// use: running = (1 - momentum) · running + momentum · batch.
 #[derive(Clone, Debug)]
 pub struct BatchStatistics {
     /// The norm: its running statistics are the parameters `name.running_mean` and `name.running_var`.
@@ -138,8 +140,9 @@ impl RraNet {
         self.conv_in.weight.dtype()
     }
 
-    /// Runs the network on pictures `[B, 3, H, W]` in 0..1 with the running statistics; gradients flow to the weights where those are
-    /// variables. Batch norms become part of the convolutions anew in every call: `Derainer` does it once.
+    /// Runs the network on pictures `[B, 3, H, W]` in 0..1 with the running statistics; gradients flow to the weights
+    /// where those are variables. Batch norms become part of the convolutions anew in every call: `Derainer` does it
+    /// once.
     ///
     /// # Errors
     /// [`Error::Pictures`] for another shape, [`Error::PictureType`] for another type than the weights', f32 where those are halves.
@@ -150,8 +153,9 @@ impl RraNet {
     /// The same with the batch's own statistics, as in training.
     ///
     /// # Errors
-    /// When the shape or type does not fit, the network's features are halves or it is one [`without_norms`](Self::without_norms), or a batch
-    /// norm would see but one value: at 1/8 of the size there must be more than one pixel in the batch.
+    /// When the shape or type does not fit, the network's features are halves or it is one
+    /// [`without_norms`](Self::without_norms), or a batch norm would see but one value: at 1/8 of the size there must
+    /// be more than one pixel in the batch.
     pub fn forward_train(&self, pictures: &Tensor) -> Result<RraNetTraining> {
         let mut statistics = Vec::new();
         let output = self.run(pictures, &mut statistics)?;
@@ -162,8 +166,9 @@ impl RraNet {
         Ok(RraNetTraining { output, statistics })
     }
 
-    /// The network for inference alone: batch norms, by their running statistics, are part of the convolutions before them, and a GPU keeps weights
-    /// as its kernels read them. What changes in the original's weights afterwards need not show.
+    /// The network for inference alone: batch norms, by their running statistics, are part of the convolutions before
+    /// them, and a GPU keeps weights as its kernels read them. What changes in the original's weights afterwards need
+    /// not show.
     ///
     /// # Errors
     /// When a device has no room.

@@ -1,7 +1,8 @@
 //! Pictures of any size for a network that halves them three times.
 //!
-//! Rows and columns are added at the bottom and on the right until both counts are multiples of 8, by reflection that does not repeat the
-//! border: `a b c d` goes on `c b a b c d …`, as often as needed, and a picture of one row repeats it. Results are cropped back.
+//! Rows and columns are added at the bottom and on the right until both counts are multiples of 8, by reflection that
+//! does not repeat the border: `a b c d` goes on `c b a b c d …`, as often as needed, and a picture of one row repeats
+//! it. Results are cropped back.
 
 use candle_core::Tensor;
 

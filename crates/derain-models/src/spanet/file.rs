@@ -73,8 +73,8 @@ pub fn initial_weight_file(config: &SpaNetConfig, seed: u64) -> Result<Vec<u8>> 
 }
 
 impl SpaNetConfig {
-    /// The initial values of training, by parameter name: convolutions uniform within ±1/sqrt(fan_in), IRNN weights 0.2,
-    /// IRNN biases uniform in ±1. Equal seeds give equal values.
+    /// The initial values of training, by parameter name: convolutions uniform within ±1/sqrt(fan_in), IRNN weights
+    /// 0.2, IRNN biases uniform in ±1. Equal seeds give equal values.
     ///
     /// # Errors
     /// When the configuration describes no network.
@@ -84,7 +84,8 @@ impl SpaNetConfig {
 }
 
 impl SpaNet {
-    /// The network that a weight file holds, which takes BGR if it is the authors' (`config().channel_order`); `place` is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
+    /// The network that a weight file holds, which takes BGR if it is the authors' (`config().channel_order`); `place`
+    /// is a `Device` or `&Device`, or a [`Placement`] to choose the precision too.
     ///
     /// # Errors
     /// When the file does not hold a SPANet, or a tensor is missing, unknown or of another shape.

@@ -8,16 +8,16 @@
 //! clean = conv_out(x)                         C -> 3 channels, not clamped
 //! ```
 //!
-//! A block is a bottleneck of 1x1, 3x3 with dilation 2, and 1x1 convolutions. The spatial attentive module (SAM) lets each
-//! pixel see its whole row and column, twice:
+//! A block is a bottleneck of 1x1, 3x3 with dilation 2, and 1x1 convolutions. The spatial attentive module (SAM) lets
+//! each pixel see its whole row and column, twice:
 //!
 //! ```text
 //! h = irnn1(conv_in(x)), h = irnn2(conv2(h)), A = sigmoid(conv_out(relu(conv3(h))))      A is [B, 1, H, W] in 0..1
 //! ```
 //!
-//! with the four directions multiplied by the maps of the attention branch, if the configuration says so.
-//! Pictures are `[B, 3, H, W]` in 0..1, of any size, in the configuration's channel order. Parameter names are those of the
-//! released checkpoint.
+//! with the four directions multiplied by the maps of the attention branch, if the configuration says so. Pictures are
+//! `[B, 3, H, W]` in 0..1, of any size, in the configuration's channel order. Parameter names are those of the released
+//! checkpoint.
 
 mod config;
 mod file;
@@ -119,8 +119,9 @@ impl SpaNet {
         self.blocks[0].conv1.weight.dtype()
     }
 
-    /// Runs the network on pictures `[B, 3, H, W]` in 0..1, their channels in the order of `config().channel_order` (BGR for the files of
-    /// SPANet's authors, which [`Derainer`](crate::Derainer) sees to, and this does not); gradients flow to the weights where those are variables.
+    /// Runs the network on pictures `[B, 3, H, W]` in 0..1, their channels in the order of `config().channel_order`
+    /// (BGR for the files of SPANet's authors, which [`Derainer`](crate::Derainer) sees to, and this does not);
+    /// gradients flow to the weights where those are variables.
     ///
     /// On the CPU this is one operation whose buffers serve the next call again; they are freed with the network.
     ///
@@ -158,7 +159,8 @@ impl SpaNet {
         Ok(SpaNetOutput { clean: x, attention: first_map })
     }
 
-    /// The network as a list, for whoever executes it: `taped` and [`Self::by_layers`] with gradients, `planned` for inference.
+    /// The network as a list, for whoever executes it: `taped` and [`Self::by_layers`] with gradients, `planned` for
+    /// inference.
     fn layers(&self) -> Vec<Layer> {
         let mut layers = vec![Layer::ConvIn];
         for index in 0..BLOCKS {

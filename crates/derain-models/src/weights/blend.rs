@@ -6,8 +6,9 @@ use super::error::{WeightError, printable};
 use super::{ElementType, WeightFile, WeightTensor};
 
 impl WeightFile {
-    /// (1 − `share`) times this file's values plus `share` times the other's, as safetensors in f32 with this file's metadata and integers. Between two trainings of which one went on from
-    /// the other this is often better than both (Wortsman et al., "Model soups", ICML 2022); between unrelated ones it is nonsense.
+    /// (1 − `share`) times this file's values plus `share` times the other's, as safetensors in f32 with this file's
+    /// metadata and integers. Between two trainings of which one went on from the other this is often better than both
+    /// (Wortsman et al., "Model soups", ICML 2022); between unrelated ones it is nonsense.
     ///
     /// ```
     /// use derain_models::weights::WeightFile;
@@ -40,7 +41,8 @@ impl WeightFile {
         }
         let mut tensors = BTreeMap::new();
         for (name, tensor) in &self.tensors {
-            // Counts, such as a batch norm's of its batches, which trainings here do not keep: nothing to blend, and read only as what they were.
+            // Counts, such as a batch norm's of its batches, which trainings here do not keep: nothing to blend, and
+            // read only as what they were.
             if tensor.dtype.is_integer() {
                 tensors.insert(name.clone(), tensor.clone());
                 continue;

@@ -160,7 +160,8 @@ pub enum WeightError {
         /// The candidates' keys.
         keys: String,
     },
-    /// The safetensors parser refused. Its text has names from the file, so it is no source, whose text would be printed as it is.
+    /// The safetensors parser refused. Its text has names from the file, so it is no source, whose text would be
+    /// printed as it is.
     #[error("malformed safetensors: {}", printable(&.0.to_string()))]
     Safetensors(safetensors::SafeTensorError),
     /// A tensor could not be made or moved to its device.

@@ -6,8 +6,9 @@ use super::error::{WeightError, printable};
 use super::{ElementType, WeightFile, WeightTensor};
 
 impl WeightFile {
-    /// The tensors with every float stored in 16 bits (IEEE, rounded to nearest), integers and metadata unchanged: half the bytes of f32, and relative
-    /// errors of up to 2^-11, which a network hardly shows. Networks read it as any other file.
+    /// The tensors with every float stored in 16 bits (IEEE, rounded to nearest), integers and metadata unchanged: half
+    /// the bytes of f32, and relative errors of up to 2^-11, which a network hardly shows. Networks read it as any
+    /// other file.
     ///
     /// ```
     /// use derain_models::weights::{ElementType, WeightFile};

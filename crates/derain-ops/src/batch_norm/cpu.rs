@@ -1,7 +1,8 @@
 //! Batch normalization on the CPU: slices in, slices out.
 //!
-//! Sums run over pieces of planes, each within the L1 cache and by the same lanes of f64 whatever the instruction set; a channel's
-//! pieces are added up in index order. Elements are normalized in f64 too: f32 would lose what a mean far from 0 leaves of them.
+//! Sums run over pieces of planes, each within the L1 cache and by the same lanes of f64 whatever the instruction set;
+//! a channel's pieces are added up in index order. Elements are normalized in f64 too: f32 would lose what a mean far
+//! from 0 leaves of them.
 
 use rayon::prelude::*;
 
@@ -136,7 +137,8 @@ fn gradient_sums<E: Element>(isa: Isa, planes: Planes, x: &[E], statistics: &[St
     pieces.into_iter().zip(statistics).map(of_channel).collect()
 }
 
-/// Calls `f` with the range of every piece of every plane, in parallel; gives the results by channel, each in index order.
+/// Calls `f` with the range of every piece of every plane, in parallel; gives the results by channel, each in index
+/// order.
 fn per_channel<R: Send>(planes: Planes, f: impl Fn(std::ops::Range<usize>) -> R + Sync) -> Vec<Vec<R>> {
     let Planes { batch, channels, .. } = planes;
     let pixels = planes.pixels();

@@ -85,7 +85,8 @@ impl Counts {
 pub(crate) struct Moments<B> {
     /// Means, then biased variances, `[2, C]`, in f64: what [`Normalization`] takes.
     pub(crate) biased: B,
-    /// Means, then unbiased variances, `[2, C]`, in the type of arithmetic: what running statistics take. NaN for a channel of one element.
+    /// Means, then unbiased variances, `[2, C]`, in the type of arithmetic: what running statistics take. NaN for a
+    /// channel of one element.
     pub(crate) statistics: B,
 }
 
@@ -137,7 +138,8 @@ pub(crate) unsafe fn normalize<L: Launcher>(
     Ok(y)
 }
 
-/// Gradients through the moments, which are those of `x` itself, from the result `y` and its gradient. Without an activation y is not read.
+/// Gradients through the moments, which are those of `x` itself, from the result `y` and its gradient. Without an
+/// activation y is not read.
 ///
 /// # Safety
 /// The buffers must hold what [`Normalization`] says, `x`, `y` and `grad` its planes.

@@ -1,8 +1,9 @@
-// Batch normalization of batch_norm/mod.rs: needs sums.cu and pieces.cu. Symbols: μ, σ² the moments, s = sqrt(σ² + ε), x̂ = (x - μ) / s, γ and β
-// gain and offset, g the incoming gradient, N the elements of a channel. x is [B, C, H, W], `pixels` are H·W, `moments` [2, C]: every
-// channel's mean, then every channel's biased variance.
+// Batch normalization of batch_norm/mod.rs: needs sums.cu and pieces.cu. Symbols: μ, σ² the moments, s = sqrt(σ² + ε),
+// x̂ = (x - μ) / s, γ and β gain and offset, g the incoming gradient, N the elements of a channel. x is [B, C, H, W],
+// `pixels` are H·W, `moments` [2, C]: every channel's mean, then every channel's biased variance.
 //
-// Moments and the sums of gradients are in f64, and so is x - μ: f32 would lose what a mean far from 0 leaves of it. The rest is in Real.
+// Moments and the sums of gradients are in f64, and so is x - μ: f32 would lose what a mean far from 0 leaves of it.
+// The rest is in Real.
 
 struct Channel {
   double mean;
@@ -14,8 +15,8 @@ __device__ __forceinline__ Channel channel_of(const double* moments, int channel
   return statistics;
 }
 
-// The mean and the squared deviations from it of each piece of each plane, to `pieces` [B·C·pieces, 2]. Elements are read once, and stay in
-// registers for the deviations.
+// The mean and the squared deviations from it of each piece of each plane, to `pieces` [B·C·pieces, 2]. Elements are
+// read once, and stay in registers for the deviations.
 extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_pieces(const Stored* x, double* pieces, int pixels) {
   __shared__ double warps[2][WARPS];
   const Piece piece = piece_of(pixels);
@@ -31,7 +32,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_pieces(const St
   pieces[2 * (long long)blockIdx.x + 1] = squares;
 }
 
-// The moments of each channel from those of its pieces, a block for each channel; `statistics` [2, C] gets its mean and its unbiased variance.
+// The moments of each channel from those of its pieces, a block for each channel; `statistics` [2, C] gets its mean and
+// its unbiased variance.
 extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_moments(const double* pieces, double* moments, Real* statistics, int batch, int channels, int pixels) {
   __shared__ double warps[2][WARPS];
@@ -87,8 +89,8 @@ __device__ __forceinline__ void load_gradient(const Piece& piece, int pixels, co
   }
 }
 
-// What each piece adds to the gradients of γ and β: Σ g · x̂ and Σ g, to `sums` [B·C·pieces, 2]. Where the moments are constants, `d_x` gets
-// γ / s · g in the same pass; else it is null.
+// What each piece adds to the gradients of γ and β: Σ g · x̂ and Σ g, to `sums` [B·C·pieces, 2]. Where the moments are
+// constants, `d_x` gets γ / s · g in the same pass; else it is null.
 extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_gradient_sums(const Stored* x, const Stored* grad, const Stored* y, const Stored* gamma, const double* moments,
                              double epsilon, double* sums, Stored* d_x, int channels, int pixels) {

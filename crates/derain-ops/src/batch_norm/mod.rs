@@ -12,8 +12,8 @@
 //! | [`batch_norm_eval`] | running statistics, which are constants |
 //! | [`instance_norm()`] | of the N = H·W elements of each channel of each picture; γ = 1, β = 0 |
 //!
-//! The caller keeps running statistics, by PyTorch's rule, with the mean and the unbiased variance Σ (x - μ)² / (N - 1) that
-//! [`batch_norm_train`] returns:
+//! The caller keeps running statistics, by PyTorch's rule, with the mean and the unbiased variance Σ (x - μ)² / (N - 1)
+//! that [`batch_norm_train`] returns:
 //!
 //! ```text
 //! running = (1 - momentum) · running + momentum · batch
@@ -27,9 +27,10 @@
 //! dx = γ / s · g                                with running statistics
 //! ```
 //!
-//! Each piece of a plane is summed in f64, first for its mean, then for the squared deviations from that; pieces depend on the
-//! shape alone and are combined in index order. A channel of one value has variance exactly 0 and becomes exactly β. By its own
-//! statistics, NaN or an infinity makes a whole channel NaN. A running variance below -ε gives NaN.
+//! Each piece of a plane is summed in f64, first for its mean, then for the squared deviations from that; pieces depend
+//! on the shape alone and are combined in index order. A channel of one value has variance exactly 0 and becomes
+//! exactly β. By its own statistics, NaN or an infinity makes a whole channel NaN. A running variance below -ε gives
+//! NaN.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -84,14 +85,15 @@ struct Statistics {
     inverse: f64,
 }
 
-/// Normalizes `x` with the batch's own statistics, the activation in the same pass, with gradients for `x`, `gamma` and `beta`.
+/// Normalizes `x` with the batch's own statistics, the activation in the same pass, with gradients for `x`, `gamma` and
+/// `beta`.
 ///
-/// `x` is `[B, C, H, W]`, `gamma` and `beta` are `[C]`; f32 or f64 (on GPUs also f16 and bf16), the same for all, strided or not. PyTorch's usual `epsilon` is
-/// 1e-5.
+/// `x` is `[B, C, H, W]`, `gamma` and `beta` are `[C]`; f32 or f64 (on GPUs also f16 and bf16), the same for all,
+/// strided or not. PyTorch's usual `epsilon` is 1e-5.
 ///
 /// # Errors
-/// When a shape or a type does not fit, a dimension of `x` is 0, `epsilon` is not above 0 and finite, or a channel has but one
-/// element: its variance says nothing, and every picture would become `beta`.
+/// When a shape or a type does not fit, a dimension of `x` is 0, `epsilon` is not above 0 and finite, or a channel has
+/// but one element: its variance says nothing, and every picture would become `beta`.
 pub fn batch_norm_train(
     x: &Tensor,
     gamma: &Tensor,
@@ -127,8 +129,8 @@ pub fn batch_norm_train(
 
 /// Normalizes `x` with running statistics, with gradients for `x`, `gamma` and `beta`.
 ///
-/// `x` is `[B, C, H, W]`, the others are `[C]`; f32 or f64 (on GPUs also f16 and bf16), the same for all, strided or not. Beside halves, which GPUs take, running statistics
-/// are f32. No gradient reaches them.
+/// `x` is `[B, C, H, W]`, the others are `[C]`; f32 or f64 (on GPUs also f16 and bf16), the same for all, strided or
+/// not. Beside halves, which GPUs take, running statistics are f32. No gradient reaches them.
 ///
 /// # Errors
 /// When a shape or a type does not fit, a dimension of `x` is 0, or `epsilon` is not above 0 and finite.
@@ -157,13 +159,14 @@ pub fn batch_norm_eval(
     Ok(x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op::NormalizeByConstants(statistics))?)
 }
 
-/// Normalizes each channel of each picture of `x` with its own statistics, the activation in the same pass, with the gradient for `x`.
-/// There is neither gain nor offset, and nothing that training would have to keep.
+/// Normalizes each channel of each picture of `x` with its own statistics, the activation in the same pass, with the
+/// gradient for `x`. There is neither gain nor offset, and nothing that training would have to keep.
 ///
 /// `x` is `[B, C, H, W]`, f32 or f64 (on GPUs also f16 and bf16), strided or not. PyTorch's usual `epsilon` is 1e-5.
 ///
 /// # Errors
-/// When `x` has another shape or type, a dimension of 0 or pictures of one pixel, or `epsilon` is not above 0 and finite.
+/// When `x` has another shape or type, a dimension of 0 or pictures of one pixel, or `epsilon` is not above 0 and
+/// finite.
 pub fn instance_norm(x: &Tensor, epsilon: f64, activation: Activation) -> Result<Tensor> {
     const OP: &str = "instance_norm";
     let Planes { batch, channels, height, width } = check(OP, x, &[], epsilon)?;

@@ -9,12 +9,12 @@ use crate::relu::where_positive;
 use crate::storage::{elements, with_elements};
 use crate::{Activation, Isa, Planes, buffer};
 
-/// Input x `[B, C, H, W]`; the result, f64 whatever the type of x, is `[2, C]`: means, then biased variances. It has no gradient:
-/// [`NormalizeByBatch`] has the statistics' share in its own.
+/// Input x `[B, C, H, W]`; the result, f64 whatever the type of x, is `[2, C]`: means, then biased variances. It has no
+/// gradient: [`NormalizeByBatch`] has the statistics' share in its own.
 pub(super) struct Moments;
 
-/// Inputs x `[B, C, H, W]`, gain and offset `[C]`, result of the shape of x. The statistics are those of x, which its gradient
-/// takes into account. With `B·C` of each, every plane is a channel of its own.
+/// Inputs x `[B, C, H, W]`, gain and offset `[C]`, result of the shape of x. The statistics are those of x, which its
+/// gradient takes into account. With `B·C` of each, every plane is a channel of its own.
 pub(super) struct NormalizeByBatch {
     pub(super) statistics: Vec<Statistics>,
     pub(super) activation: Activation,

@@ -11,7 +11,8 @@ use crate::{Activation, Error, Isa, Planes, Result};
 
 const EPSILON: f64 = 1e-5;
 
-/// Two elements a channel, odd sizes, sizes around the vector lengths and the sums' lanes, batches, several pieces in a plane.
+/// Two elements a channel, odd sizes, sizes around the vector lengths and the sums' lanes, batches, several pieces in a
+/// plane.
 const SHAPES: [(usize, usize, usize, usize); 14] = [
     (2, 1, 1, 1),
     (1, 1, 1, 2),
@@ -132,7 +133,8 @@ fn every_instruction_set_equals_the_reference_forward_and_backward() {
     for isa in Isa::available() {
         compare::<f32>(isa, 1e-5, 1e-5);
     }
-    // Through the statistics of two elements all but nothing is left of a gradient: what is, is a difference of near equals.
+    // Through the statistics of two elements all but nothing is left of a gradient: what is, is a difference of near
+    // equals.
     compare::<f64>(Isa::Portable, 1e-13, 1e-10);
 }
 
@@ -174,7 +176,8 @@ fn gradients_equal_finite_differences() -> Result<()> {
         let tensor = |values: &[f64]| Tensor::new(values, &Device::Cpu);
         let x = tensor(&case.x)?.reshape(shape)?;
         let inputs = [x.clone(), tensor(&case.gamma)?, tensor(&case.beta)?];
-        // With so large an ε the curvature is small enough for differences, even of two elements that lie close together.
+        // With so large an ε the curvature is small enough for differences, even of two elements that lie close
+        // together.
         const EPSILON: f64 = 0.1;
         assert_gradients(&inputs, &format!("{shape:?}, train"), |inputs| {
             sum_weighted(

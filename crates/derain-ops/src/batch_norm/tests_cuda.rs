@@ -11,11 +11,13 @@ use crate::{Activation, Planes};
 
 const EPSILON: f64 = 1e-5;
 
-/// Two elements, one row, several pictures and channels, around a block of 256 and a piece of 4096 elements, many pieces.
+/// Two elements, one row, several pictures and channels, around a block of 256 and a piece of 4096 elements, many
+/// pieces.
 const SHAPES: [(usize, usize, usize, usize); 7] =
     [(2, 1, 1, 1), (2, 3, 1, 5), (3, 2, 7, 3), (1, 2, 16, 16), (2, 2, 257, 1), (2, 2, 63, 67), (150, 1, 1, 4097)];
 
-/// A step of training, with its activation, and one by other moments, without, as running statistics are, over values around `mean` that the type can store exactly.
+/// A step of training, with its activation, and one by other moments, without, as running statistics are, over values
+/// around `mean` that the type can store exactly.
 fn check(
     (dtype, forward, gradient): (DType, f64, f64),
     shape: (usize, usize, usize, usize),

@@ -1,8 +1,9 @@
-//! What follows a convolution's sum, on CUDA: grids, arguments and scratch of `kernels.cu`. Forward our own convolution (`cuda/direct.rs`) does this
-//! itself, before it writes a sum; these kernels run behind cuDNN's sums, and in every backward pass.
+//! What follows a convolution's sum, on CUDA: grids, arguments and scratch of `kernels.cu`. Forward our own convolution
+//! (`cuda/direct.rs`) does this itself, before it writes a sum; these kernels run behind cuDNN's sums, and in every
+//! backward pass.
 //!
-//! What cannot be avoided once the sums are in memory is what the kernels move, in elements for each element of the result (scales are
-//! one in O):
+//! What cannot be avoided once the sums are in memory is what the kernels move, in elements for each element of the
+//! result (scales are one in O):
 //!
 //! | pass | reads | writes |
 //! | --- | --- | --- |
@@ -69,7 +70,8 @@ impl<'a, B> Epilogue<'a, B> {
 /// Makes results, in place, of a convolution's sums without bias.
 ///
 /// # Safety
-/// The buffers must hold what [`Epilogue`] says, and `sums` the result's elements; nothing else may use those meanwhile.
+/// The buffers must hold what [`Epilogue`] says, and `sums` the result's elements; nothing else may use those
+/// meanwhile.
 pub(crate) unsafe fn forward<L: Launcher>(
     launcher: &L,
     epilogue: &Epilogue<'_, L::Buffer>,
@@ -79,15 +81,18 @@ pub(crate) unsafe fn forward<L: Launcher>(
     arguments.extend(epilogue.sizes()?);
     arguments.push(Arg::Int(epilogue.has_relu().into()));
     let grid = Grid::of_pieces(epilogue.planes(), epilogue.planes.pixels());
-    // SAFETY: these are the kernel's parameters; each element of the result belongs to one thread of one piece, which reads and writes it.
+    // SAFETY: these are the kernel's parameters; each element of the result belongs to one thread of one piece, which
+    // reads and writes it.
     unsafe { launcher.launch(&SOURCE, epilogue.dtype, "conv2d_epilogue", grid, &arguments) }
 }
 
 /// What [`backward`] gives.
 pub(crate) struct Gradients<B> {
-    /// g, `[B, O, H, W]`, which is also the residual's gradient. Without a ReLU it is the incoming gradient itself, and None here.
+    /// g, `[B, O, H, W]`, which is also the residual's gradient. Without a ReLU it is the incoming gradient itself, and
+    /// None here.
     pub(crate) residual: Option<B>,
-    /// For the convolution's sums, `[B, O, H, W]`: what its own backward starts from. Without a scale it is g, and None here.
+    /// For the convolution's sums, `[B, O, H, W]`: what its own backward starts from. Without a scale it is g, and None
+    /// here.
     pub(crate) sums: Option<B>,
     /// `[O]`, where there is a bias.
     pub(crate) bias: Option<B>,
@@ -129,7 +134,8 @@ pub(crate) unsafe fn backward<L: Launcher>(
         let bias = launcher.allocate(dtype, planes.channels)?;
         let batch = Arg::Int(int(SOURCE.name, "B", planes.batch)?);
         let arguments = [Arg::Buffer(of_pieces), Arg::Buffer(&bias), batch, outputs, pixels];
-        // SAFETY: these are the kernel's parameters; each channel has its block, and each piece the sum that was written above.
+        // SAFETY: these are the kernel's parameters; each channel has its block, and each piece the sum that was
+        // written above.
         unsafe { launcher.launch(&SOURCE, dtype, "conv2d_bias_gradient", Grid::of_sums(planes.channels), &arguments)? };
         Ok(bias)
     };
@@ -137,7 +143,8 @@ pub(crate) unsafe fn backward<L: Launcher>(
     Ok(Gradients { residual, sums, bias })
 }
 
-/// The gradient for the scale, `[B, 1, H, W]`, from a convolution's sums without bias and g ([`Gradients::residual`]), both `[B, O, H, W]`.
+/// The gradient for the scale, `[B, 1, H, W]`, from a convolution's sums without bias and g ([`Gradients::residual`]),
+/// both `[B, O, H, W]`.
 ///
 /// # Safety
 /// The buffers must hold what [`Epilogue`] and this say.

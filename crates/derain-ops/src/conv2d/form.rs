@@ -1,7 +1,8 @@
-//! Which form serves which convolution: a table, so that results depend neither on a picture's size nor on a measurement.
+//! Which form serves which convolution: a table, so that results depend neither on a picture's size nor on a
+//! measurement.
 //!
-//! GFLOP/s of the formula (2·K²·C·O a pixel), two threads, a picture of 512x512, by `cargo bench --bench conv2d` on an Intel Xeon with AVX-512
-//! whose register-bound peak in the same run was 340 (AVX-512):
+//! GFLOP/s of the formula (2·K²·C·O a pixel), two threads, a picture of 512x512, by `cargo bench --bench conv2d` on an
+//! Intel Xeon with AVX-512 whose register-bound peak in the same run was 340 (AVX-512):
 //!
 //! | kernel | AVX-512 direct | Winograd | AVX2 direct | Winograd |
 //! | --- | --- | --- | --- | --- |
@@ -11,8 +12,9 @@
 //! | 3x3, 3 to 32 | **170** | 114 | **53** | 83 |
 //! | 1x1, 32 to 32 | **119** | – | **49** | – |
 //!
-//! Bold is what the table takes. From 3 channels AVX2 would gain by Winograd's form, too, at a hundredth of a network's work; one rule serves both.
-//! Portable vectors have no measurement yet and stay with the form of fewer roundings; so does f64, which checks gradients.
+//! Bold is what the table takes. From 3 channels AVX2 would gain by Winograd's form, too, at a hundredth of a network's
+//! work; one rule serves both. Portable vectors have no measurement yet and stay with the form of fewer roundings; so
+//! does f64, which checks gradients.
 
 use candle_core::DType;
 

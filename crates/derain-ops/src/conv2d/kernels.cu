@@ -1,8 +1,10 @@
-// What follows a convolution's sum, and the way back through it (conv2d/mod.rs): needs planes.cu, sums.cu and pieces.cu. Symbols: s the sum
-// with its bias, y = activation(s·scale + residual), g the gradient behind the activation. All are [B, O, H, W], but the bias [O] and the
-// scale [B, 1, H, W]; `pixels` are H·W. What is null is not there.
+// What follows a convolution's sum, and the way back through it (conv2d/mod.rs): needs planes.cu, sums.cu and
+// pieces.cu. Symbols: s the sum with its bias, y = activation(s·scale + residual), g the gradient behind the
+// activation. All are [B, O, H, W], but the bias [O] and the scale [B, 1, H, W]; `pixels` are H·W. What is null is not
+// there.
 
-// From a plane's place in [B, O, H, W] to its picture's in [B, 1, H, W]. There are no more planes than blocks, so 32 bits hold their number.
+// From a plane's place in [B, O, H, W] to its picture's in [B, 1, H, W]. There are no more planes than blocks, so 32
+// bits hold their number.
 __device__ __forceinline__ long long to_scale(unsigned plane, int outputs, int pixels) {
   return ((long long)(plane / outputs) - plane) * pixels;
 }
@@ -29,7 +31,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   store_elements(piece, pixels, values, y);
 }
 
-// g, which is the residual's gradient, ds = g · scale, and each piece's sum of ds, which make the bias's gradient: each unless it is null.
+// g, which is the residual's gradient, ds = g · scale, and each piece's sum of ds, which make the bias's gradient: each
+// unless it is null.
 extern "C" __global__ void __launch_bounds__(THREADS)
     conv2d_epilogue_backward(const Stored* y, const Stored* grad, const Stored* scale, Stored* g, Stored* ds, double* sums,
                              int outputs, int pixels, int relu) {

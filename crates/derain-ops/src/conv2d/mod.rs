@@ -1,12 +1,13 @@
-//! Convolution that keeps the picture's size, for the shapes deraining networks use: 1x1 and 3x3 kernels at full resolution.
+//! Convolution that keeps the picture's size, for the shapes deraining networks use: 1x1 and 3x3 kernels at full
+//! resolution.
 //!
 //! ```text
 //! s[o, i, j] = bias[o] + Σ_c Σ_u Σ_v weight[o, c, u, v] · x[c, i + D·(u - K/2), j + D·(v - K/2)]
 //! y = activation(s · scale + residual)
 //! ```
 //!
-//! with kernel size K, dilation D and zeros outside the picture; the scale has one factor a pixel. Everything behind the sum happens
-//! while it is in registers. Gradients:
+//! with kernel size K, dilation D and zeros outside the picture; the scale has one factor a pixel. Everything behind
+//! the sum happens while it is in registers. Gradients:
 //!
 //! ```text
 //! g = dy, or [y > 0] · dy where the activation is a ReLU
@@ -14,9 +15,9 @@
 //! d x = d s convolved with the turned kernel       d weight[o, c, u, v] = Σ_i Σ_j d s[o, i, j] · x[c, i + …, j + …]
 //! ```
 //!
-//! Two [forms](Form) of the sum exist; a table chooses by kernel, channels and instruction set, never by the picture, so results do not depend
-//! on threads or on how the picture is cut. NaN stays NaN; in Winograd's form it also reaches every other result of the tiles that read it, up to
-//! four of 4x4, and an infinity becomes NaN there.
+//! Two [forms](Form) of the sum exist; a table chooses by kernel, channels and instruction set, never by the picture,
+//! so results do not depend on threads or on how the picture is cut. NaN stays NaN; in Winograd's form it also reaches
+//! every other result of the tiles that read it, up to four of 4x4, and an infinity becomes NaN there.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -86,15 +87,18 @@ pub enum Activation {
     Relu,
 }
 
-/// A place for a convolution's weights as kernels on GPUs read them: made at their first use, kept for the next ones, also by what is cloned from it.
-/// It belongs to weights that never change; those that a gradient is wanted for pass it by.
+/// A place for a convolution's weights as kernels on GPUs read them: made at their first use, kept for the next ones,
+/// also by what is cloned from it. It belongs to weights that never change; those that a gradient is wanted for pass it
+/// by.
 #[doc(hidden)]
 #[derive(Clone, Debug, Default)]
 pub struct Packed(#[cfg(feature = "cuda")] Arc<OnceLock<Tensor>>);
 
-/// Convolves `x` `[B, C, H, W]` with `weight` `[O, C, K, K]`, K = 1 or 3, and adds `bias` `[O]`; the result is `[B, O, H, W]`.
+/// Convolves `x` `[B, C, H, W]` with `weight` `[O, C, K, K]`, K = 1 or 3, and adds `bias` `[O]`; the result is
+/// `[B, O, H, W]`.
 ///
-/// Type f32 or f64 (on GPUs also f16 and bf16), the same for all; strided tensors are taken as they are; gradients flow to all three.
+/// Type f32 or f64 (on GPUs also f16 and bf16), the same for all; strided tensors are taken as they are; gradients flow
+/// to all three.
 ///
 /// # Errors
 /// When a shape or a type does not fit, a dimension is 0, or the dilation is out of range.
@@ -160,8 +164,8 @@ pub fn conv2d_residual_with(
     run(op, &Inputs { x, weight, bias, scale, residual: Some(residual), packed })
 }
 
-/// The gradients for x and `weight`, each if it is a variable or comes from one, of a [`conv2d`] without bias, from its results y and their gradient:
-/// what training runs, without what candle's backward pass adds. For benches.
+/// The gradients for x and `weight`, each if it is a variable or comes from one, of a [`conv2d`] without bias, from its
+/// results y and their gradient: what training runs, without what candle's backward pass adds. For benches.
 ///
 /// # Errors
 /// As [`conv2d`].
@@ -188,8 +192,8 @@ pub fn gradients(
     Ok([of_x, of_weight])
 }
 
-/// Makes kernels of ours convolve on GPUs from now on, as they do without cuDNN, or the other way that the build has: cuDNN, or candle's columns
-/// and products. For benches and tests.
+/// Makes kernels of ours convolve on GPUs from now on, as they do without cuDNN, or the other way that the build has:
+/// cuDNN, or candle's columns and products. For benches and tests.
 #[cfg(feature = "cuda")]
 #[doc(hidden)]
 pub fn set_direct(direct: bool) {
@@ -266,7 +270,8 @@ fn check(
     Ok(op::Conv2d { options: *options, outputs, size, residual: false, scale: false })
 }
 
-/// The largest dilation: rectangles are copied with as many pixels around them, so a much larger one would need memory without bound.
+/// The largest dilation: rectangles are copied with as many pixels around them, so a much larger one would need memory
+/// without bound.
 const MOST_DILATION: usize = 64;
 
 pub(crate) fn check_dilation(op: &'static str, dilation: usize) -> Result<()> {

@@ -9,8 +9,9 @@ use crate::element::Element;
 use crate::storage::{elements, with_elements};
 use crate::{Isa, Planes, buffer};
 
-/// Inputs x `[B, C, H, W]`, parameters (weights `[O, C, K, K]` and then, if any, the bias `[O]`, as one list) and, if any, extras
-/// (residual planes `[B, O, H, W]` and then a scale `[B, 1, H, W]`, as one tensor): an operation may have three inputs at most.
+/// Inputs x `[B, C, H, W]`, parameters (weights `[O, C, K, K]` and then, if any, the bias `[O]`, as one list) and, if
+/// any, extras (residual planes `[B, O, H, W]` and then a scale `[B, 1, H, W]`, as one tensor): an operation may have
+/// three inputs at most.
 pub(super) struct Conv2d {
     pub options: Conv2dOptions,
     pub outputs: usize,

@@ -3,8 +3,8 @@
 use super::{Activation, Conv2dOptions};
 use crate::Planes;
 
-/// The arguments of a convolution. `weight` is `[O, C, K, K]`, `bias` `[O]` gives O and may be zeros, `scale` is `[B, 1, H, W]` and
-/// `residual` `[B, O, H, W]`.
+/// The arguments of a convolution. `weight` is `[O, C, K, K]`, `bias` `[O]` gives O and may be zeros, `scale` is
+/// `[B, 1, H, W]` and `residual` `[B, O, H, W]`.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "named as in the module's formulas")]
 pub struct Arguments<'a> {

@@ -10,8 +10,8 @@ use crate::rect::{Patch, Rect, padded};
 use crate::testing::{Noise, assert_close, sum_weighted, to_f64, within_pool};
 use crate::{Error, Isa, Planes};
 
-/// ([B, C, H, W], O): pictures around the vector lengths and smaller than the kernel, channels around blocks and groups, rectangles
-/// around their largest size.
+/// ([B, C, H, W], O): pictures around the vector lengths and smaller than the kernel, channels around blocks and
+/// groups, rectangles around their largest size.
 const SHAPES: [((usize, usize, usize, usize), usize); 18] = [
     ((1, 1, 1, 1), 1),
     ((1, 2, 1, 5), 3),
@@ -290,7 +290,8 @@ fn gradients_equal_finite_differences() -> crate::Result<()> {
     Ok(())
 }
 
-/// The operation against its parts, in which candle takes the gradients: without bias and scale, on strided tensors, with a strided gradient.
+/// The operation against its parts, in which candle takes the gradients: without bias and scale, on strided tensors,
+/// with a strided gradient.
 #[test]
 fn residual_alone_equals_its_parts() -> crate::Result<()> {
     let mut noise = Noise::new(30);

@@ -1,5 +1,5 @@
-//! The text of `kernels.cu`, run on the CPU through the launches of `cuda.rs`, against the reference: its convolution of 1x1 by the identity,
-//! which leaves what follows the sum.
+//! The text of `kernels.cu`, run on the CPU through the launches of `cuda.rs`, against the reference: its convolution
+//! of 1x1 by the identity, which leaves what follows the sum.
 
 use candle_core::DType;
 

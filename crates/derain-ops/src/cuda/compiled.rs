@@ -38,7 +38,8 @@ pub(crate) fn ptx(op: &'static str, source: &Source, dtype: DType, device: &Cuda
     Ok(ptx)
 }
 
-/// The newest kind of GPU, up to this one, that the installed NVRTC knows: what is compiled for an older kind runs on a newer one.
+/// The newest kind of GPU, up to this one, that the installed NVRTC knows: what is compiled for an older kind runs on a
+/// newer one.
 fn newest_known((major, minor): (i32, i32)) -> (i32, i32) {
     let mut kinds = Vec::new();
     let mut count = 0;

@@ -1,6 +1,6 @@
 // Put before every file of kernels: elements as they lie in memory (Stored) and as kernels compute with them (Real).
-// Exactly one of ELEMENT_F64, ELEMENT_F32, ELEMENT_F16 and ELEMENT_BF16 is defined. The 16-bit types travel as bits, so that no
-// header of CUDA is needed; their arithmetic is in f32.
+// Exactly one of ELEMENT_F64, ELEMENT_F32, ELEMENT_F16 and ELEMENT_BF16 is defined. The 16-bit types travel as bits, so
+// that no header of CUDA is needed; their arithmetic is in f32.
 
 #if defined(ELEMENT_F64)
 typedef double Stored;

@@ -195,7 +195,8 @@ impl<'a> Gpu<'a> {
     fn allocate_slice(&self, dtype: DType, length: usize) -> candle_core::Result<CudaStorageSlice> {
         // CUDA has no memory of 0 bytes.
         let length = length.max(1);
-        // SAFETY: kernels write all of what they allocate before anything reads it; the contents of these types are any bits.
+        // SAFETY: kernels write all of what they allocate before anything reads it; the contents of these types are any
+        // bits.
         unsafe {
             Ok(match dtype {
                 DType::F64 => CudaStorageSlice::F64(self.device.alloc(length)?),
@@ -280,7 +281,8 @@ impl<'a> Launcher for Gpu<'a> {
             block_dim: (grid.threads.0, grid.threads.1, 1),
             shared_mem_bytes: 0,
         };
-        // SAFETY: the caller vouches for the arguments' number, types and reach. `values` outlives the launch, which copies them.
+        // SAFETY: the caller vouches for the arguments' number, types and reach. `values` outlives the launch, which
+        // copies them.
         unsafe { launch.launch(config) }.w().map_err(failed)?;
         drop(reads);
         for argument in arguments {
@@ -304,7 +306,8 @@ fn note_write(storage: &mut CudaStorage, stream: &CudaStream) {
 #[repr(C, align(8))]
 struct Value([u8; 8]);
 
-// SAFETY: the launch copies as many of the bytes as the kernel's parameter has; they are those of a pointer or a number.
+// SAFETY: the launch copies as many of the bytes as the kernel's parameter has; they are those of a pointer or a
+// number.
 unsafe impl DeviceRepr for Value {}
 
 impl Value {

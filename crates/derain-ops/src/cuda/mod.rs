@@ -1,9 +1,9 @@
 //! CUDA: what every operation's `cuda.rs` launches its kernels through.
 //!
-//! An operation's kernels are text, compiled for the type of its elements.
-//! `cuda.rs` beside it decides on grids and arguments against the [`Launcher`] trait alone. [`gpu`] is the launcher for GPUs, by candle's device and
-//! stream; [`compiled`] keeps what NVRTC made of the texts. [`on_cpu`] compiles the text for the processor and
-//! runs it under several orders of threads, so that kernels, grids, arguments and scratch sizes are tested on machines without a GPU.
+//! An operation's kernels are text, compiled for the type of its elements. `cuda.rs` beside it decides on grids and
+//! arguments against the [`Launcher`] trait alone. [`gpu`] is the launcher for GPUs, by candle's device and stream;
+//! [`compiled`] keeps what NVRTC made of the texts. [`on_cpu`] compiles the text for the processor and runs it under
+//! several orders of threads, so that kernels, grids, arguments and scratch sizes are tested on machines without a GPU.
 
 #[cfg(feature = "cuda")]
 pub(crate) mod compiled;
@@ -101,7 +101,8 @@ impl Grid {
         Self::of_planes(1, count)
     }
 
-    /// One thread for each of the elements of each plane; no block lies in two planes. `place_of` in `planes.cu` tells threads where they are.
+    /// One thread for each of the elements of each plane; no block lies in two planes. `place_of` in `planes.cu` tells
+    /// threads where they are.
     pub(crate) fn of_planes(planes: usize, elements: usize) -> Self {
         Self { blocks: planes * elements.div_ceil(Self::THREADS as usize), threads: (Self::THREADS, 1) }
     }
@@ -134,7 +135,8 @@ pub(crate) trait Launcher {
     /// Runs a kernel of a source compiled for a type of elements, after all launches before it.
     ///
     /// # Safety
-    /// The arguments must be those of the kernel's parameters in number and type, and its accesses must lie inside the buffers.
+    /// The arguments must be those of the kernel's parameters in number and type, and its accesses must lie inside the
+    /// buffers.
     unsafe fn launch(
         &self,
         source: &Source,

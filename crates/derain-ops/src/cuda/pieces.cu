@@ -1,5 +1,5 @@
-// For kernels whose blocks add up pieces of planes (`Grid::of_pieces`): needs sums.cu. Pieces depend on the planes' size alone, and their
-// sums are added in a fixed order.
+// For kernels whose blocks add up pieces of planes (`Grid::of_pieces`): needs sums.cu. Pieces depend on the planes'
+// size alone, and their sums are added in a fixed order.
 
 // Elements of each thread: f32 sums go no further before they are added up in f64.
 #define RUN 16
@@ -19,7 +19,8 @@ __device__ __forceinline__ Piece piece_of(int elements) {
   return piece;
 }
 
-// Calls `f(k, at)` for each element of this thread: its k-th, and where it lies in the tensor. A warp's lie side by side.
+// Calls `f(k, at)` for each element of this thread: its k-th, and where it lies in the tensor. A warp's lie side by
+// side.
 template <class F> __device__ __forceinline__ void for_elements(const Piece& piece, int elements, F f) {
   const long long start = piece.plane * elements + piece.first;
 #pragma unroll
@@ -29,8 +30,9 @@ template <class F> __device__ __forceinline__ void for_elements(const Piece& pie
   }
 }
 
-// This thread's elements of a tensor, 0 outside the piece and where there is no tensor. Kernels load all that they need by this before they compute,
-// and store last: loads that need not wait for one another are what keeps memory busy, and to a compiler a store may change what is loaded next.
+// This thread's elements of a tensor, 0 outside the piece and where there is no tensor. Kernels load all that they need
+// by this before they compute, and store last: loads that need not wait for one another are what keeps memory busy, and
+// to a compiler a store may change what is loaded next.
 __device__ __forceinline__ void load_elements(const Piece& piece, int elements, const Stored* from, Real (&values)[RUN]) {
 #pragma unroll
   for (int k = 0; k < RUN; k++) values[k] = 0;
@@ -41,7 +43,8 @@ __device__ __forceinline__ void store_elements(const Piece& piece, int elements,
   for_elements(piece, elements, [&](int k, long long at) { store(to + at, values[k]); });
 }
 
-// The sum over a channel's pieces, in all pictures of the batch, of `term(piece)`, to all threads: a block for each channel.
+// The sum over a channel's pieces, in all pictures of the batch, of `term(piece)`, to all threads: a block for each
+// channel.
 template <class Term>
 __device__ __forceinline__ double sum_pieces(int batch, int channels, int pieces, double (&warps)[WARPS], Term term) {
   double sum = 0;

@@ -1,5 +1,5 @@
-// For kernels with a thread for each element of planes (`Grid::of_planes`). A block keeps to one plane: offsets within a plane fit 32 bits,
-// and dividing them by a width is cheap; divisions of 64 bits take many instructions.
+// For kernels with a thread for each element of planes (`Grid::of_planes`). A block keeps to one plane: offsets within
+// a plane fit 32 bits, and dividing them by a width is cheap; divisions of 64 bits take many instructions.
 
 // Where a thread works.
 struct Place {

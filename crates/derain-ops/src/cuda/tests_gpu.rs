@@ -1,5 +1,6 @@
-//! What operations' tests on GPUs share: results and gradients, the latter asked of the operations themselves, so that none of candle's own
-//! kernels runs. The GPU may be a pretended one (`.ci/pretend-cuda`). Without any, tests say that they are skipped; with `REQUIRE_GPU` set they fail.
+//! What operations' tests on GPUs share: results and gradients, the latter asked of the operations themselves, so that
+//! none of candle's own kernels runs. The GPU may be a pretended one (`.ci/pretend-cuda`). Without any, tests say that
+//! they are skipped; with `REQUIRE_GPU` set they fail.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use crate::testing::{Noise, assert_close};
 /// Relative to the largest value, forward and for gradients.
 const TOLERANCES: [(DType, f64, f64); 2] = [(DType::F32, 1e-5, 1e-4), (DType::F64, 1e-12, 1e-11)];
 
-/// The same of halves against the CPU in f32, from the same inputs: halves of a unit in the last place, and what several roundings make of them.
+/// The same of halves against the CPU in f32, from the same inputs: halves of a unit in the last place, and what
+/// several roundings make of them.
 const HALVES: [(DType, f64, f64); 2] = [(DType::F16, 4e-3, 8e-3), (DType::BF16, 3e-2, 6e-2)];
 
 pub(crate) fn gpu() -> Option<Device> {
@@ -75,7 +77,8 @@ pub(crate) fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.to_device(&Device::Cpu).and_then(|t| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()).expect("values")
 }
 
-/// Inputs of these shapes, each the second half of a tensor twice as long, so that it does not begin where its memory does.
+/// Inputs of these shapes, each the second half of a tensor twice as long, so that it does not begin where its memory
+/// does.
 pub(crate) fn inputs(shapes: &[Vec<usize>], (low, high): (f64, f64), dtype: DType, device: &Device) -> Vec<Tensor> {
     let mut noise = Noise::new(51);
     let make = |shape: &Vec<usize>| {
@@ -87,7 +90,8 @@ pub(crate) fn inputs(shapes: &[Vec<usize>], (low, high): (f64, f64), dtype: DTyp
     shapes.iter().map(make).collect::<candle_core::Result<_>>().expect("inputs")
 }
 
-/// Compares a GPU's result and gradients, of the operation for given inputs, with the CPU's; a second run must give the same bits.
+/// Compares a GPU's result and gradients, of the operation for given inputs, with the CPU's; a second run must give the
+/// same bits.
 pub(crate) fn compare(name: &str, op: impl Fn(&[Tensor]) -> Op, shapes: &[Vec<usize>], range: (f64, f64)) {
     let Some(gpu) = gpu() else { return };
     for (dtype, forward, backward) in TOLERANCES.into_iter().chain(HALVES) {

@@ -29,7 +29,8 @@ fn names_are_unique() {
     assert_eq!(names.len(), SOURCES.len(), "{names:?}");
 }
 
-/// Every text for every type of elements, as it would be compiled; in the folder `DERAIN_KERNEL_TEXTS`, where that is set, for `.ci/kernels.py`.
+/// Every text for every type of elements, as it would be compiled; in the folder `DERAIN_KERNEL_TEXTS`, where that is
+/// set, for `.ci/kernels.py`.
 #[test]
 fn texts_are_written() {
     let own = tempfile::tempdir().expect("a folder");

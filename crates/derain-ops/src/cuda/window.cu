@@ -1,6 +1,6 @@
-// For sums over a square window around each pixel; window.rs has the grids. A block takes a strip of columns of one plane down a band of
-// rows, a thread a column. The strip's halo, `radius` columns on both sides, has threads, too: they add up their columns for their
-// neighbours' windows, but have no results of their own.
+// For sums over a square window around each pixel; window.rs has the grids. A block takes a strip of columns of one
+// plane down a band of rows, a thread a column. The strip's halo, `radius` columns on both sides, has threads, too:
+// they add up their columns for their neighbours' windows, but have no results of their own.
 
 #define THREADS 256
 

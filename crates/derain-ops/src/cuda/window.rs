@@ -6,7 +6,8 @@ use crate::{Error, Planes, Result};
 /// THREADS of the kernels.
 const THREADS: usize = 256;
 
-/// A strip's halo is as wide as the window on both sides together: beyond this, half of the threads and more would only serve it.
+/// A strip's halo is as wide as the window on both sides together: beyond this, half of the threads and more would only
+/// serve it.
 pub(crate) const MOST_RADIUS: usize = THREADS / 4;
 
 /// A launch over all strips and bands of all planes.

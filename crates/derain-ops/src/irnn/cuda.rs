@@ -29,8 +29,8 @@ const LANES: usize = 32;
 const SEGMENTS: u32 = 8;
 /// Positions of a chunk: CHUNK of the kernels, SEGMENTS · RUN.
 const CHUNK: usize = 128;
-/// For gradients along rows: pixels that a warp takes at a step, warps of a block, and columns of the widest narrow picture. PER_WARP, ROW_WARPS
-/// and NARROW of the kernels.
+/// For gradients along rows: pixels that a warp takes at a step, warps of a block, and columns of the widest narrow
+/// picture. PER_WARP, ROW_WARPS and NARROW of the kernels.
 const PER_WARP: usize = 256;
 const ROW_WARPS: u32 = 4;
 const NARROW: usize = 128;
@@ -134,7 +134,8 @@ impl Rows {
     }
 }
 
-/// The gradients for x, weights and biases of a sum weighted by `grad`, from the scans `h` before their maps, both `[B, 4·C, H, W]`.
+/// The gradients for x, weights and biases of a sum weighted by `grad`, from the scans `h` before their maps, both
+/// `[B, 4·C, H, W]`.
 ///
 /// # Safety
 /// The buffers must hold what [`Inputs`] says, and `h` and `grad` as many elements as the result.
@@ -175,8 +176,8 @@ pub(crate) unsafe fn backward<L: Launcher>(
         Arg::Int(int(SOURCE.name, "H", row_strips)?),
     ];
     let row_grid = Grid { blocks: counts.planes * row_strips, threads: (LANES as u32, ROW_WARPS) };
-    // SAFETY: these are the kernels' parameters. Each strip of each plane has its two sums in two of the four directions, each element of
-    // x belongs to one strip of columns and one of rows, and warps above 8·C do nothing.
+    // SAFETY: these are the kernels' parameters. Each strip of each plane has its two sums in two of the four
+    // directions, each element of x belongs to one strip of columns and one of rows, and warps above 8·C do nothing.
     unsafe {
         launcher.launch(&SOURCE, dtype, "irnn_backward_columns", counts.grid(counts.column_strips), &by_columns)?;
         launcher.launch(&SOURCE, dtype, rows.kernel, row_grid, &by_rows)?;

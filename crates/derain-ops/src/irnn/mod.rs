@@ -98,7 +98,8 @@ impl Direction {
         if self.is_ascending() { step } else { length - 1 - step }
     }
 
-    /// Of something that rows have and something that columns have, first what the scan runs along, then what lies across.
+    /// Of something that rows have and something that columns have, first what the scan runs along, then what lies
+    /// across.
     #[inline(always)]
     fn along_and_across(self, of_rows: usize, of_columns: usize) -> (usize, usize) {
         if self.is_vertical() { (of_rows, of_columns) } else { (of_columns, of_rows) }
@@ -123,7 +124,8 @@ impl<E: Copy> Coefficients<'_, E> {
 /// The four scans of `x`, with gradients for all three arguments.
 ///
 /// Shapes: `x` `[B, C, H, W]`, `weights` and `biases` `[4, C]` in the order up, right, down, left; the result is
-/// `[B, 4·C, H, W]`. Type f32 or f64 (on GPUs also f16 and bf16), the same for all. Strided tensors are taken as they are.
+/// `[B, 4·C, H, W]`. Type f32 or f64 (on GPUs also f16 and bf16), the same for all. Strided tensors are taken as they
+/// are.
 ///
 /// # Errors
 /// When a shape or a type does not fit, or a dimension of `x` is 0.
@@ -135,8 +137,9 @@ pub fn irnn(x: &Tensor, weights: &Tensor, biases: &Tensor) -> Result<Tensor> {
 
 /// The four scans, each multiplied by its direction's weight map, with gradients for all four arguments.
 ///
-/// `directions` is `[B, 4, H, W]`: the map of direction d multiplies every channel of that direction's result. The other
-/// arguments are those of [`irnn()`]. The scan itself runs unweighted. The backward pass computes the scans again.
+/// `directions` is `[B, 4, H, W]`: the map of direction d multiplies every channel of that direction's result. The
+/// other arguments are those of [`irnn()`]. The scan itself runs unweighted. The backward pass computes the scans
+/// again.
 ///
 /// # Errors
 /// As [`irnn()`].
@@ -150,8 +153,8 @@ pub fn irnn_directional(x: &Tensor, weights: &Tensor, biases: &Tensor, direction
     Ok(x.contiguous()?.apply_op3(&coefficients, &directions.contiguous()?, op::IrnnDirectional)?)
 }
 
-/// The gradients of [`irnn()`] for its arguments, from its results h and their gradient: what training runs, without what candle's backward pass adds.
-/// For benches.
+/// The gradients of [`irnn()`] for its arguments, from its results h and their gradient: what training runs, without
+/// what candle's backward pass adds. For benches.
 ///
 /// # Errors
 /// As [`irnn()`].
@@ -169,7 +172,8 @@ pub fn gradients(
     Ok([of_x, of_weights, of_biases])
 }
 
-/// The same of [`irnn_directional`], for x, coefficients (weights stacked on biases, `[2, 4, C]`) and directions; the scans run once more.
+/// The same of [`irnn_directional`], for x, coefficients (weights stacked on biases, `[2, 4, C]`) and directions; the
+/// scans run once more.
 ///
 /// # Errors
 /// As [`irnn()`].

@@ -9,8 +9,9 @@ use crate::cuda::on_cpu::checks::{TOLERANCES, far};
 use crate::cuda::on_cpu::{Contents, ORDERS, Program, Recorder, rounded};
 use crate::testing::{Noise, assert_close};
 
-/// One pixel, one row, one column; around a strip of 32 lines, a segment of 16 positions and a chunk of 128; around a warp's step along rows, 64
-/// columns of narrow pictures and 256 of others; more than waits in shared memory; several planes.
+/// One pixel, one row, one column; around a strip of 32 lines, a segment of 16 positions and a chunk of 128; around a
+/// warp's step along rows, 64 columns of narrow pictures and 256 of others; more than waits in shared memory; several
+/// planes.
 const SHAPES: [(usize, usize, usize, usize); 17] = [
     (1, 1, 1, 1),
     (2, 3, 1, 5),
@@ -78,7 +79,8 @@ impl Case {
         }
     }
 
-    /// All launches of a forward and a backward pass. Weights and biases lie in one buffer, at an offset, as `irnn_directional` stacks them.
+    /// All launches of a forward and a backward pass. Weights and biases lie in one buffer, at an offset, as
+    /// `irnn_directional` stacks them.
     fn record(&self) -> (Recorder, impl Fn(&Contents) -> Results + use<>) {
         let recorder = Recorder::default();
         let upload = |values: &[f64]| recorder.upload(self.dtype, values);
@@ -224,7 +226,8 @@ fn large_weights_and_nan_stay_what_they_are() {
     assert!(got[..20].iter().all(|h| h.is_finite()) && got[20..].iter().all(|h| h.is_nan()), "{got:?}");
 }
 
-/// Right's h at the end of a row, and down's at the end of a column, are no factor of any gradient: infinite, they are not to make 0 · ∞.
+/// Right's h at the end of a row, and down's at the end of a column, are no factor of any gradient: infinite, they are
+/// not to make 0 · ∞.
 #[test]
 fn what_lies_beyond_a_line_adds_nothing() {
     let Some(program) = Program::compile(&cuda::SOURCE, DType::F32) else { return };

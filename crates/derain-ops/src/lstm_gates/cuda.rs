@@ -1,7 +1,7 @@
 //! The gates on CUDA: grids and arguments of `kernels.cu`.
 //!
-//! What cannot be avoided, in elements for each element of the cell, is what the kernels move: forward reads 5 and writes 2, backward
-//! reads 7 and writes 5.
+//! What cannot be avoided, in elements for each element of the cell, is what the kernels move: forward reads 5 and
+//! writes 2, backward reads 7 and writes 5.
 
 use candle_core::DType;
 
@@ -19,7 +19,8 @@ pub(crate) struct Gradients<B> {
     pub(crate) cell: B,
 }
 
-/// h and then c', `[2, B, C, H, W]`, from the pre-activations `[B, 4·C, H, W]` and the previous cell, whose dimensions are `planes`.
+/// h and then c', `[2, B, C, H, W]`, from the pre-activations `[B, 4·C, H, W]` and the previous cell, whose dimensions
+/// are `planes`.
 ///
 /// # Safety
 /// `gates` and `cell` must hold as many elements of the type.

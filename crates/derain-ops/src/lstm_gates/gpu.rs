@@ -27,7 +27,8 @@ pub(super) fn backward(gates: &Tensor, cell: &Tensor, grad: &Tensor) -> Result<G
     let planes = Planes::from(cell.dims4()?);
     on_tensors(OP, [gates, cell, grad], |gpu, [gates_input, cell_input, grad]| {
         let packed = [&grad.argument(), &grad.argument_at(planes.len())];
-        // SAFETY: the entry point has checked both against the cell, whose planes these are; the gradient has the packed result's shape.
+        // SAFETY: the entry point has checked both against the cell, whose planes these are; the gradient has the
+        // packed result's shape.
         let gradients = unsafe {
             cuda::backward(gpu, cell.dtype(), planes, &gates_input.argument(), &cell_input.argument(), packed)
         }?;

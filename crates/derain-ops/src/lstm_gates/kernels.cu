@@ -1,5 +1,5 @@
-// The gates of lstm_gates/mod.rs: needs planes.cu. Symbols: a the pre-activations, i, f, g and o the gates, c and c' the cell before and
-// after, h the hidden state. `elements` are C·H·W, one gate's of one picture; a thread for each.
+// The gates of lstm_gates/mod.rs: needs planes.cu. Symbols: a the pre-activations, i, f, g and o the gates, c and c'
+// the cell before and after, h the hidden state. `elements` are C·H·W, one gate's of one picture; a thread for each.
 
 __device__ __forceinline__ Real sigmoid(Real a) { return 1 / (1 + exp(-a)); }
 
@@ -24,7 +24,8 @@ extern "C" __global__ void lstm_gates_forward(const Stored* a, const Stored* c, 
   store(h + at, gates.o * tanh(next));
 }
 
-// c' is computed again from what must be read anyway: reading it would be a tenth more traffic, and 16 bits of it less exact.
+// c' is computed again from what must be read anyway: reading it would be a tenth more traffic, and 16 bits of it less
+// exact.
 extern "C" __global__ void lstm_gates_backward(const Stored* a, const Stored* c, const Stored* d_h, const Stored* d_c_next, Stored* d_a,
                                                Stored* d_c, int elements) {
   const Place place = place_of(elements);

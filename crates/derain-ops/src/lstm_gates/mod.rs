@@ -1,4 +1,5 @@
-//! The gate arithmetic of convolutional LSTMs (Shi et al., "Convolutional LSTM Network", NIPS 2015), as in RRANet: no peepholes.
+//! The gate arithmetic of convolutional LSTMs (Shi et al., "Convolutional LSTM Network", NIPS 2015), as in RRANet: no
+//! peepholes.
 //!
 //! With the pre-activations a of the four gates, side by side in the channels of one tensor, and the previous cell c:
 //!
@@ -8,8 +9,8 @@
 //! h  = o · tanh(c')
 //! ```
 //!
-//! All of it in one pass: seven planes of traffic for each channel, five read and two written. Gradients, with the incoming dh and
-//! dc' and t = tanh(c'):
+//! All of it in one pass: seven planes of traffic for each channel, five read and two written. Gradients, with the
+//! incoming dh and dc' and t = tanh(c'):
 //!
 //! ```text
 //! d = dc' + dh · o · (1 - t²)        through the cell
@@ -17,8 +18,8 @@
 //! dc = d · f
 //! ```
 //!
-//! Gates are not kept between the passes but computed again; c' is read from the result. In f32, σ and tanh are within a few units
-//! in the last place (f64 uses the standard library's functions). NaN stays NaN.
+//! Gates are not kept between the passes but computed again; c' is read from the result. In f32, σ and tanh are within
+//! a few units in the last place (f64 uses the standard library's functions). NaN stays NaN.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -66,8 +67,8 @@ pub struct LstmState {
 
 /// One step's state from its gates and the previous cell, with gradients for both.
 ///
-/// `gates` is `[B, 4·C, H, W]`, the pre-activations of i, f, g and o in this order; `cell` is `[B, C, H, W]`. Type f32 or f64 (on GPUs also f16 and bf16), the
-/// same for both, strided or not.
+/// `gates` is `[B, 4·C, H, W]`, the pre-activations of i, f, g and o in this order; `cell` is `[B, C, H, W]`. Type f32
+/// or f64 (on GPUs also f16 and bf16), the same for both, strided or not.
 ///
 /// # Errors
 /// When a shape or a type does not fit, or a dimension is 0.

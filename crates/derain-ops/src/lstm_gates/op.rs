@@ -12,7 +12,8 @@ use super::sigmoid::Sigmoid;
 use crate::storage::{elements, with_elements};
 use crate::{Isa, Planes, buffer};
 
-/// Inputs gates `[B, 4·C, H, W]` and cell `[B, C, H, W]`. An operation gives one tensor: h and c' are packed, `[2, B, C, H, W]`.
+/// Inputs gates `[B, 4·C, H, W]` and cell `[B, C, H, W]`. An operation gives one tensor: h and c' are packed,
+/// `[2, B, C, H, W]`.
 pub(super) struct LstmGates;
 
 pub(super) type Gradients = (Option<Tensor>, Option<Tensor>);

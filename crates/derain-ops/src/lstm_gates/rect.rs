@@ -1,5 +1,5 @@
-//! The gates on rectangles of pixels with their channels side by side, for inference: fused with the convolution that computes them, band by
-//! band, all gates never exist at once.
+//! The gates on rectangles of pixels with their channels side by side, for inference: fused with the convolution that
+//! computes them, band by band, all gates never exist at once.
 
 use super::cpu;
 use crate::Isa;
@@ -9,7 +9,8 @@ use crate::simd::{Kernel, Vector};
 
 /// One step: `cell` becomes c', `hidden` h.
 ///
-/// A pixel of `gates` holds, for each [`CHANNEL_BLOCK`] channels of the cell, the block's pre-activations of i, then f, g and o.
+/// A pixel of `gates` holds, for each [`CHANNEL_BLOCK`] channels of the cell, the block's pre-activations of i, then f,
+/// g and o.
 ///
 /// # Panics
 /// When the rectangles' sizes do not fit each other, or the cell's channels are no whole blocks.

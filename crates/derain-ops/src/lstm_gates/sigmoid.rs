@@ -64,7 +64,8 @@ impl Sigmoid for f64 {
     }
 }
 
-/// e^-x for x >= 0 as (2^n, e^r - 1): it is 2^n · (e^r - 1) + 2^n, with n whole and |r| <= ln 2 / 2. Beyond [`FAR`] e^-`FAR`.
+/// e^-x for x >= 0 as (2^n, e^r - 1): it is 2^n · (e^r - 1) + 2^n, with n whole and |r| <= ln 2 / 2. Beyond [`FAR`]
+/// e^-`FAR`.
 #[inline(always)]
 fn exp_minus<V: Vector>(x: f32) -> (f32, f32) {
     use std::f64::consts;

@@ -45,7 +45,8 @@ fn case<E: Sigmoid>(shape: (usize, usize, usize, usize), noise: &mut Noise) -> C
 
 #[test]
 fn hand_computed() -> crate::Result<()> {
-    // Open gates where the pre-activation is 200, closed ones where it is -200, half open ones at 0; tanh(ln 3 / 2) = 1/2.
+    // Open gates where the pre-activation is 200, closed ones where it is -200, half open ones at 0; tanh(ln
+    // 3 / 2) = 1/2.
     let half = 3f32.ln() / 2.0;
     #[rustfmt::skip]
     let gates = Tensor::new(&[[

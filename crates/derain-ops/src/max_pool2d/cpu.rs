@@ -1,7 +1,8 @@
 //! Max pooling on the CPU: slices in, slices out.
 //!
-//! Heights are even, so no window crosses from one plane to the next: the whole batch is pooled as one tall picture, shared out in
-//! bands of row pairs. Loops are plain; compiled for the instruction set of their caller they become compares, blends and shuffles.
+//! Heights are even, so no window crosses from one plane to the next: the whole batch is pooled as one tall picture,
+//! shared out in bands of row pairs. Loops are plain; compiled for the instruction set of their caller they become
+//! compares, blends and shuffles.
 
 use rayon::prelude::*;
 
@@ -35,7 +36,8 @@ pub(super) fn backward<E: Element>(isa: Isa, planes: Planes, x: &[E], grad: &[E]
     out
 }
 
-/// Whether `x` takes the place of the largest so far. NaN always does and a number never takes its place: it stays visible.
+/// Whether `x` takes the place of the largest so far. NaN always does and a number never takes its place: it stays
+/// visible.
 #[inline(always)]
 #[allow(clippy::eq_op, reason = "NaN is what differs from itself")]
 fn beats<E: Element>(x: E, largest: E) -> bool {
@@ -105,8 +107,8 @@ impl<E: Element> Kernel<E> for Backward<'_, E> {
     }
 }
 
-/// Even and odd elements. Apart from each other, because compilers do not vectorise [`give_back`] over pairs: that took five times as
-/// long (with AVX2).
+/// Even and odd elements. Apart from each other, because compilers do not vectorise [`give_back`] over pairs: that took
+/// five times as long (with AVX2).
 #[inline(always)]
 fn unzip<E: Element>(both: &[E], even: &mut [E], odd: &mut [E]) {
     for (&[e, o], (even, odd)) in both.as_chunks::<2>().0.iter().zip(even.iter_mut().zip(odd)) {

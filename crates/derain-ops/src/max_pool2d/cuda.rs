@@ -1,7 +1,7 @@
 //! Max pooling on CUDA: grids and arguments of `kernels.cu`.
 //!
-//! What cannot be avoided, in elements for each pixel of x, is what the kernels move: forward reads 1 and writes 1/4, backward reads
-//! 1 and 1/4 (the winner is found again) and writes 1.
+//! What cannot be avoided, in elements for each pixel of x, is what the kernels move: forward reads 1 and writes 1/4,
+//! backward reads 1 and 1/4 (the winner is found again) and writes 1.
 
 use candle_core::DType;
 
@@ -46,7 +46,8 @@ pub(crate) unsafe fn backward<L: Launcher>(
     let d_x = launcher.allocate(dtype, planes.len())?;
     let grid = Grid::of_planes(planes.batch * planes.channels, planes.pixels());
     let arguments = [x.again(), grad.again(), Arg::Buffer(&d_x), height, width];
-    // SAFETY: these are the kernel's parameters; a thread for each pixel of x reads its window and that window's gradient.
+    // SAFETY: these are the kernel's parameters; a thread for each pixel of x reads its window and that window's
+    // gradient.
     unsafe { launcher.launch(&SOURCE, dtype, "max_pool2d_backward", grid, &arguments)? };
     Ok(d_x)
 }

@@ -1,6 +1,7 @@
 // Max pooling of max_pool2d/mod.rs, over windows of 2x2 pixels of x [B, C, H, W]: needs planes.cu.
 
-// Which pixel of a window, in row-major order, its result comes from: the first of the largest, or the last NaN. `largest` gets its value.
+// Which pixel of a window, in row-major order, its result comes from: the first of the largest, or the last NaN.
+// `largest` gets its value.
 __device__ __forceinline__ int winner_of(const Stored* window, int width, Real& largest) {
   int winner = 0;
   largest = load(window);
@@ -27,7 +28,8 @@ extern "C" __global__ void max_pool2d_forward(const Stored* x, Stored* out, int 
   store(out + place.plane * results + place.element, largest);
 }
 
-// A thread for each pixel of x, so that a warp's results lie side by side; the four threads of a window find the same winner.
+// A thread for each pixel of x, so that a warp's results lie side by side; the four threads of a window find the same
+// winner.
 extern "C" __global__ void max_pool2d_backward(const Stored* x, const Stored* grad, Stored* d_x, int height, int width) {
   const int columns = width / 2, pixels = height * width;
   const Place place = place_of(pixels);

@@ -4,11 +4,11 @@
 //! y[b, c, i, j] = max of x[b, c, 2i..2i+2, 2j..2j+2]
 //! ```
 //!
-//! `[B, C, H, W]` becomes `[B, C, H/2, W/2]`. H and W must be even: what to put beside an odd picture (zeros, the border again) is
-//! for the network to say, so pad first.
+//! `[B, C, H, W]` becomes `[B, C, H/2, W/2]`. H and W must be even: what to put beside an odd picture (zeros, the
+//! border again) is for the network to say, so pad first.
 //!
-//! The gradient of a result goes to the pixel it came from, the first one in row-major order where several are equal. A window that
-//! holds NaN gives NaN, and its gradient goes to its last NaN. Both rules are PyTorch's.
+//! The gradient of a result goes to the pixel it came from, the first one in row-major order where several are equal. A
+//! window that holds NaN gives NaN, and its gradient goes to its last NaN. Both rules are PyTorch's.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -40,7 +40,8 @@ use crate::{Error, Result};
 
 /// The largest pixel of every 2x2 window, with its gradient for `x`.
 ///
-/// `x` is `[B, C, H, W]` with even H and W, f32 or f64 (on GPUs also f16 and bf16), strided or not; the result is `[B, C, H/2, W/2]`.
+/// `x` is `[B, C, H, W]` with even H and W, f32 or f64 (on GPUs also f16 and bf16), strided or not; the result is
+/// `[B, C, H/2, W/2]`.
 ///
 /// # Errors
 /// When `x` has another shape or type or a dimension of 0, or H or W is odd.

@@ -26,8 +26,8 @@ pub(super) fn forward<E: Element>(isa: Isa, planes: Planes, x: &[E], options: &R
 
 /// The gradient of a sum weighted by `grad`.
 ///
-/// L at p depends on every q of its window: dL_p/dI_q = ([p = q] - 1/n) / s - (I_p - μ)·(I_q - μ) / (s²·σ·(n - 1)), s = σ + ε.
-/// Windows are symmetric, so the sum over all p whose window holds q is again a window sum around q, of two
+/// L at p depends on every q of its window: dL_p/dI_q = ([p = q] - 1/n) / s - (I_p - μ)·(I_q - μ) / (s²·σ·(n - 1)),
+/// s = σ + ε. Windows are symmetric, so the sum over all p whose window holds q is again a window sum around q, of two
 /// quantities that belong to p (`Terms`).
 pub(super) fn backward<E: Element>(isa: Isa, planes: Planes, x: &[E], grad: &[E], options: &RlcnOptions) -> Vec<E> {
     let mut out = buffer::zeroed(x.len());

@@ -7,8 +7,8 @@
 //! | forward | read I, write L: 2·e | 2·e, and the halo, window - 1 rows and columns of a block of 24 x 248 at the default window, out of the second-level cache |
 //! | backward | read I and dL, write dI: 3·e | 4·e + 6·r and the halo twice: three terms a pixel are written, and read again |
 //!
-//! Each pixel also takes 2·window + 6 additions in f64, cheap on processors made for computing (an H100 does half as many in f64 as in
-//! f32), though not on those made for graphics (1/64).
+//! Each pixel also takes 2·window + 6 additions in f64, cheap on processors made for computing (an H100 does half as
+//! many in f64 as in f32), though not on those made for graphics (1/64).
 
 use candle_core::DType;
 
@@ -49,7 +49,8 @@ pub(crate) unsafe fn forward<L: Launcher>(
     let mut arguments = vec![x.again(), Arg::Buffer(&out)];
     arguments.extend(window.arguments());
     arguments.extend(option_arguments(options));
-    // SAFETY: these are the kernel's parameters; each pixel of each plane is read and written by the one block that it belongs to.
+    // SAFETY: these are the kernel's parameters; each pixel of each plane is read and written by the one block that it
+    // belongs to.
     unsafe { launcher.launch(&SOURCE, dtype, "rlcn_forward", window.grid, &arguments)? };
     Ok(out)
 }

@@ -1,12 +1,13 @@
-// RLCN of rlcn/mod.rs: needs window.cu. Symbols: I the picture, n the window's pixels that lie inside it, S and Q their sums of I and I²,
-// L the result.
+// RLCN of rlcn/mod.rs: needs window.cu. Symbols: I the picture, n the window's pixels that lie inside it, S and Q their
+// sums of I and I², L the result.
 //
-// A thread keeps its column's sums over the window's rows in registers: it adds the row that enters and subtracts the one that leaves. They go
-// to shared memory, where the thread adds up the columns of its window. Memory is read once, and once more for halos; the pixel that
-// leaves and the one in the middle come from the first-level cache, which the window's rows fit into.
+// A thread keeps its column's sums over the window's rows in registers: it adds the row that enters and subtracts the
+// one that leaves. They go to shared memory, where the thread adds up the columns of its window. Memory is read once,
+// and once more for halos; the pixel that leaves and the one in the middle come from the first-level cache, which the
+// window's rows fit into.
 //
-// Sums are in f64 whatever the elements: I - μ and σ² are differences of nearly equal numbers, and sums of equal f32 values are exact
-// in f64, so that flat regions give 0. What follows is in Real.
+// Sums are in f64 whatever the elements: I - μ and σ² are differences of nearly equal numbers, and sums of equal f32
+// values are exact in f64, so that flat regions give 0. What follows is in Real.
 
 // Rows between two barriers: as many loads are under way at once.
 #define ROWS 4
@@ -24,7 +25,8 @@ __device__ __forceinline__ int reach(int center, int radius, int length) {
   return end - first;
 }
 
-// Calls `emit(at, n, sums)` for each pixel of this thread, with its place in the plane. `source(at)` gives a pixel's two quantities.
+// Calls `emit(at, n, sums)` for each pixel of this thread, with its place in the plane. `source(at)` gives a pixel's
+// two quantities.
 template <class Source, class Emit>
 __device__ __forceinline__ void slide(const Window& window, Pair (&columns)[ROWS][THREADS], Source source, Emit emit) {
   const int radius = window.radius, t = threadIdx.x;
@@ -109,8 +111,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
       });
 }
 
-// First half of the gradient (see cpu.rs): what each pixel p gives to every pixel q of its window, constant + slope · I_q, and to itself,
-// direct. With s = σ + ε: slope = grad · (I_p - μ) / (s²·σ·(n - 1)), constant = grad / (s·n) - slope·μ, direct = grad / s.
+// First half of the gradient (see cpu.rs): what each pixel p gives to every pixel q of its window,
+// constant + slope · I_q, and to itself, direct. With s = σ + ε: slope = grad · (I_p - μ) / (s²·σ·(n - 1)),
+// constant = grad / (s·n) - slope·μ, direct = grad / s.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
     rlcn_terms(const Stored* x, const Stored* grad, Real* constant, Real* slope, Real* direct, int height, int width, int radius,
                int band, double epsilon, double variance_epsilon, int clamp) {
@@ -132,7 +135,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
       });
 }
 
-// Second half: a pixel lies in the windows of all p in the window around it, so what they give to it is again a window's sum.
+// Second half: a pixel lies in the windows of all p in the window around it, so what they give to it is again a
+// window's sum.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
     rlcn_gather(const Stored* x, const Real* constant, const Real* slope, const Real* direct, Stored* d_x, int height, int width,
                 int radius, int band) {

@@ -11,8 +11,9 @@
 //! are 0. The paper prints neither window nor ε; the defaults are those of the authors' later code. At the border only
 //! the n pixels inside the picture count. A window of one pixel has variance 0.
 //!
-//! Window sums slide, so the cost does not depend on the window. They are kept in f64: flat regions of an f32 picture give exactly 0,
-//! however bright (of an f64 picture, less than 1e-10). A pixel that is NaN or infinite spoils results far beyond its window.
+//! Window sums slide, so the cost does not depend on the window. They are kept in f64: flat regions of an f32 picture
+//! give exactly 0, however bright (of an f64 picture, less than 1e-10). A pixel that is NaN or infinite spoils results
+//! far beyond its window.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -83,8 +84,8 @@ impl RlcnOptions {
 
 /// The normalized picture, with its gradient for `x`.
 ///
-/// `x` is `[B, C, H, W]`, usually three channels in 0..1, f32 or f64 (on GPUs also f16 and bf16), strided or not; the result has the same shape and
-/// is >= 0 (and <= 1 with [`RlcnOptions::clamp`]).
+/// `x` is `[B, C, H, W]`, usually three channels in 0..1, f32 or f64 (on GPUs also f16 and bf16), strided or not; the
+/// result has the same shape and is >= 0 (and <= 1 with [`RlcnOptions::clamp`]).
 ///
 /// # Errors
 /// When `x` has another shape or type or a dimension of 0, or an option is out of range.

@@ -17,7 +17,8 @@ pub fn forward(planes: Planes, x: &[f64], options: &RlcnOptions) -> Vec<f64> {
     out
 }
 
-/// The gradient of a sum weighted by `grad`, by differentiating the formula at every pixel for every pixel of its window.
+/// The gradient of a sum weighted by `grad`, by differentiating the formula at every pixel for every pixel of its
+/// window.
 pub fn backward(planes: Planes, x: &[f64], grad: &[f64], options: &RlcnOptions) -> Vec<f64> {
     let mut out = vec![0.0; x.len()];
     let pixels = planes.pixels();

@@ -26,8 +26,8 @@ pub(super) struct Row<'a> {
 }
 
 impl Window {
-    /// Rows of a plane that are summed in one go. Each band starts its sums afresh, so a band is never shorter than four
-    /// windows: the start then costs little. It depends on nothing but the window and the plane, as results must.
+    /// Rows of a plane that are summed in one go. Each band starts its sums afresh, so a band is never shorter than
+    /// four windows: the start then costs little. It depends on nothing but the window and the plane, as results must.
     pub(super) fn band_rows(&self) -> usize {
         (4 * (2 * self.radius + 1)).max(128).min(self.height)
     }

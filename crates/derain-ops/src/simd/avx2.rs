@@ -55,7 +55,8 @@ impl Vector for F32x8 {
 
     #[inline(always)]
     fn store(self, target: &mut [f32]) {
-        // SAFETY: AVX2 is there; 8 elements are written only where the slice has them, else masked lanes are not touched.
+        // SAFETY: AVX2 is there; 8 elements are written only where the slice has them, else masked lanes are not
+        // touched.
         unsafe {
             if target.len() >= Self::LANES {
                 _mm256_storeu_ps(target.as_mut_ptr(), self.0);

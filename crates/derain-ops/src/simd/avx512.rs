@@ -38,7 +38,8 @@ impl Vector for F32x16 {
 
     #[inline(always)]
     fn load(source: &[f32]) -> Self {
-        // SAFETY: AVX-512F is there; 16 elements are read only where the slice has them, else masked lanes are not touched.
+        // SAFETY: AVX-512F is there; 16 elements are read only where the slice has them, else masked lanes are not
+        // touched.
         Self(unsafe {
             if source.len() >= Self::LANES {
                 _mm512_loadu_ps(source.as_ptr())
@@ -50,7 +51,8 @@ impl Vector for F32x16 {
 
     #[inline(always)]
     fn store(self, target: &mut [f32]) {
-        // SAFETY: AVX-512F is there; 16 elements are written only where the slice has them, else masked lanes are not touched.
+        // SAFETY: AVX-512F is there; 16 elements are written only where the slice has them, else masked lanes are not
+        // touched.
         unsafe {
             if target.len() >= Self::LANES {
                 _mm512_storeu_ps(target.as_mut_ptr(), self.0);

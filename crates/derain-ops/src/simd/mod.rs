@@ -76,7 +76,8 @@ pub trait Kernel<E> {
     fn run<V: Vector<Elem = E>>(self) -> Self::Output;
 }
 
-/// Runs a kernel with the f32 vectors of an instruction set; one that the processor lacks gives way to the portable form.
+/// Runs a kernel with the f32 vectors of an instruction set; one that the processor lacks gives way to the portable
+/// form.
 pub(crate) fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     {

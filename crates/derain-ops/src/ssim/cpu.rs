@@ -1,7 +1,7 @@
 //! SSIM on the CPU: slices in, slices out, bands of rows in parallel.
 //!
-//! Nothing is as large as a plane but the gradients: of the moments, and of their derivatives on the way back, a band keeps the rows
-//! that a window covers. Every row's numbers are the same whatever band it is in.
+//! Nothing is as large as a plane but the gradients: of the moments, and of their derivatives on the way back, a band
+//! keeps the rows that a window covers. Every row's numbers are the same whatever band it is in.
 
 use rayon::prelude::*;
 

@@ -7,8 +7,9 @@
 //! | value | read x and y: 2·e | 2·e, and the halo, window - 1 rows and columns of a block of 4 x 246 at the default window, out of the second-level cache |
 //! | value and gradients | read x and y, write dx and dy: 4·e | 6·e + 8·r and halos: four derivatives a pixel are written, and read again |
 //!
-//! Arithmetic outweighs traffic: 8·window multiply-adds in f64 a pixel for the value, twice that with gradients. The value alone and the one
-//! with gradients are the same kernel, so a training step takes two passes over the pictures, not three.
+//! Arithmetic outweighs traffic: 8·window multiply-adds in f64 a pixel for the value, twice that with gradients. The
+//! value alone and the one with gradients are the same kernel, so a training step takes two passes over the pictures,
+//! not three.
 
 use candle_core::DType;
 
@@ -42,7 +43,8 @@ pub(crate) struct Forward<B> {
         reason = "candle's operations keep nothing for their gradients: those come with the value once more"
     )]
     pub(crate) ssim: B,
-    /// The derivatives of every pixel's SSIM by its four moments, `[4, B, C, H, W]`, in the type of arithmetic: what [`backward`] needs.
+    /// The derivatives of every pixel's SSIM by its four moments, `[4, B, C, H, W]`, in the type of arithmetic: what
+    /// [`backward`] needs.
     pub(crate) partials: B,
 }
 
@@ -102,10 +104,12 @@ unsafe fn mean<L: Launcher>(
     Ok(ssim)
 }
 
-/// The gradients for x and y of the mean times `grad`, a scalar, from [`Forward::partials`] of the same pictures and options.
+/// The gradients for x and y of the mean times `grad`, a scalar, from [`Forward::partials`] of the same pictures and
+/// options.
 ///
 /// # Safety
-/// As [`forward`]; `partials` must hold what [`forward_for_gradients`] gave, and `grad` one element of the pictures' type.
+/// As [`forward`]; `partials` must hold what [`forward_for_gradients`] gave, and `grad` one element of the pictures'
+/// type.
 pub(crate) unsafe fn backward<L: Launcher>(
     launcher: &L,
     pictures: &Pictures<'_, L::Buffer>,

@@ -1,8 +1,9 @@
 // SSIM of ssim/mod.rs, whose symbols these are: needs window.cu and sums.cu.
 //
-// A block's band is ROWS rows. Every thread walks down the rows that their windows cover, and adds each pixel's quantities, with a weight for
-// each of the ROWS, to sums in registers. These go to shared memory, where the thread adds up the columns of its window. Memory is read once;
-// the rows and columns that neighbouring blocks share come from the second-level cache.
+// A block's band is ROWS rows. Every thread walks down the rows that their windows cover, and adds each pixel's
+// quantities, with a weight for each of the ROWS, to sums in registers. These go to shared memory, where the thread
+// adds up the columns of its window. Memory is read once; the rows and columns that neighbouring blocks share come from
+// the second-level cache.
 //
 // Sums are in f64 whatever the elements: variances are differences of nearly equal numbers, and so are their gradients.
 
@@ -23,8 +24,8 @@ struct Shared {
   double warps[WARPS];
 };
 
-// The weights along one axis of the window: a Gaussian of standard deviation `sigma`, of sum 1 over the `side` pixels that the window has
-// where nothing cuts it to the radius.
+// The weights along one axis of the window: a Gaussian of standard deviation `sigma`, of sum 1 over the `side` pixels
+// that the window has where nothing cuts it to the radius.
 __device__ __forceinline__ void weigh(Shared& shared, int radius, int side, double sigma) {
   const int t = threadIdx.x;
   const auto bell = [&](int at) { return exp(-0.5 * (at / sigma) * (at / sigma)); };
@@ -33,7 +34,8 @@ __device__ __forceinline__ void weigh(Shared& shared, int radius, int side, doub
   __syncthreads();
 }
 
-// Calls `emit(at, sums)` for each pixel of this thread, with its place in the plane and the weighted sums around it of what `source(at)` gives.
+// Calls `emit(at, sums)` for each pixel of this thread, with its place in the plane and the weighted sums around it of
+// what `source(at)` gives.
 template <class Source, class Emit>
 __device__ __forceinline__ void sum_windows(const Window& window, Shared& shared, Source source, Emit emit) {
   const int radius = window.radius, t = threadIdx.x;
@@ -70,7 +72,8 @@ struct Factors {
   double a1, a2, b1, b2;
 };
 
-// Rounding can leave a variance below 0, or a covariance above the variances: both are brought back. Comparisons leave NaN as it is.
+// Rounding can leave a variance below 0, or a covariance above the variances: both are brought back. Comparisons leave
+// NaN as it is.
 __device__ __forceinline__ Factors factors_of(const Quantities& moments, double c1, double c2) {
   const double mx = moments.of[0], my = moments.of[1], squares = moments.of[2], products = moments.of[3];
   const double mxy = mx * my, means = 2 * mxy + (mx - my) * (mx - my);
@@ -82,8 +85,9 @@ __device__ __forceinline__ Factors factors_of(const Quantities& moments, double 
   return factors;
 }
 
-// SSIM around every pixel of x and y [B, C, H, W]: `sums` gets each block's sum and, unless it is null, `partials` [4, count] the derivatives of
-// every pixel's SSIM by its moments μx, μy, S and P. They are numbers of Real: rounding them moves gradients less than rounding x does.
+// SSIM around every pixel of x and y [B, C, H, W]: `sums` gets each block's sum and, unless it is null, `partials`
+// [4, count] the derivatives of every pixel's SSIM by its moments μx, μy, S and P. They are numbers of Real: rounding
+// them moves gradients less than rounding x does.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
     ssim_map(const Stored* x, const Stored* y, double* sums, Real* partials, long long count, int height, int width, int radius,
              int band, int side, double sigma, double c1, double c2) {
@@ -130,7 +134,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) ssim_mean(const double* su
   if (threadIdx.x == 0) store(out, (Real)(sum / count));
 }
 
-// The gradients for x and y of the mean times `grad`, a scalar: dx = grad/n · (Σ w·dμx + 2·x·Σ w·dS + y·Σ w·dP), dy likewise.
+// The gradients for x and y of the mean times `grad`, a scalar: dx = grad/n · (Σ w·dμx + 2·x·Σ w·dS + y·Σ w·dP), dy
+// likewise.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
     ssim_gather(const Stored* x, const Stored* y, const Real* partials, const Stored* grad, Stored* d_x, Stored* d_y, long long count,
                 int height, int width, int radius, int band, int side, double sigma) {

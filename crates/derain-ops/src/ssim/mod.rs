@@ -1,5 +1,6 @@
-//! Structural similarity as a loss (Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to Structural
-//! Similarity", IEEE TIP 2004), as both networks train with it: SPANet with 1 - SSIM beside other terms, RRANet with -SSIM alone.
+//! Structural similarity as a loss (Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility
+//! to Structural Similarity", IEEE TIP 2004), as both networks train with it: SPANet with 1 - SSIM beside other terms,
+//! RRANet with -SSIM alone.
 //!
 //! Per channel, with the window's weights w, which sum to 1, around each pixel:
 //!
@@ -10,9 +11,9 @@
 //! SSIM = mean of A1·A2 / (B1·B2)                           over all pixels, channels and pictures
 //! ```
 //!
-//! The window is a Gaussian. Beyond the border pictures continue with zeros, so every pixel counts. `derain_metrics::Ssim`, which scores
-//! results, leaves the border out instead, as the papers' figures do: its values differ from these, and the two do not stand in for
-//! each other.
+//! The window is a Gaussian. Beyond the border pictures continue with zeros, so every pixel counts.
+//! `derain_metrics::Ssim`, which scores results, leaves the border out instead, as the papers' figures do: its values
+//! differ from these, and the two do not stand in for each other.
 //!
 //! Gradients, with F = A1·A2 / (B1·B2) of n pixels and the gradient g of the mean, per pixel:
 //!
@@ -22,10 +23,10 @@
 //! dx  = Σ w·dμx + 2·x·Σ w·dS + y·Σ w·dP                              dy likewise
 //! ```
 //!
-//! (The window is symmetric, so what a pixel gives to its window comes back through the same weights.) Variances are differences
-//! of nearly equal numbers on bright flat areas, and their gradient is another; all sums run in f64, also of f32 pictures, where such
-//! areas give neither noise nor NaN. Equal pictures give exactly 1, unless constants are so small that a flat
-//! area has 0/0. NaN in a picture gives NaN.
+//! (The window is symmetric, so what a pixel gives to its window comes back through the same weights.) Variances are
+//! differences of nearly equal numbers on bright flat areas, and their gradient is another; all sums run in f64, also
+//! of f32 pictures, where such areas give neither noise nor NaN. Equal pictures give exactly 1, unless constants are so
+//! small that a flat area has 0/0. NaN in a picture gives NaN.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -107,8 +108,8 @@ impl SsimOptions {
 
 /// The mean structural similarity of `x` and `y`, a scalar in -1..=1, with gradients for both.
 ///
-/// Both are `[B, C, H, W]` of any size from 1 x 1 up, values in 0..1 (others are taken, but the constants are meant for these), f32 or f64 (on GPUs also f16 and bf16),
-/// the same for both, strided or not. A loss is `1 - ssim`.
+/// Both are `[B, C, H, W]` of any size from 1 x 1 up, values in 0..1 (others are taken, but the constants are meant for
+/// these), f32 or f64 (on GPUs also f16 and bf16), the same for both, strided or not. A loss is `1 - ssim`.
 ///
 /// # Errors
 /// When a shape or a type does not fit, a dimension is 0, or an option is out of range.

@@ -36,8 +36,8 @@ impl<'a, E: Element> Moments<'a, E> {
     }
 }
 
-/// What is summed to the four moments. Of equal pictures the third is exactly twice the fourth, as their sums then are: no fused
-/// multiply-add here, which would round only one of the squares.
+/// What is summed to the four moments. Of equal pictures the third is exactly twice the fourth, as their sums then are:
+/// no fused multiply-add here, which would round only one of the squares.
 #[inline(always)]
 fn products<E: Element>(x: &[E], y: &[E], [first, second, squares, product]: RowsMut<'_>) {
     let outputs = first.iter_mut().zip(second).zip(squares.iter_mut().zip(product));
@@ -56,8 +56,8 @@ struct Factors {
 }
 
 impl Factors {
-    /// Rounding can leave a variance below 0, or a covariance above the variances: both are brought back, so that no SSIM is above 1
-    /// and B2 is never below C2. Comparisons leave NaN as it is.
+    /// Rounding can leave a variance below 0, or a covariance above the variances: both are brought back, so that no
+    /// SSIM is above 1 and B2 is never below C2. Comparisons leave NaN as it is.
     #[inline(always)]
     fn new([mx, my, squares, product]: [f64; QUANTITIES], c1: f64, c2: f64) -> Self {
         let means = mx * mx + my * my;

@@ -10,7 +10,8 @@ pub fn forward(planes: Planes, x: &[f64], y: &[f64], options: &SsimOptions) -> f
     sum / x.len() as f64
 }
 
-/// The gradients for `x` and `y` of the mean times `grad`, by differentiating the formula at every pixel for every pixel of its window.
+/// The gradients for `x` and `y` of the mean times `grad`, by differentiating the formula at every pixel for every
+/// pixel of its window.
 pub fn backward(planes: Planes, x: &[f64], y: &[f64], grad: f64, options: &SsimOptions) -> [Vec<f64>; 2] {
     let mut out = [vec![0.0; x.len()], vec![0.0; y.len()]];
     let grad = grad / x.len() as f64;

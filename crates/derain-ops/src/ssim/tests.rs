@@ -6,7 +6,8 @@ use crate::finite_differences::assert_gradients;
 use crate::testing::{Noise, assert_close, to_f64, within_pool};
 use crate::{Error, Isa, Planes};
 
-/// One pixel, one row, one column, odd sizes, sizes around the window and the vector lengths, batches, several bands in a plane.
+/// One pixel, one row, one column, odd sizes, sizes around the window and the vector lengths, batches, several bands in
+/// a plane.
 const SHAPES: [(usize, usize, usize, usize); 14] = [
     (1, 1, 1, 1),
     (1, 1, 1, 9),
@@ -24,7 +25,8 @@ const SHAPES: [(usize, usize, usize, usize); 14] = [
     (1, 2, 131, 5),
 ];
 
-/// The defaults, windows of one pixel, wider than every picture, all but uniform, and so narrow that one weight is left.
+/// The defaults, windows of one pixel, wider than every picture, all but uniform, and so narrow that one weight is
+/// left.
 fn all_options() -> Vec<SsimOptions> {
     let with = |window, sigma| SsimOptions { window, sigma, ..Default::default() };
     let soft = SsimOptions { c1: 0.5, c2: 2.0, ..Default::default() };
@@ -49,7 +51,8 @@ fn hand_computed_two_pixels() -> crate::Result<()> {
     let x = Tensor::new(&[[[[9f64, 0.]]]], &Device::Cpu)?;
     let y = Tensor::new(&[[[[9f64, 9.]]]], &Device::Cpu)?;
     let options = SsimOptions { window: 3, sigma: 1e9, c1: 1.0, c2: 2.0 };
-    // μx = 1, μy = 2, S = (81 + 0 + 81 + 81) / 9 = 27, P = 81 / 9 = 9; A1 = 5, A2 = 2·(9 - 2) + 2 = 16, B1 = 6, B2 = 27 - 5 + 2 = 24.
+    // μx = 1, μy = 2, S = (81 + 0 + 81 + 81) / 9 = 27, P = 81 / 9 = 9; A1 = 5, A2 = 2·(9 - 2) + 2 = 16, B1 = 6,
+    // B2 = 27 - 5 + 2 = 24.
     let got = ssim(&x, &y, &options)?.to_scalar::<f64>()?;
     assert!((got - 5.0 * 16.0 / (6.0 * 24.0)).abs() < 1e-14, "{got}");
     Ok(())

@@ -1,5 +1,5 @@
-//! Weighted sums of four quantities over a square window, separably: down the columns of the rows that the window covers, and along
-//! a row that continues with zeros on both sides.
+//! Weighted sums of four quantities over a square window, separably: down the columns of the rows that the window
+//! covers, and along a row that continues with zeros on both sides.
 
 use super::SsimOptions;
 use crate::simd::Vector;
@@ -78,7 +78,8 @@ impl<'a> Column<'a> {
         (self.next <= (y + self.window.reach()).min(self.window.height - 1)).then_some(self.next)
     }
 
-    /// Where to write the row that enters next. Columns do not mix here: what is beyond the picture's width does not matter.
+    /// Where to write the row that enters next. Columns do not mix here: what is beyond the picture's width does not
+    /// matter.
     #[inline(always)]
     pub(super) fn enter(&mut self) -> RowsMut<'_> {
         let start = self.start(self.next);

@@ -1,12 +1,13 @@
 //! Statistics over time of a still scene: what every byte or pixel of N frames shows most often, and its percentiles.
 //!
-//! Sorted in time, the values of pixel l are o_0 <= … <= o_(N-1). [`modes`] gives phi, the value that occurs most often, and the
-//! ranks of the first and the last value equal to it; [`at_rank`] gives the value at a rank, between two ranks interpolated linearly
-//! and rounded down. Integers throughout: results are exact, for every instruction set the same. SPANet (CVPR 2019), Eq. 2-4, is
-//! built on these two.
+//! Sorted in time, the values of pixel l are o_0 <= … <= o_(N-1). [`modes`] gives phi, the value that occurs most
+//! often, and the ranks of the first and the last value equal to it; [`at_rank`] gives the value at a rank, between two
+//! ranks interpolated linearly and rounded down. Integers throughout: results are exact, for every instruction set the
+//! same. SPANet (CVPR 2019), Eq. 2-4, is built on these two.
 //!
 //! Frames are slices of bytes, all of the same length, in any order: whole pictures or the same part of each. The
-//! statistics do not depend on where pixels lie, so callers cut frames as suits memory and threads. Nothing here starts threads.
+//! statistics do not depend on where pixels lie, so callers cut frames as suits memory and threads. Nothing here starts
+//! threads.
 //!
 //! ```
 //! use derain_ops::temporal::{Mode, ModeTie, Rank, Values, at_rank, modes};

@@ -1,4 +1,5 @@
-//! On CUDA: grids and arguments of `kernels.cu`. In elements for each element: Adam reads 4 and writes 3, an average reads 2 and writes 1.
+//! On CUDA: grids and arguments of `kernels.cu`. In elements for each element: Adam reads 4 and writes 3, an average
+//! reads 2 and writes 1.
 
 use candle_core::DType;
 

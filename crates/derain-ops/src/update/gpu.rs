@@ -13,7 +13,8 @@ pub(super) fn adam(tensors: &AdamTensors<'_>, step: &AdamStep) -> Result<()> {
     const OP: &str = "adam";
     let &AdamTensors { parameter, gradient, first, second } = tensors;
     let (gradient, count) = (gradient.contiguous()?, parameter.elem_count());
-    // Locked in candle's order, that of their places: whoever computes with two of them meanwhile waits, and is not waited for.
+    // Locked in candle's order, that of their places: whoever computes with two of them meanwhile waits, and is not
+    // waited for.
     let mut order = [(0, parameter), (1, first), (2, second)];
     order.sort_by_key(|(_, tensor)| place(tensor));
     let [(i, a), (j, b), (k, c)] = order;
@@ -26,7 +27,8 @@ pub(super) fn adam(tensors: &AdamTensors<'_>, step: &AdamStep) -> Result<()> {
                 on_gpu(OP, &gradient, |g| {
                     on_storages_to_change(OP, changed, vec![Some(g)], |gpu, [w, m, v], inputs| {
                         let g = inputs[0].as_ref().map_or(Arg::Null, |g| g.argument());
-                        // SAFETY: the entry point has checked shapes and types; storages that change are borrowed mutably.
+                        // SAFETY: the entry point has checked shapes and types; storages that change are borrowed
+                        // mutably.
                         unsafe { cuda::adam(gpu, [&w.argument(), &g, &m.argument(), &v.argument()], step, count) }
                     })
                 })

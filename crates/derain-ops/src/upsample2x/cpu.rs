@@ -1,6 +1,7 @@
 //! Upsampling on the CPU: slices in, slices out, bands of rows in parallel.
 //!
-//! Both forms are separable. The bilinear one mixes rows first, into one row's buffer that stays in the L1 cache, then columns.
+//! Both forms are separable. The bilinear one mixes rows first, into one row's buffer that stays in the L1 cache, then
+//! columns.
 
 use rayon::prelude::*;
 
@@ -9,7 +10,8 @@ use crate::element::Element;
 use crate::simd::{Kernel, Vector};
 use crate::{Isa, Planes, buffer};
 
-/// Elements of the small picture that one task takes: enough to outweigh the task's cost, few enough to share out a single plane.
+/// Elements of the small picture that one task takes: enough to outweigh the task's cost, few enough to share out a
+/// single plane.
 const TASK: usize = 1 << 13;
 
 /// Rows of the small picture that one task takes.
@@ -96,8 +98,8 @@ impl<E: Element> Kernel<E> for Collect<'_, E> {
     }
 }
 
-/// 3/4 of the near value and 1/4 of the far one. Of equal values it is exactly that value: 3/4 · x is off by at most half a unit in
-/// the last place, and the second rounding, to even where that is a tie, takes it back.
+/// 3/4 of the near value and 1/4 of the far one. Of equal values it is exactly that value: 3/4 · x is off by at most
+/// half a unit in the last place, and the second rounding, to even where that is a tie, takes it back.
 #[inline(always)]
 fn mix<E: Element>(near: E, far: E) -> E {
     near * E::from_f64(0.75) + far * E::from_f64(0.25)

@@ -1,7 +1,7 @@
 //! Upsampling on CUDA: grids and arguments of `kernels.cu`.
 //!
-//! What cannot be avoided, in elements for each pixel of the small picture, is what the kernels move: forward reads 1 and writes 4,
-//! backward reads 4 and writes 1. Neighbouring threads read the same pixels: those come from the cache.
+//! What cannot be avoided, in elements for each pixel of the small picture, is what the kernels move: forward reads 1
+//! and writes 4, backward reads 4 and writes 1. Neighbouring threads read the same pixels: those come from the cache.
 
 use candle_core::DType;
 

@@ -1,5 +1,6 @@
-// Upsampling of upsample2x/mod.rs, of x [B, C, H, W] to [B, C, 2·H, 2·W]: needs planes.cu. Forward has a thread for each pixel of the large
-// picture, backward one for each of the small picture; height and width are always the small one's.
+// Upsampling of upsample2x/mod.rs, of x [B, C, H, W] to [B, C, 2·H, 2·W]: needs planes.cu. Forward has a thread for
+// each pixel of the large picture, backward one for each of the small picture; height and width are always the small
+// one's.
 
 // Where a thread's pixel lies, in a picture of `width` columns.
 struct Pixel {
@@ -32,7 +33,8 @@ extern "C" __global__ void upsample2x_nearest_backward(const Stored* grad, Store
 
 __device__ __forceinline__ Real mix(Real near, Real far) { return Real(0.75) * near + Real(0.25) * far; }
 
-// The second of the two pixels of x, along an axis of `length`, that pixel `to` of the result lies between; the first is to / 2.
+// The second of the two pixels of x, along an axis of `length`, that pixel `to` of the result lies between; the first
+// is to / 2.
 __device__ __forceinline__ int far_of(int to, int length) {
   const int far = to % 2 ? to / 2 + 1 : to / 2 - 1;
   return far < 0 ? 0 : far < length ? far : length - 1;
@@ -51,8 +53,8 @@ extern "C" __global__ void upsample2x_bilinear(const Stored* x, Stored* out, int
   store(out + place.plane * 4 * pixels + place.element, mix(near_column, far_column));
 }
 
-// The four pixels of the result, along an axis, that pixel k of x has a part in: 2k and 2k + 1 with 3/4, and beside them two with 1/4.
-// At the border the neighbour is the pixel itself.
+// The four pixels of the result, along an axis, that pixel k of x has a part in: 2k and 2k + 1 with 3/4, and beside
+// them two with 1/4. At the border the neighbour is the pixel itself.
 struct Reached {
   int before, first, second, after;
 };

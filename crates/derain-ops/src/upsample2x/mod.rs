@@ -8,14 +8,15 @@
 //! y[2k + 1] = 3/4 · x[k] + 1/4 · x[min(k + 1, n - 1)]
 //! ```
 //!
-//! The gradient is the exact adjoint, each pixel collecting what it gave. For the bilinear form that is, along each axis, with the
-//! gradient g of y:
+//! The gradient is the exact adjoint, each pixel collecting what it gave. For the bilinear form that is, along each
+//! axis, with the gradient g of y:
 //!
 //! ```text
 //! dx[k] = 3/4 · (g[2k] + g[2k + 1]) + 1/4 · (g[max(2k - 1, 0)] + g[min(2k + 2, 2n - 1)])
 //! ```
 //!
-//! (At the border `y[0]` is `x[0]` whole: `dx[0]` gets 3/4 and 1/4 of `g[0]`.) `[B, C, H, W]` becomes `[B, C, 2·H, 2·W]`. NaN stays NaN.
+//! (At the border `y[0]` is `x[0]` whole: `dx[0]` gets 3/4 and 1/4 of `g[0]`.) `[B, C, H, W]` becomes
+//! `[B, C, 2·H, 2·W]`. NaN stays NaN.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};

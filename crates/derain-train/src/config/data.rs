@@ -38,13 +38,13 @@ pub struct PairData {
 pub struct SynthesizedData {
     /// The folder of photographs, with those below it.
     pub clean: PathBuf,
-    /// How many photographs, evenly chosen, are kept from training and make the validation set, unless that has pairs of
-    /// its own. Default 0.
+    /// How many photographs, evenly chosen, are kept from training and make the validation set, unless that has pairs
+    /// of its own. Default 0.
     pub held_out: usize,
     /// Share of pairs without rain, 0 to 1: what is clean must stay as it is. Default 0.05.
     pub rain_free: f64,
-    /// Share of square crops that are turned by a quarter before it rains on them, 0 to 1: what lies in photographs then
-    /// stands, and a network sees more upright lines that are no rain. Default 0.
+    /// Share of square crops that are turned by a quarter before it rains on them, 0 to 1: what lies in photographs
+    /// then stands, and a network sees more upright lines that are no rain. Default 0.
     pub turned: f64,
     /// What the network is to give for a picture in rain and mist. Default [`Truth::Veiled`].
     pub truth: Truth,
@@ -136,10 +136,11 @@ pub struct ValidationConfig {
     pub pairs: Vec<PairPlace>,
     /// Steps between validations, 1 or more; one more follows the last step. Default 1000.
     pub interval: u64,
-    /// Side of the square from the middle that is scored, in pixels: at least 11 (`rgb`, `y`) or 7 (`spanet`), the window of SSIM. Default none: whole
-    /// pictures.
+    /// Side of the square from the middle that is scored, in pixels: at least 11 (`rgb`, `y`) or 7 (`spanet`), the
+    /// window of SSIM. Default none: whole pictures.
     pub size: Option<u32>,
-    /// How pictures are scored: `rgb`, `y` or `spanet`. The best PSNR decides which weights are the best. Default `rgb`.
+    /// How pictures are scored: `rgb`, `y` or `spanet`. The best PSNR decides which weights are the best. Default
+    /// `rgb`.
     #[serde(serialize_with = "write_protocol", deserialize_with = "read_protocol")]
     pub protocol: Protocol,
     /// How many of the pairs are shown as pictures. Default 4.

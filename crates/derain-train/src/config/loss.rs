@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use super::NetworkConfig;
 use crate::{Error, Result};
 
-/// What is minimized: `l1 · mean |x - B| + ssim · (1 - SSIM(x, B)) + attention · mean (A - M)²`, with the result x, the clean picture B, the
-/// attention map A and the rain mask M. A term of weight 0 is not computed.
+/// What is minimized: `l1 · mean |x - B| + ssim · (1 - SSIM(x, B)) + attention · mean (A - M)²`, with the result x, the
+/// clean picture B, the attention map A and the rain mask M. A term of weight 0 is not computed.
 ///
 /// SPANet's paper has weights of 1. RRANet's has −SSIM alone, which is `ssim = 1` less a constant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,8 @@ pub struct LossConfig {
     pub ssim: f64,
     /// Of the attention map's mean squared difference from the rain mask, 0 or more. Default 1.
     pub attention: f64,
-    /// The rain mask is 1 where any channel of the rainy and the clean picture, augmented, differ by more than this, 0 to 1. Default 0.01.
+    /// The rain mask is 1 where any channel of the rainy and the clean picture, augmented, differ by more than this, 0
+    /// to 1. Default 0.01.
     pub mask_threshold: f64,
 }
 

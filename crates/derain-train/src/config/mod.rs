@@ -1,7 +1,7 @@
 //! A training as a TOML file.
 //!
-//! `output`, `data`, and one of `steps` and `epochs` must be there; what else is left out has the default that its field
-//! names. Unknown keys are errors. Paths are relative to the file.
+//! `output`, `data`, and one of `steps` and `epochs` must be there; what else is left out has the default that its
+//! field names. Unknown keys are errors. Paths are relative to the file.
 //!
 //! ```
 //! use derain_train::TrainConfig;
@@ -209,8 +209,9 @@ impl TrainConfig {
         })
     }
 
-    /// What decides the weights after a given step, as JSON: a resume must have it as the training was begun. Left out are folders and files
-    /// (of data, contents are compared), the length where no schedule hangs on it, and what only watches.
+    /// What decides the weights after a given step, as JSON: a resume must have it as the training was begun. Left out
+    /// are folders and files (of data, contents are compared), the length where no schedule hangs on it, and what only
+    /// watches.
     ///
     /// # Errors
     /// When a path is not Unicode.

@@ -12,9 +12,9 @@ use crate::{Error, Result};
 /// Width and height.
 type Size = (u32, u32);
 
-/// Looks at the headers of all training pictures, which takes a hundredth of the time of loading them: whether each is a picture, into
-/// which the crop fits, and as large as its partner; and as large as all others, where whole pictures come `together` in batches. Damaged pixels
-/// are found when their turn comes.
+/// Looks at the headers of all training pictures, which takes a hundredth of the time of loading them: whether each is
+/// a picture, into which the crop fits, and as large as its partner; and as large as all others, where whole pictures
+/// come `together` in batches. Damaged pixels are found when their turn comes.
 ///
 /// # Errors
 /// [`Error::UnusablePicture`], [`Error::MixedSizes`].

@@ -44,7 +44,8 @@ impl SampleSource for Source {
     }
 }
 
-/// The source that a configuration asks for, and a hash of what is in it: names and lengths of the files, wherever they lie.
+/// The source that a configuration asks for, and a hash of what is in it: names and lengths of the files, wherever they
+/// lie.
 pub(crate) fn training_source(config: &TrainConfig) -> Result<(Source, String)> {
     match &config.data {
         DataConfig::Pairs(data) => {

@@ -21,10 +21,11 @@ use crate::config::{SynthesizedData, Truth};
 /// How often rain is drawn for a picture until some is seen.
 const DRAWS: u64 = 100;
 
-/// A source of pairs: crops of clean photographs, and the same crops in rain that is drawn anew for every (seed, epoch, photograph).
+/// A source of pairs: crops of clean photographs, and the same crops in rain that is drawn anew for every (seed, epoch,
+/// photograph).
 ///
-/// A crop is taken first and rained on then, so streaks have their natural sharpness and direction whatever was scaled, mirrored and turned.
-/// [`validation_pairs`](Self::validation_pairs) are made of photographs that are held out.
+/// A crop is taken first and rained on then, so streaks have their natural sharpness and direction whatever was scaled,
+/// mirrored and turned. [`validation_pairs`](Self::validation_pairs) are made of photographs that are held out.
 #[derive(Debug)]
 pub struct SynthesizedRain {
     pictures: Vec<PathBuf>,
@@ -104,11 +105,11 @@ impl SynthesizedRain {
     }
 
     /// The photographs that are held out, each in rain and with what the network is to give for it: the pairs that a
-    /// [`Trainer`](crate::Trainer) validates on. `size` is the side of the square from the middle that is taken, in pixels, 1 or more; none for
-    /// whole pictures. They are made as they are asked for.
+    /// [`Trainer`](crate::Trainer) validates on. `size` is the side of the square from the middle that is taken, in
+    /// pixels, 1 or more; none for whole pictures. They are made as they are asked for.
     ///
-    /// The rain depends on the seed alone, and there is rain in each, whatever [`rain_free`](SynthesizedData::rain_free) says, or the mean
-    /// PSNR would be infinite.
+    /// The rain depends on the seed alone, and there is rain in each, whatever
+    /// [`rain_free`](SynthesizedData::rain_free) says, or the mean PSNR would be infinite.
     ///
     /// # Errors
     /// When a photograph cannot be read, or `size` is 0.

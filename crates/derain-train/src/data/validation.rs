@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use super::{SynthesizedRain, pair_list};
 use crate::{DataConfig, Error, Result, TrainConfig};
 
-/// The validation's pairs, in memory, six bytes a pixel: they are the same each time. None where the configuration names none.
+/// The validation's pairs, in memory, six bytes a pixel: they are the same each time. None where the configuration
+/// names none.
 #[derive(Default)]
 pub(crate) struct ValidationPairs {
     pairs: Vec<(RgbImage, RgbImage)>,

@@ -45,8 +45,8 @@ impl JsonLines {
         Ok(log)
     }
 
-    /// Cuts off what came after the checkpoint of `step`, and the lines about the checkpoint itself. The last step that is left, none if no
-    /// line is.
+    /// Cuts off what came after the checkpoint of `step`, and the lines about the checkpoint itself. The last step that
+    /// is left, none if no line is.
     fn cut(&mut self, started: &Started<'_>) -> Result<Option<u64>> {
         let step = started.step;
         let mut lines = Lines::new(&self.path, BufReader::new(&self.file));
@@ -79,8 +79,9 @@ impl JsonLines {
         Ok(last)
     }
 
-    /// A kill may have come between the checkpoint and its lines; and a checkpoint that somebody's stop asked for would not be there in an
-    /// unbroken run. So the lines are written anew where the interval asks for them; after a validation that is still due, by whoever does it.
+    /// A kill may have come between the checkpoint and its lines; and a checkpoint that somebody's stop asked for would
+    /// not be there in an unbroken run. So the lines are written anew where the interval asks for them; after a
+    /// validation that is still due, by whoever does it.
     fn repeat_checkpoint(&mut self, started: &Started<'_>) -> Result<()> {
         let step = started.step;
         if started.validation_due {

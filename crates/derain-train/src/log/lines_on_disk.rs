@@ -13,8 +13,8 @@ pub(super) struct Line {
     pub start: u64,
 }
 
-/// The whole lines of a log, in order. What a kill or a power cut has torn at its end is no line; whole lines after a damaged one are an
-/// error.
+/// The whole lines of a log, in order. What a kill or a power cut has torn at its end is no line; whole lines after a
+/// damaged one are an error.
 pub(super) struct Lines<R> {
     path: PathBuf,
     reader: R,

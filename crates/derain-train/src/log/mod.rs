@@ -1,4 +1,5 @@
-//! What a training leaves to read: a log of JSON lines, TensorBoard's event files and sample pictures, all in its output folder.
+//! What a training leaves to read: a log of JSON lines, TensorBoard's event files and sample pictures, all in its
+//! output folder.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -7,8 +8,8 @@
 //! | `samples/step-STEP-pair-PAIR.png` | input, output, attention, mask and truth side by side |
 //!
 //! [`RunLog`] writes all of them; it is an [`Observer`]. A line is written whole before the next step begins, so a kill tears the last one at
-//! most. A resume cuts off what came after its checkpoint: in the end `log.jsonl` is that of an unbroken run but for times. What the disk
-//! refuses ends the training with an error.
+//! most. A resume cuts off what came after its checkpoint: in the end `log.jsonl` is that of an unbroken run but for
+//! times. What the disk refuses ends the training with an error.
 //!
 //! ```no_run
 //! use derain_train::{LogOptions, RunLog, TrainConfig, Trainer};
@@ -103,7 +104,8 @@ impl Observer for RunLog {
     }
 
     fn validating(&mut self, done: usize, _of: usize) -> Observed {
-        // A checkpoint may have been written just before, which is told of only when it is written again behind the validation.
+        // A checkpoint may have been written just before, which is told of only when it is written again behind the
+        // validation.
         match &mut self.open {
             Some(open) if done <= 1 => Ok(open.lines.sync()?),
             _ => Ok(()),
@@ -142,7 +144,8 @@ impl Observer for RunLog {
         let Some(open) = &mut self.open else { return Ok(()) };
         let file = relative(written.path, &open.folder);
         open.lines.append(Event::Written { step: written.step, kind: written.kind, file })?;
-        // So that a power cut takes no more of the log than the lines of this step; a line that is missing later leaves a `gap`.
+        // So that a power cut takes no more of the log than the lines of this step; a line that is missing later leaves
+        // a `gap`.
         if written.kind == WrittenKind::Checkpoint {
             open.lines.sync()?;
             if let Some(tensorboard) = &mut open.tensorboard {

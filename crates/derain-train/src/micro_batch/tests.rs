@@ -61,7 +61,8 @@ fn statistics_of_parts_join() -> Result<()> {
     let (whole, joined) = (in_parts(&network, &loss, &[4])?, in_parts(&network, &loss, &[2, 2])?);
     assert!(!whole.statistics.is_empty());
     assert_eq!(whole.statistics.len(), joined.statistics.len());
-    // The first norm sees the same features whoever is in the batch; behind it each part has been normalized on its own.
+    // The first norm sees the same features whoever is in the batch; behind it each part has been normalized on its
+    // own.
     let (a, b) = (&whole.statistics[0], &joined.statistics[0]);
     assert_eq!(a.name, b.name);
     // Variances are unbiased: a part's lacks one value of 2·24·24.

@@ -1,5 +1,5 @@
-//! Adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015), with weight decay decoupled from the gradient (Loshchilov
-//! and Hutter, "Decoupled weight decay regularization", ICLR 2019):
+//! Adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015), with weight decay decoupled from the
+//! gradient (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019):
 //!
 //! ```text
 //! m = β1·m + (1 - β1)·g          v = β2·v + (1 - β2)·g²
@@ -51,9 +51,9 @@ impl AdamConfig {
 
 /// The optimizer with its moments, which a checkpoint saves: candle's own cannot be restored.
 ///
-/// Moments belong to parameters by their place alone, so parameters, gradients and moments must have one order, after a restart the same as
-/// before. [`VarMap::all_vars`](candle_nn::VarMap::all_vars) has no fixed order: sort a map's variables by name, or restored moments get to
-/// the wrong parameters, without a word where their shapes are equal.
+/// Moments belong to parameters by their place alone, so parameters, gradients and moments must have one order, after a
+/// restart the same as before. [`VarMap::all_vars`](candle_nn::VarMap::all_vars) has no fixed order: sort a map's
+/// variables by name, or restored moments get to the wrong parameters, without a word where their shapes are equal.
 #[derive(Debug)]
 pub struct Adam {
     config: AdamConfig,
@@ -89,7 +89,8 @@ impl Adam {
         Ok(())
     }
 
-    /// Step `t`, counted from 1, with a learning rate and gradients that are first multiplied by `scale`. Parameters change in place.
+    /// Step `t`, counted from 1, with a learning rate and gradients that are first multiplied by `scale`. Parameters
+    /// change in place.
     ///
     /// # Errors
     /// [`Error::Count`] or [`Error::Shapes`] when parameters or gradients are not as many as the optimizer was made for, and of the same shapes in

@@ -1,7 +1,7 @@
 //! Adam with moments that can be saved, the gradient's norm, and a moving average of weights.
 //!
-//! Parameters, gradients and moments are lists of tensors in one order. Whatever is summed is summed in that order, in fixed pieces, so
-//! results have the same bits for any number of threads.
+//! Parameters, gradients and moments are lists of tensors in one order. Whatever is summed is summed in that order, in
+//! fixed pieces, so results have the same bits for any number of threads.
 
 mod adam;
 mod average;
@@ -16,7 +16,8 @@ pub use norm::global_norm;
 
 use crate::Error;
 
-/// Whether tensors are as many as an optimizer's own, and each of the same shape: an update that fails after others would leave half a step.
+/// Whether tensors are as many as an optimizer's own, and each of the same shape: an update that fails after others
+/// would leave half a step.
 ///
 /// # Errors
 /// [`Error::Count`], [`Error::Shapes`] of the first that differ.

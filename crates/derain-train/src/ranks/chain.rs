@@ -1,10 +1,11 @@
 //! Parts of a batch that lie with several ranks, combined in their order.
 //!
 //! [`combine`] takes parts in one by one, and floating-point sums depend on that order, so a tree or a ring of partial sums would give other
-//! bits for other numbers of ranks. Instead the sum itself goes from rank to rank: rank 0 combines its parts and sends the result on, rank 1
-//! takes its own in, and the last has the whole, which it gives to all. Gathering every part everywhere would have the same bits, but N sets of
-//! gradients in each rank's memory and on the wire; here a rank holds its own N/R and receives two. What waits is the sum, once through all
-//! ranks, which is short beside a step: 34 MB a hop for RRANet, 1 MB for SPANet.
+//! bits for other numbers of ranks. Instead the sum itself goes from rank to rank: rank 0 combines its parts and sends
+//! the result on, rank 1 takes its own in, and the last has the whole, which it gives to all. Gathering every part
+//! everywhere would have the same bits, but N sets of gradients in each rank's memory and on the wire; here a rank
+//! holds its own N/R and receives two. What waits is the sum, once through all ranks, which is short beside a step: 34
+//! MB a hop for RRANet, 1 MB for SPANet.
 
 use candle_core::Tensor;
 use derain_models::rranet::BatchStatistics;
@@ -17,8 +18,8 @@ use crate::{Error, Result};
 /// The whole batch from the parts of all ranks. `parts` are this rank's, computed when they are asked for.
 ///
 /// # Errors
-/// When a part failed, on any rank. After that only what one rank says of its own memory is left to fail, and each has done its part of the
-/// exchange by then: a vote that follows finds it.
+/// When a part failed, on any rank. After that only what one rank says of its own memory is left to fail, and each has
+/// done its part of the exchange by then: a vote that follows finds it.
 pub(crate) fn combine_in_chain(
     ranks: &dyn Ranks,
     parts: impl Iterator<Item = Result<MicroBatch>>,

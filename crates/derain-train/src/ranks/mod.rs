@@ -1,11 +1,12 @@
 //! Several processes that train one network together, each on its part of every batch.
 //!
-//! A batch is cut into `micro_batches` parts, which the ranks take in order: with N parts and R ranks, rank r computes parts r·N/R to
-//! (r + 1)·N/R - 1, and makes only their samples. Parts are then combined in one fixed order, so R ranks, or one process on its own,
-//! end with the same bits. Rank 0 leads: it alone validates, writes and tells an observer, and the others wait until it is done.
+//! A batch is cut into `micro_batches` parts, which the ranks take in order: with N parts and R ranks, rank r computes
+//! parts r·N/R to (r + 1)·N/R - 1, and makes only their samples. Parts are then combined in one fixed order, so R
+//! ranks, or one process on its own, end with the same bits. Rank 0 leads: it alone validates, writes and tells an
+//! observer, and the others wait until it is done.
 //!
-//! Whatever can fail is followed by a vote: if any rank failed, all of them end, the first that failed with its error and the others with
-//! [`Error::OtherRank`]. So no rank waits for one that has gone, and one message is enough.
+//! Whatever can fail is followed by a vote: if any rank failed, all of them end, the first that failed with its error
+//! and the others with [`Error::OtherRank`]. So no rank waits for one that has gone, and one message is enough.
 
 mod chain;
 #[cfg(feature = "mpi")]
@@ -22,7 +23,8 @@ use crate::{Error, Result};
 
 /// Messages between the processes of one training, which are numbered from 0.
 ///
-/// All ranks call the same methods in the same order. A process that ends without a word must end the others too, as `mpirun` sees to.
+/// All ranks call the same methods in the same order. A process that ends without a word must end the others too, as
+/// `mpirun` sees to.
 pub trait Ranks: Send + Sync {
     /// Which one this is.
     fn rank(&self) -> usize;

@@ -17,8 +17,9 @@ const PIECE: usize = 1 << 28;
 
 /// All processes of an MPI run (`MPI_COMM_WORLD`).
 ///
-/// MPI begins with this and ends when it is dropped, which waits for the other processes: drop it last, after what there is to say was said. Where
-/// it is dropped by a panic, it ends all processes instead, as they would wait for this one without end.
+/// MPI begins with this and ends when it is dropped, which waits for the other processes: drop it last, after what
+/// there is to say was said. Where it is dropped by a panic, it ends all processes instead, as they would wait for this
+/// one without end.
 pub struct Mpi {
     // Finalizes MPI when it is dropped.
     _universe: Universe,

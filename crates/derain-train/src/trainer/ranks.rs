@@ -32,7 +32,8 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// What decides where all ranks stop, write and validate, in the order in which [`follow_lead`](Self::follow_lead) takes them over.
+    /// What decides where all ranks stop, write and validate, in the order in which [`follow_lead`](Self::follow_lead)
+    /// takes them over.
     fn shared_numbers(&self) -> [u64; 6] {
         let Self { config, steps, validation_pairs, .. } = self;
         let validation = &config.validation;
@@ -76,7 +77,8 @@ impl Trainer {
         part * self.config.batch_size / self.config.micro_batches
     }
 
-    /// Has rank 0 write a checkpoint, of weights that are equal on all ranks and not ruined. `batch` is that of the last step.
+    /// Has rank 0 write a checkpoint, of weights that are equal on all ranks and not ruined. `batch` is that of the
+    /// last step.
     pub(super) fn keep(&mut self, batch: &Batch, observer: &mut dyn Observer) -> Result<()> {
         if !self.is_kept() {
             self.compare_weights()?;

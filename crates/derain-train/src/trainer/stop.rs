@@ -15,7 +15,8 @@ pub enum Outcome {
     },
 }
 
-/// Asks a training to end after the step that it is at, from any thread; of [`Trainer::stop_handle`](super::Trainer::stop_handle).
+/// Asks a training to end after the step that it is at, from any thread; of
+/// [`Trainer::stop_handle`](super::Trainer::stop_handle).
 #[derive(Clone, Debug, Default)]
 pub struct StopHandle(Arc<AtomicBool>);
 

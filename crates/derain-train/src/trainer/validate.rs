@@ -11,8 +11,8 @@ use crate::checkpoint::Best;
 use crate::observer::{Observer, ValidationRecord, WrittenKind};
 use crate::validation::Examiner;
 
-/// A pair restored without error has an infinite PSNR, after which no mean would be better. So in the choice of the best a pair counts at most
-/// this, in dB.
+/// A pair restored without error has an infinite PSNR, after which no mean would be better. So in the choice of the
+/// best a pair counts at most this, in dB.
 const MOST_PSNR: f64 = 100.0;
 
 /// What is to be done after a step.
@@ -51,8 +51,9 @@ impl Trainer {
         }
     }
 
-    /// Scores the weights on all validation pairs, or only shows some of them, where that is due after the last step. One who asks to stop does not
-    /// wait for the end: `progress.validation_due` says that it is still to be done, from its first pair on.
+    /// Scores the weights on all validation pairs, or only shows some of them, where that is due after the last step.
+    /// One who asks to stop does not wait for the end: `progress.validation_due` says that it is still to be done, from
+    /// its first pair on.
     pub(super) fn validate(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let DueValidation { scored, shown } = self.due_validation();
         let begun = Instant::now();
@@ -87,7 +88,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Tells the means over all pairs, if there are any, and keeps the weights if they are the best so far. `begun` is when scoring began.
+    /// Tells the means over all pairs, if there are any, and keeps the weights if they are the best so far. `begun` is
+    /// when scoring began.
     fn record_scores(
         &mut self,
         inputs: &[Scores],

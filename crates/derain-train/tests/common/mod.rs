@@ -37,7 +37,8 @@ impl Bench {
         self.0.path()
     }
 
-    /// A training into the folder `output`: five photographs, one held out, batches of two 16 x 16 windows in micro-batches of one.
+    /// A training into the folder `output`: five photographs, one held out, batches of two 16 x 16 windows in
+    /// micro-batches of one.
     pub(crate) fn config(&self, output: &str, steps: u64, (_, network, loss): (&str, &str, &str)) -> TrainConfig {
         let file = self.path().join("train.toml");
         let text = format!(
@@ -50,7 +51,8 @@ impl Bench {
         TrainConfig::load(&file).unwrap()
     }
 
-    /// Runs until a photograph cannot be read: all of them are cut in half after a step, and whole again in the end. The last step told of.
+    /// Runs until a photograph cannot be read: all of them are cut in half after a step, and whole again in the end.
+    /// The last step told of.
     pub(crate) fn train_until_damaged(&self, trainer: &mut Trainer, step: u64) -> u64 {
         let photos = fs::read_dir(self.path().join("photos")).unwrap().map(|entry| entry.unwrap().path());
         let photos: Vec<_> = photos.map(|path| (fs::read(&path).unwrap(), path)).collect();

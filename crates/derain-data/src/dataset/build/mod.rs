@@ -10,12 +10,12 @@
 //! OUT/build/…                             what a resumed build goes by, and what keeps two from doing the same
 //! ```
 //!
-//! The same videos and options give the same tree, byte by byte, for any number of threads, whether it was made in one go or in
-//! many. A video is on one side only, and videos of equal content are on the same side.
+//! The same videos and options give the same tree, byte by byte, for any number of threads, whether it was made in one
+//! go or in many. A video is on one side only, and videos of equal content are on the same side.
 //!
-//! A kill leaves whole files: both patches of a pair are written before the clean one, and at once the rainy one, get their names, so no
-//! rainy patch lacks its clean one, and at most one clean patch its rainy one; the lists name pairs that are there. A verdict is on disk
-//! before anything is made from it. Going on makes what is missing, nothing twice.
+//! A kill leaves whole files: both patches of a pair are written before the clean one, and at once the rainy one, get
+//! their names, so no rainy patch lacks its clean one, and at most one clean patch its rainy one; the lists name pairs
+//! that are there. A verdict is on disk before anything is made from it. Going on makes what is missing, nothing twice.
 
 mod lists;
 mod manifest;
@@ -108,27 +108,29 @@ pub struct BuildReport {
     pub manifest: Manifest,
     /// Videos that could not be used, and why; they are no part of the set.
     pub failed: Vec<(String, Error)>,
-    /// Videos that other shards have not finished. Lists and manifest are written by the shard that sees none, or by a whole build
-    /// that goes on.
+    /// Videos that other shards have not finished. Lists and manifest are written by the shard that sees none, or by a
+    /// whole build that goes on.
     pub elsewhere: Vec<String>,
 }
 
-/// Builds the data set `output` from the videos in `input`: files (`.y4m`, or whatever the feature `video` reads) and folders of frames.
-/// `output` may lie in `input`, also in a folder of its own there.
+/// Builds the data set `output` from the videos in `input`: files (`.y4m`, or whatever the feature `video` reads) and
+/// folders of frames. `output` may lie in `input`, also in a folder of its own there.
 ///
-/// Video after video: the clean image is made and judged, then patches are cut in parallel. A video that cannot be decoded is reported and
-/// the others are done; the bytes of all must be there to read. The number of pairs of a video is [`BuildOptions::pairs_per_video`], or as
-/// many as there are non-overlapping patches in the frames that its clean image is made of, if fewer.
+/// Video after video: the clean image is made and judged, then patches are cut in parallel. A video that cannot be
+/// decoded is reported and the others are done; the bytes of all must be there to read. The number of pairs of a video
+/// is [`BuildOptions::pairs_per_video`], or as many as there are non-overlapping patches in the frames that its clean
+/// image is made of, if fewer.
 ///
-/// With [`BuildOptions::shard`], several machines that see the same folders build one data set, each its share of the videos, at once
-/// or one after the other; every share goes on with what it finds there, whatever `resume` says. The last one to finish writes the
-/// lists and the manifest, and the tree is the same as one machine's. Where a video has failed or a machine was lost, a whole build that
-/// goes on ([`Resume::Continue`]) does what is missing and writes them.
+/// With [`BuildOptions::shard`], several machines that see the same folders build one data set, each its share of the
+/// videos, at once or one after the other; every share goes on with what it finds there, whatever `resume` says. The
+/// last one to finish writes the lists and the manifest, and the tree is the same as one machine's. Where a video has
+/// failed or a machine was lost, a whole build that goes on ([`Resume::Continue`]) does what is missing and writes
+/// them.
 ///
 /// # Errors
-/// Before anything is written: options that make no sense, no videos, names that collide, a file that cannot be read, an output folder
-/// that is in use, was begun differently (or with another judge, without [`BuildOptions::judge_changed`]) or is not empty. Later: when the
-/// disk refuses or the judge gives no verdict.
+/// Before anything is written: options that make no sense, no videos, names that collide, a file that cannot be read,
+/// an output folder that is in use, was begun differently (or with another judge, without
+/// [`BuildOptions::judge_changed`]) or is not empty. Later: when the disk refuses or the judge gives no verdict.
 pub fn build_dataset(
     input: impl AsRef<Path>,
     output: impl AsRef<Path>,

@@ -24,9 +24,11 @@ pub struct BuildOptions {
     pub pairs_per_video: usize,
     /// Where in a frame patches lie.
     pub placement: PatchPlacement,
-    /// Leaves out pairs in which no channel of any pixel differs from the clean image by more than this (0..=254); `None` keeps all.
+    /// Leaves out pairs in which no channel of any pixel differs from the clean image by more than this (0..=254);
+    /// `None` keeps all.
     pub least_difference: Option<u8>,
-    /// Share of the videos that go to the test side, 0..=1. With two videos or more, both sides get one unless this is 0 or 1.
+    /// Share of the videos that go to the test side, 0..=1. With two videos or more, both sides get one unless this is
+    /// 0 or 1.
     pub test_fraction: f64,
     /// Chooses the test videos and the patches.
     pub seed: u64,
@@ -43,8 +45,8 @@ pub struct BuildOptions {
     /// The share of the videos that this call does; others do the others. Every share needs the same input and options.
     #[serde(skip)]
     pub shard: Shard,
-    /// Goes on although another judge began, whose verdicts stay; the rest of the build is this call's judge's. Otherwise a judge who was
-    /// merely forgotten would let everything pass.
+    /// Goes on although another judge began, whose verdicts stay; the rest of the build is this call's judge's.
+    /// Otherwise a judge who was merely forgotten would let everything pass.
     #[serde(skip)]
     pub judge_changed: bool,
 }
@@ -65,8 +67,8 @@ pub enum PatchPlacement {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MovingScenes {
-    /// Report it and go on with the others ([`StillnessCheck`](crate::StillnessCheck)). There is no registering instead: the patches are
-    /// those of the frames as they were taken.
+    /// Report it and go on with the others ([`StillnessCheck`](crate::StillnessCheck)). There is no registering
+    /// instead: the patches are those of the frames as they were taken.
     #[default]
     Refuse,
     /// Use it all the same: the judge must know.
@@ -83,8 +85,8 @@ pub enum Resume {
 }
 
 impl Default for BuildOptions {
-    /// As the paper's set: patches of 256, 174 pairs of a video, on a grid, all kept. A tenth of the videos is for the test side, where the paper's
-    /// set has 3.4 % of the pairs.
+    /// As the paper's set: patches of 256, 174 pairs of a video, on a grid, all kept. A tenth of the videos is for the
+    /// test side, where the paper's set has 3.4 % of the pairs.
     fn default() -> Self {
         Self {
             patch: RELEASED_PATCH,

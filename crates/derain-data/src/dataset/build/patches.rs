@@ -17,8 +17,8 @@ pub(super) struct FramePatches {
     pub(super) corners: Vec<(u32, u32)>,
 }
 
-/// Chooses patches from `frames` frames of `size`: as few frames as hold the pairs wanted, evenly over the video, with as even numbers
-/// of patches. `content` is the video's hash.
+/// Chooses patches from `frames` frames of `size`: as few frames as hold the pairs wanted, evenly over the video, with
+/// as even numbers of patches. `content` is the video's hash.
 pub(super) fn choose(
     options: &BuildOptions,
     content: &str,

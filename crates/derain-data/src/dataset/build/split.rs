@@ -39,8 +39,8 @@ impl fmt::Display for Split {
 
 /// The side of each video, by the hashes of their content in hexadecimal.
 ///
-/// Contents are ranked by a hash of seed and content, and the first `fraction` of them are for the test: names and order of the videos
-/// do not matter, and equal contents, which show one scene, go together.
+/// Contents are ranked by a hash of seed and content, and the first `fraction` of them are for the test: names and
+/// order of the videos do not matter, and equal contents, which show one scene, go together.
 pub(super) fn assign(hashes: &[String], fraction: f64, seed: u64) -> Vec<Split> {
     let distinct: BTreeSet<&String> = hashes.iter().collect();
     let mut ranked: Vec<([u8; 32], &String)> = distinct.into_iter().map(|hash| (rank(hash, seed), hash)).collect();

@@ -34,8 +34,8 @@ const CLAIM_TRIES: usize = 100;
 /// Where everything is.
 pub(super) struct Tree {
     root: PathBuf,
-    /// Names of the patches that were there when the first video had been judged, by video: to list the folders anew for every video
-    /// would take hours of a large set.
+    /// Names of the patches that were there when the first video had been judged, by video: to list the folders anew
+    /// for every video would take hours of a large set.
     earlier: Mutex<Option<HashMap<String, BTreeSet<String>>>>,
 }
 
@@ -50,7 +50,8 @@ fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-/// Removes all temporary files: who holds the lock knows that nobody else is at work, whatever machine or container left them.
+/// Removes all temporary files: who holds the lock knows that nobody else is at work, whatever machine or container
+/// left them.
 fn remove_temporaries(folder: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let path = entry.map_err(Error::io("list", folder))?.path();
@@ -126,8 +127,9 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes the folders, writes the plan or compares it with the one that is there, and clears away what a killed build left.
-    /// The build is locked while the result lives: for others altogether, or, by a shard, for those that are none.
+    /// Makes the folders, writes the plan or compares it with the one that is there, and clears away what a killed
+    /// build left. The build is locked while the result lives: for others altogether, or, by a shard, for those that
+    /// are none.
     pub(super) fn begin(&self, plan: &Plan, shard: Shard) -> Result<File, Error> {
         for folder in self.folders() {
             fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
@@ -141,8 +143,8 @@ impl Tree {
             Err(TryLockError::Error(_)) => false,
         };
         let path = self.root.join(PLAN);
-        // Shards that begin at once may all write it: the same one, or they notice before their next video that it is another.
-        // So they do where the judge is changed, which those that work for the former one notice.
+        // Shards that begin at once may all write it: the same one, or they notice before their next video that it is
+        // another. So they do where the judge is changed, which those that work for the former one notice.
         if self.read_json::<Plan>(&path)?.is_none_or(|begun| plan.changes_judge_alone(&begun)) {
             self.write_json(&path, plan)?;
         }
@@ -191,7 +193,8 @@ impl Tree {
         }
     }
 
-    /// Removes the claims. For a complete data set even while other shards run: whoever gets a claim looks first whether the video is done.
+    /// Removes the claims. For a complete data set even while other shards run: whoever gets a claim looks first
+    /// whether the video is done.
     pub(super) fn remove_claims(&self) -> Result<(), Error> {
         let folder = self.root.join(CLAIMS);
         match fs::remove_dir_all(&folder) {

@@ -193,8 +193,8 @@ impl VideoBuild<'_> {
         Ok(names)
     }
 
-    /// Cuts the patches of one frame. Files are written in parallel and get their names one pair after the other when all are whole, so
-    /// that a kill falls between the names of at most one pair.
+    /// Cuts the patches of one frame. Files are written in parallel and get their names one pair after the other when
+    /// all are whole, so that a kill falls between the names of at most one pair.
     fn cut_frame(&self, frame: &RgbImage, clean: &RgbImage, patches: &FramePatches) -> Result<Vec<String>, Error> {
         let number = self.options.frame_number(patches.frame);
         let stage = |&(x, y): &(u32, u32)| {

@@ -36,7 +36,8 @@ pub(super) struct Found {
     pub(super) others: Vec<PathBuf>,
 }
 
-/// The videos in `folder`, in natural order. Neither `output` nor a folder in which it lies is one, nor what begins with a dot.
+/// The videos in `folder`, in natural order. Neither `output` nor a folder in which it lies is one, nor what begins
+/// with a dot.
 pub(super) fn find(folder: &Path, output: &Path) -> Result<Found, Error> {
     let output = resolve(output).ok();
     let (mut paths, mut others) = (Vec::new(), Vec::new());
@@ -104,7 +105,8 @@ pub(super) fn hash_all(videos: &[Video], observer: &mut dyn FnMut(BuildEvent<'_>
     videos.iter().enumerate().map(hash).collect()
 }
 
-/// SHA-256 of a file; of a folder's pictures in natural order, each as the lengths of name and content and these themselves.
+/// SHA-256 of a file; of a folder's pictures in natural order, each as the lengths of name and content and these
+/// themselves.
 fn hash(path: &Path) -> Result<String, Error> {
     let mut hash = Sha256::new();
     if path.is_dir() {

@@ -1,8 +1,8 @@
 //! Batches made ahead of time by threads, in an order that depends on the seed alone.
 //!
-//! Epoch e is a permutation of the samples drawn from (seed, e), cut into batches; batch b of epoch e holds the same samples, with the
-//! same content, for any number of threads and wherever the loader was started. So training goes on at a [`Position`] without
-//! going through what came before it.
+//! Epoch e is a permutation of the samples drawn from (seed, e), cut into batches; batch b of epoch e holds the same
+//! samples, with the same content, for any number of threads and wherever the loader was started. So training goes on
+//! at a [`Position`] without going through what came before it.
 //!
 //! ```
 //! use derain_data::Error;
@@ -59,8 +59,8 @@ pub struct LoaderOptions {
     pub order: Order,
     /// Chooses the order of each epoch.
     pub seed: u64,
-    /// Which places of each batch are made, where several processes share batches; `None` for all. Not with [`Remainder::Keep`], whose last
-    /// batch may lack them.
+    /// Which places of each batch are made, where several processes share batches; `None` for all. Not with
+    /// [`Remainder::Keep`], whose last batch may lack them.
     pub part: Option<Range<usize>>,
 }
 
@@ -97,8 +97,8 @@ impl Default for LoaderOptions {
     }
 }
 
-/// Delivers batches without end, one epoch after the other. Dropping it stops its threads; each finishes at most the one sample
-/// that it is at.
+/// Delivers batches without end, one epoch after the other. Dropping it stops its threads; each finishes at most the
+/// one sample that it is at.
 pub struct Loader<S: SampleSource + 'static> {
     shared: Arc<Shared<S>>,
     threads: Vec<JoinHandle<()>>,
@@ -157,8 +157,8 @@ impl<S: SampleSource + 'static> Loader<S> {
     /// Waits for the next batch. After an error the loader goes on with the batch that follows.
     ///
     /// # Errors
-    /// What the source said of the first sample of the batch that failed, [`DatasetError::MixedBatch`] if samples differ in size,
-    /// [`DatasetError::SamplePanicked`] if the source panicked.
+    /// What the source said of the first sample of the batch that failed, [`DatasetError::MixedBatch`] if samples
+    /// differ in size, [`DatasetError::SamplePanicked`] if the source panicked.
     pub fn next_batch(&mut self) -> Result<Batch, Error> {
         self.shared.next()
     }

@@ -20,7 +20,8 @@ pub(super) struct Shared<S> {
 
 struct State {
     plan: Plan,
-    /// Batches under way or ready, the next one to deliver first. Batches are opened in order, and samples within one in order.
+    /// Batches under way or ready, the next one to deliver first. Batches are opened in order, and samples within one
+    /// in order.
     batches: VecDeque<Open>,
     /// How many of them there may be.
     ahead: usize,

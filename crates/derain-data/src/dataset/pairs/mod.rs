@@ -62,7 +62,8 @@ impl Pair {
         }
     }
 
-    /// Decodes both pictures to 8-bit RGB: grey is spread over the channels, deeper samples are rounded, alpha is left out.
+    /// Decodes both pictures to 8-bit RGB: grey is spread over the channels, deeper samples are rounded, alpha is left
+    /// out.
     ///
     /// # Errors
     /// Those of [`load_picture`](crate::load_picture), [`DatasetError::PairSizes`] if the two differ in size,
@@ -118,9 +119,9 @@ impl PairList {
 
     /// Reads lines `rainy clean`, with paths relative to `root`.
     ///
-    /// Blank lines, Windows line ends and a byte order mark are no trouble. A leading `/` stands for the root, as in SPA-Data's
-    /// own lists, unless the absolute path exists. Names with spaces may be separated by a tab, or by a space if only one way of
-    /// cutting the line gives two files that exist.
+    /// Blank lines, Windows line ends and a byte order mark are no trouble. A leading `/` stands for the root, as in
+    /// SPA-Data's own lists, unless the absolute path exists. Names with spaces may be separated by a tab, or by a
+    /// space if only one way of cutting the line gives two files that exist.
     ///
     /// # Errors
     /// [`Error::ListLine`] for a line that is not two paths, [`DatasetError::MissingFiles`] with all that do not exist,
@@ -130,11 +131,13 @@ impl PairList {
         Self::new(list_file::read(list, root.as_ref())?, list)
     }
 
-    /// Reads a folder laid out as Rain100L/H, Rain200L/H and others are: either folders `rain` (or `rainy`, `rainy_image`, `input`) and
-    /// `norain` (or `clean`, `gt`, `groundtruth`, `ground_truth`, `target`), in any case, or files `rain-1.png` and `norain-1.png` beside each
-    /// other or with the rainy ones in the one folder there is. A rainy folder that holds `X2` is that folder.
+    /// Reads a folder laid out as Rain100L/H, Rain200L/H and others are: either folders `rain` (or `rainy`,
+    /// `rainy_image`, `input`) and `norain` (or `clean`, `gt`, `groundtruth`, `ground_truth`, `target`), in any case,
+    /// or files `rain-1.png` and `norain-1.png` beside each other or with the rainy ones in the one folder there is. A
+    /// rainy folder that holds `X2` is that folder.
     ///
-    /// Names pair by what is left without the words `rain`, `norain` and the `x2` at the end: `norain-001x2.png` with `norain-1.png`.
+    /// Names pair by what is left without the words `rain`, `norain` and the `x2` at the end: `norain-001x2.png` with
+    /// `norain-1.png`.
     ///
     /// # Errors
     /// [`DatasetError::UnknownLayout`] if there is no such structure or more than one, [`DatasetError::Unpaired`], [`DatasetError::NoPairs`], [`Error::Io`].
@@ -143,8 +146,8 @@ impl PairList {
         Self::new(rain_folder::read(folder)?, folder)
     }
 
-    /// Takes every picture in `folder` and below as two halves of equal width. Copies of Rain800 exist in both orders, so the caller
-    /// says where the rain is.
+    /// Takes every picture in `folder` and below as two halves of equal width. Copies of Rain800 exist in both orders,
+    /// so the caller says where the rain is.
     ///
     /// # Errors
     /// [`DatasetError::NoPairs`], [`Error::Io`].
@@ -153,8 +156,8 @@ impl PairList {
         Self::new(side_by_side::read(folder, rainy)?, folder)
     }
 
-    /// Pairs the pictures of two folders and below by their relative path without extension, else by the only number in the name
-    /// (the rule of [`derain_metrics::pairing`]).
+    /// Pairs the pictures of two folders and below by their relative path without extension, else by the only number in
+    /// the name (the rule of [`derain_metrics::pairing`]).
     ///
     /// # Errors
     /// [`DatasetError::Unpaired`] with every picture that has no partner or more than one, [`DatasetError::NoPairs`], [`Error::Io`].
@@ -180,8 +183,8 @@ impl PairList {
 
     /// Reads a list file (its folder is the root) or a rain folder, whichever `path` is.
     ///
-    /// Nothing is guessed: a folder of pictures with two halves, two folders of other names and a built data set, which has two
-    /// sides, are refused with the function that reads them.
+    /// Nothing is guessed: a folder of pictures with two halves, two folders of other names and a built data set, which
+    /// has two sides, are refused with the function that reads them.
     ///
     /// # Errors
     /// [`DatasetError::UnknownLayout`], and those of [`from_list_file`](Self::from_list_file) and [`from_rain_folder`](Self::from_rain_folder).

@@ -16,7 +16,8 @@ pub(super) fn of(path: &Path) -> Result<&'static str, Error> {
     }
 }
 
-/// Whether [`write_video`](super::write_video) writes files of this name: `.mp4`, `.m4v`, `.mov` and `.mkv`. Other containers lose times.
+/// Whether [`write_video`](super::write_video) writes files of this name: `.mp4`, `.m4v`, `.mov` and `.mkv`. Other
+/// containers lose times.
 ///
 /// # Errors
 /// [`TranscodeError::UnknownContainer`] if not.

@@ -17,10 +17,11 @@ use crate::frames::video::pixels;
 
 /// Frames of a group: what a kill costs, against a key frame's price. One second or two, as players like for jumping.
 pub(super) const GROUP_FRAMES: usize = 32;
-/// What an encoder makes depends on its number of threads, so that is fixed; one is enough, as the network takes far longer.
+/// What an encoder makes depends on its number of threads, so that is fixed; one is enough, as the network takes far
+/// longer.
 const THREADS: &str = "1";
-/// No analysis of frames to come. With it, some groups in a thousand came out differently from the same frames while other threads of the
-/// process were encoding, too; resumed videos are to equal unbroken ones.
+/// No analysis of frames to come. With it, some groups in a thousand came out differently from the same frames while
+/// other threads of the process were encoding, too; resumed videos are to equal unbroken ones.
 const X264_PARAMETERS: &str = "rc-lookahead=0:mbtree=0:weightp=0:scenecut=0";
 /// The lowest quality: the range of x264's rate factor.
 const MAX_RATE_FACTOR: u8 = 51;
@@ -170,7 +171,8 @@ impl VideoEncoder {
         encoder.set_frame_rate(Some(format.rate));
         encoder.set_time_base(format.rate.invert());
         encoder.set_gop(GROUP_FRAMES as u32);
-        // Frames in the order in which they are shown: then a container needs one time for each, which can be kept exactly.
+        // Frames in the order in which they are shown: then a container needs one time for each, which can be kept
+        // exactly.
         encoder.set_max_b_frames(0);
         let mut flags = ffmpeg::codec::Flags::GLOBAL_HEADER;
         let mut options = ffmpeg::Dictionary::new();
@@ -191,7 +193,8 @@ impl VideoEncoder {
     }
 }
 
-/// A quantizer of MPEG-4 part 2 of about the same quality: 1 is the finest, and doubles where the rate factor grows by 6 from 12 on.
+/// A quantizer of MPEG-4 part 2 of about the same quality: 1 is the finest, and doubles where the rate factor grows by
+/// 6 from 12 on.
 fn quantizer(rate_factor: u8) -> usize {
     let exponent = (f32::from(rate_factor) - 12.0) / 6.0;
     (exponent.exp2().round() as usize).clamp(1, 31)

@@ -1,7 +1,7 @@
 //! Encoded frames that can be decoded by themselves, and their form on disk.
 //!
-//! All numbers little-endian: `MAGIC`, the number of frames (u32), then for each frame start and duration (i64), whether it is a key
-//! frame (u8), the number of bytes (u32) and these; at the end the SHA-256 of all before it.
+//! All numbers little-endian: `MAGIC`, the number of frames (u32), then for each frame start and duration (i64),
+//! whether it is a key frame (u8), the number of bytes (u32) and these; at the end the SHA-256 of all before it.
 
 use std::path::Path;
 

@@ -1,13 +1,15 @@
 //! From a video to a video with other frames: sound, subtitles and times stay what they were.
 //!
 //! 1. [`VideoReader`] gives each stored frame with its time, upright.
-//! 2. [`VideoEncoder`] encodes frames in groups, each of which can be decoded by itself. A group's bits depend on its frames and the
-//!    options alone, so groups may be made by different runs of a program.
-//! 3. [`Parts`] keeps finished groups in a folder, each on disk before the next is made: after a kill, only the last one is to be done again.
-//! 4. [`write_video`] joins groups, the other streams of the input (packet by packet, not encoded again), chapters and metadata.
-//!    The output appears under its name when it is whole, and tells from which input it was made ([`MadeFrom`]). [`check_streams`]
-//!    tells beforehand whether its container can hold those streams, [`Checked`] whether the input can be decoded to its end. Of a video that is
-//!    damaged the frames before the damage can be taken.
+//! 2. [`VideoEncoder`] encodes frames in groups, each of which can be decoded by itself. A group's bits depend on its
+//!    frames and the options alone, so groups may be made by different runs of a program.
+//! 3. [`Parts`] keeps finished groups in a folder, each on disk before the next is made: after a kill, only the last
+//!    one is to be done again.
+//! 4. [`write_video`] joins groups, the other streams of the input (packet by packet, not encoded again), chapters and
+//!    metadata. The output appears under its name when it is whole, and tells from which input it was made
+//!    ([`MadeFrom`]). [`check_streams`] tells beforehand whether its container can hold those streams, [`Checked`]
+//!    whether the input can be decoded to its end. Of a video that is damaged the frames before the damage can be
+//!    taken.
 //!
 //! | kept | how |
 //! | --- | --- |
@@ -18,7 +20,8 @@
 //! | bit depth | 8 bits are written, whatever was read |
 //! | sound, subtitles | every packet, bit by bit |
 //!
-//! Frames are encoded as 4:2:0, chroma at the left of its pixels; those of an odd width or height as 4:4:4 where the encoder can.
+//! Frames are encoded as 4:2:0, chroma at the left of its pixels; those of an odd width or height as 4:4:4 where the
+//! encoder can.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -42,7 +42,8 @@ pub(super) fn end_of(frame: FrameTime) -> i64 {
     frame.start.saturating_add(frame.duration)
 }
 
-/// How long the last frame is shown: as long as the one before it, which started at `before`, where the container does not say.
+/// How long the last frame is shown: as long as the one before it, which started at `before`, where the container does
+/// not say.
 pub(super) fn length_of_last(last: FrameTime, before: Option<i64>) -> i64 {
     match last.duration > 0 {
         true => last.duration,

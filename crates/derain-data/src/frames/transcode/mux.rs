@@ -28,7 +28,8 @@ pub enum Ending {
     /// Where the input does, of which all frames were made.
     #[default]
     Input,
-    /// With the last frame that was made: sound, subtitles and chapters that begin after it are left out, and the input may be broken there.
+    /// With the last frame that was made: sound, subtitles and chapters that begin after it are left out, and the input
+    /// may be broken there.
     LastFrame,
 }
 
@@ -38,17 +39,19 @@ pub enum Ending {
 pub struct WrittenVideo {
     /// Frames.
     pub frames: usize,
-    /// Streams of the input that are not in the output, in words: those that are neither pictures, sound nor subtitles, and further pictures.
+    /// Streams of the input that are not in the output, in words: those that are neither pictures, sound nor subtitles,
+    /// and further pictures.
     pub left_out: Vec<String>,
     /// Whether times of frames had to be rounded to the milliseconds of Matroska.
     pub rounded: bool,
 }
 
-/// Joins the groups in `parts` with all that `input` holds besides its pictures. The output appears when it is whole and on disk.
+/// Joins the groups in `parts` with all that `input` holds besides its pictures. The output appears when it is whole
+/// and on disk.
 ///
 /// # Errors
-/// When the name is of no container that keeps times, the container cannot hold the input's sound or subtitles, two frames would get the same
-/// time by rounding, the input cannot be read, or the disk refuses.
+/// When the name is of no container that keeps times, the container cannot hold the input's sound or subtitles, two
+/// frames would get the same time by rounding, the input cannot be read, or the disk refuses.
 pub fn write_video(
     input: &Path,
     output: &Path,
@@ -81,10 +84,12 @@ pub fn write_video(
     Ok(written)
 }
 
-/// Whether [`write_video`] can put the input's sound and subtitles into an output of this name: the output is begun in memory, as that does.
+/// Whether [`write_video`] can put the input's sound and subtitles into an output of this name: the output is begun in
+/// memory, as that does.
 ///
 /// # Errors
-/// When the name is of no container that keeps times, the container cannot hold the input's sound or subtitles, or the input cannot be read.
+/// When the name is of no container that keeps times, the container cannot hold the input's sound or subtitles, or the
+/// input cannot be read.
 pub fn check_streams(input: &Path, output: &Path, encoder: &VideoEncoder) -> Result<(), Error> {
     let target = Target::of(output)?;
     let source = open_input(input)?;
@@ -214,8 +219,8 @@ impl Joined<'_> {
         self.sink.write_trailer().map_err(|error| refused(self.output, error.to_string()))
     }
 
-    /// Notes how far the input is read, shortens a subtitle that would stay longer than the picture, and says whether anything is left of the
-    /// packet before the output's end.
+    /// Notes how far the input is read, shortens a subtitle that would stay longer than the picture, and says whether
+    /// anything is left of the packet before the output's end.
     fn reaches_output(&mut self, packet: &mut ffmpeg::Packet, unit: Rational, medium: Type) -> bool {
         let (Some(last), Some(time)) = (self.ends_with, packet.pts().or(packet.dts())) else { return true };
         let (now, cut) = (Moment { time, unit }, self.moment(end_of(last)));

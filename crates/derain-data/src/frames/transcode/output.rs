@@ -40,7 +40,8 @@ impl<'a> Target<'a> {
         Ok(Self { path, muxer: container::of(path)? })
     }
 
-    /// Begins to write the file to `place`, with pictures from `encoder` for the stream `video`. What begins at `cut` or later will not be there.
+    /// Begins to write the file to `place`, with pictures from `encoder` for the stream `video`. What begins at `cut`
+    /// or later will not be there.
     pub(super) fn open(
         &self,
         source: &Input,

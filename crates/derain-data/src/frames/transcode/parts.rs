@@ -1,8 +1,9 @@
 //! Finished groups in a folder, so that a killed run can be gone on with.
 //!
-//! The folder holds `manifest.json`, which says what the groups were made from, `checked.json`, which says how far the input is known to be
-//! sound, groups by number, and a file that is locked while a run works there. Everything is written beside its name, synced and renamed.
-//! When the video is whole, the folder gets another name before anything in it goes.
+//! The folder holds `manifest.json`, which says what the groups were made from, `checked.json`, which says how far the
+//! input is known to be sound, groups by number, and a file that is locked while a run works there. Everything is
+//! written beside its name, synced and renamed. When the video is whole, the folder gets another name before anything
+//! in it goes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -172,7 +173,8 @@ impl Parts {
         Ok(())
     }
 
-    /// Prepares for a video of `frames` frames: a partial last group left by another length is removed, to be made again.
+    /// Prepares for a video of `frames` frames: a partial last group left by another length is removed, to be made
+    /// again.
     ///
     /// # Errors
     /// When full groups hold more frames, or the disk refuses.
@@ -218,8 +220,8 @@ impl Parts {
     pub fn remove(self) -> Result<(), Error> {
         let Self { folder, lock, .. } = self;
         Self::clear_away(&folder)?;
-        // All groups in one step, as there may be thousands: a kill leaves all that a later run goes on with, or nothing.
-        // Windows renames no folder in which a file is open.
+        // All groups in one step, as there may be thousands: a kill leaves all that a later run goes on with, or
+        // nothing. Windows renames no folder in which a file is open.
         let lock = Some(lock).filter(|_| !cfg!(windows));
         fs::rename(&folder, removed_of(&folder)).map_err(Error::io("remove", &folder))?;
         sync(parent_of(&folder))?;
@@ -227,8 +229,8 @@ impl Parts {
         Self::clear_away(&folder)
     }
 
-    /// Removes what a kill left of a folder that was being removed; [`begin`](Self::begin), [`restart`](Self::restart) and
-    /// [`resume`](Self::resume) do so, too.
+    /// Removes what a kill left of a folder that was being removed; [`begin`](Self::begin), [`restart`](Self::restart)
+    /// and [`resume`](Self::resume) do so, too.
     ///
     /// # Errors
     /// When it holds other files, or the disk refuses.
@@ -274,7 +276,8 @@ impl Parts {
             Err(TryLockError::WouldBlock) => {
                 return Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into());
             }
-            // Where a file system has no locks, the user takes care: some network file systems say so by errors of their own.
+            // Where a file system has no locks, the user takes care: some network file systems say so by errors of
+            // their own.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None, is_new })

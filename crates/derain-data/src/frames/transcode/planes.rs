@@ -1,8 +1,9 @@
 //! RGB to YCbCr planes, the inverse of the reader's conversion.
 //!
-//! With the matrix's Kr and Kb: y = Kr R + Kg G + Kb B, u = (B − y) / (2 (1 − Kb)), v = (R − y) / (2 (1 − Kr)) (ITU-R BT.601, BT.709,
-//! BT.2020), put on 16..235 and 16..240 in limited range, rounded once. In 4:2:0 a chroma sample lies at the left pixel of two and
-//! between two rows: it is made of RGB weighted 1 2 1 across and 1 1 down, columns and rows beyond the edge repeating those at it.
+//! With the matrix's Kr and Kb: y = Kr R + Kg G + Kb B, u = (B − y) / (2 (1 − Kb)), v = (R − y) / (2 (1 − Kr)) (ITU-R
+//! BT.601, BT.709, BT.2020), put on 16..235 and 16..240 in limited range, rounded once. In 4:2:0 a chroma sample lies
+//! at the left pixel of two and between two rows: it is made of RGB weighted 1 2 1 across and 1 1 down, columns and
+//! rows beyond the edge repeating those at it.
 
 use image::RgbImage;
 
@@ -142,7 +143,8 @@ mod tests {
     #[test]
     fn reading_gives_back_what_was_written() {
         for matrix in [Matrix::BT601, Matrix::BT709, Matrix::BT2020, Matrix::SMPTE240, Matrix::FCC] {
-            // A step of limited range is 255 / 219 in luma and up to 2.2 in a channel by chroma; half of each may be lost.
+            // A step of limited range is 255 / 219 in luma and up to 2.2 in a channel by chroma; half of each may be
+            // lost.
             for (range, limit) in [(Range::Full, 2), (Range::Limited, 2)] {
                 let levels = Levels::new(matrix, range);
                 let steps = [0u8, 37, 90, 128, 201, 255];

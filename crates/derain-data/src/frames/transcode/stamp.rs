@@ -1,7 +1,8 @@
 //! What a finished video says of the one that it was made from, so that another's is not taken for it.
 //!
-//! The last bytes of the file are a box (MP4, MOV) or an element (Matroska) that readers pass over: a fixed identifier, the SHA-256 of the
-//! input, the number of frames (8 bytes, the highest first) and whether these are all (1 byte). Tags would not do: FFmpeg writes into MP4 only those that it knows, and they are the user's.
+//! The last bytes of the file are a box (MP4, MOV) or an element (Matroska) that readers pass over: a fixed identifier,
+//! the SHA-256 of the input, the number of frames (8 bytes, the highest first) and whether these are all (1 byte). Tags
+//! would not do: FFmpeg writes into MP4 only those that it knows, and they are the user's.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -130,7 +130,8 @@ fn is_jpeg(format: Pixel) -> bool {
     matches!(format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P | Pixel::YUVJ411P)
 }
 
-/// The matrix with which frames like this one are to be written again: that with which it is read, BT.601 or BT.709 for RGB.
+/// The matrix with which frames like this one are to be written again: that with which it is read, BT.601 or BT.709 for
+/// RGB.
 pub(super) fn space_to_write(frame: &ffmpeg::frame::Video) -> Space {
     match frame.color_space() {
         space @ (Space::BT709

@@ -6,8 +6,8 @@ use ffmpeg_next as ffmpeg;
 /// own and, for what rounding does to times, another. A single frame has no step: it may last a second.
 const LAST_STEPS: i64 = 2;
 
-/// How much earlier than its container says a file of several streams may end, in seconds: packets of sound and subtitles do not all
-/// state their length.
+/// How much earlier than its container says a file of several streams may end, in seconds: packets of sound and
+/// subtitles do not all state their length.
 const LONGEST_SLACK: f64 = 0.1;
 
 /// Containers that write down a duration. Of others FFmpeg guesses it, say from the size of the file.

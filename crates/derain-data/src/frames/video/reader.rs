@@ -96,8 +96,8 @@ impl VideoFormat {
 
 /// Reads a video's frames in the order in which they are shown, with their times.
 ///
-/// What [`open_frames`](crate::open_frames) refuses is refused here, too, and what cannot be written again as it is: interlaced frames,
-/// high dynamic range, frames without a time or not after the one before.
+/// What [`open_frames`](crate::open_frames) refuses is refused here, too, and what cannot be written again as it is:
+/// interlaced frames, high dynamic range, frames without a time or not after the one before.
 pub struct VideoReader {
     source: VideoFrames,
     format: VideoFormat,
@@ -142,7 +142,8 @@ impl VideoReader {
     /// The next frame, or `None` after the last.
     ///
     /// # Errors
-    /// When a frame is damaged or cannot be taken over, and in place of the final `None` when there are fewer frames than the container says.
+    /// When a frame is damaged or cannot be taken over, and in place of the final `None` when there are fewer frames
+    /// than the container says.
     pub fn next_frame(&mut self) -> Result<Option<TimedFrame>, Error> {
         let Some((frame, time)) = self.decode()? else { return Ok(None) };
         let rgb = pixels::to_rgb(&frame).map_err(|reason| self.refuse(reason))?;
@@ -203,7 +204,8 @@ impl VideoReader {
     }
 }
 
-/// By the format's name: those of several bytes a sample say which byte comes first, and so do some packed ones of less than 8 bits.
+/// By the format's name: those of several bytes a sample say which byte comes first, and so do some packed ones of less
+/// than 8 bits.
 fn is_deep(format: Pixel) -> bool {
     let name = format.descriptor().map_or("", |descriptor| descriptor.name());
     let two_bytes = name.ends_with("le") || name.ends_with("be");

@@ -41,11 +41,11 @@ pub struct DensityEstimate {
     pub frames: usize,
 }
 
-/// Estimates how dense the rain is from the first 20 frames of `source`, or all if there are fewer. Open the source once more to use
-/// those frames.
+/// Estimates how dense the rain is from the first 20 frames of `source`, or all if there are fewer. Open the source
+/// once more to use those frames.
 ///
-/// The scene must lie still in the frames: those of a hand-held camera are to be registered first ([`steady`](crate::steady)), or edges
-/// that move pass for rain.
+/// The scene must lie still in the frames: those of a hand-held camera are to be registered first
+/// ([`steady`](crate::steady)), or edges that move pass for rain.
 ///
 /// # Errors
 /// [`Error::NoFramesGiven`], [`Error::FrameSize`], and those of the source.

@@ -11,16 +11,16 @@ use crate::{CleanImage, Error, StillnessCheck};
 /// Frames that are looked at one by one, spread evenly over the clip. Every other measure takes all.
 const SAMPLES: usize = 9;
 
-/// The scene moves if it does in more than this part of the frames looked at: a percentile ignores single frames, and very dense rain
-/// misleads the measurement in some.
+/// The scene moves if it does in more than this part of the frames looked at: a percentile ignores single frames, and
+/// very dense rain misleads the measurement in some.
 const MOVED: usize = 4;
 
-/// The two percentiles that are compared lie a `WAY`th of the way from the chosen one to the lowest and to the highest. Where the background shows in a third of
-/// the frames or more, they mostly differ by no more than noise.
+/// The two percentiles that are compared lie a `WAY`th of the way from the chosen one to the lowest and to the highest.
+/// Where the background shows in a third of the frames or more, they mostly differ by no more than noise.
 const WAY: u8 = 5;
 
-/// A pixel whose near percentiles lie further apart than these luma steps and this share of the noise has no level of its own: without
-/// rain they span half the noise near the median, and up to the whole of it near the tails.
+/// A pixel whose near percentiles lie further apart than these luma steps and this share of the noise has no level of
+/// its own: without rain they span half the noise near the median, and up to the whole of it near the tails.
 const APART: f32 = 4.0;
 
 /// See [`APART`].
@@ -36,12 +36,13 @@ pub struct Measures {
     pub change: f32,
     /// Share of the pixels that differ by more than noise between the two halves.
     pub changed: f32,
-    /// Slope across the rain, beyond that along it, in what the halves differ by: streaks that are left. Steps per pixel.
+    /// Slope across the rain, beyond that along it, in what the halves differ by: streaks that are left. Steps per
+    /// pixel.
     pub streaks: f32,
     /// The same in what the frames and the candidate differ by: how strong the rain is.
     pub rain: f32,
-    /// Share of the pixels that have no level of their own: percentiles near the candidate's differ by more than noise. Rain
-    /// covers them in nearly all frames, and no number of frames tells what is behind.
+    /// Share of the pixels that have no level of their own: percentiles near the candidate's differ by more than noise.
+    /// Rain covers them in nearly all frames, and no number of frames tells what is behind.
     pub unsure: f32,
     /// Share of the picture's parts whose brightness as a whole changes from frame to frame.
     pub unsteady: f32,

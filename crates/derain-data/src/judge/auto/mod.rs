@@ -1,6 +1,7 @@
 //! A judge without eyes: what can be measured of a clean image where no reference exists.
 //!
-//! SPANet's authors leave an automatic judge as a wish (CVPR 2019, section 3). Here a candidate is accepted if four [`Measures`] are small:
+//! SPANet's authors leave an automatic judge as a wish (CVPR 2019, section 3). Here a candidate is accepted if four
+//! [`Measures`] are small:
 //!
 //! | measure | of what | is small if |
 //! | --- | --- | --- |
@@ -9,18 +10,19 @@
 //! | [`Measures::streaks`] | the same, slope across the rain beyond that along it | what they differ by is no streaks |
 //! | [`Measures::unsure`] | percentiles p − p/5 and p + (100 − p)/5 of all frames | the background shows often enough to have a level of its own |
 //!
-//! The direction of the rain is that of the frames' differences from the candidate: with slopes (dx, dy) of the smoothed luma
-//! difference, the structure tensor T = mean of [dx², dx·dy; dx·dy, dy²], n its main axis and t at right angles,
-//! streaks = √max(0, nᵀTn − tᵀTt). Noise runs every way and cancels.
+//! The direction of the rain is that of the frames' differences from the candidate: with slopes (dx, dy) of the
+//! smoothed luma difference, the structure tensor T = mean of [dx², dx·dy; dx·dy, dy²], n its main axis and t at right
+//! angles, streaks = √max(0, nᵀTn − tᵀTt). Noise runs every way and cancels.
 //!
-//! A scene that is not still ([`StillnessCheck`](crate::StillnessCheck), nine frames of the clip) or whose parts change their brightness
-//! as a whole is rejected at once with the reason. Otherwise, rain that is left is a wish for more frames; without more, a rejection.
+//! A scene that is not still ([`StillnessCheck`](crate::StillnessCheck), nine frames of the clip) or whose parts change
+//! their brightness as a whole is rejected at once with the reason. Otherwise, rain that is left is a wish for more
+//! frames; without more, a rejection.
 //!
 //! # How far to trust it
-//! Calibrated on synthesized rain, 120 clips with the truth known, 240x160 cuts of photographs (BSDS500), noise of 0 to 3 steps, a third
-//! as JPEG of quality 90, candidates of 4 to 100 frames; clean means 40 dB in luma smoothed over 3x3 pixels (noise is no rain), and no
-//! more than 0.1% of the pixels off by more than 8 steps, so smoothed. Thresholds from every other photograph, figures from those in
-//! between (60 clips, 540 candidates):
+//! Calibrated on synthesized rain, 120 clips with the truth known, 240x160 cuts of photographs (BSDS500), noise of 0 to
+//! 3 steps, a third as JPEG of quality 90, candidates of 4 to 100 frames; clean means 40 dB in luma smoothed over 3x3
+//! pixels (noise is no rain), and no more than 0.1% of the pixels off by more than 8 steps, so smoothed. Thresholds
+//! from every other photograph, figures from those in between (60 clips, 540 candidates):
 //!
 //! | rain | precision | recall | clean: accepted, refused | rainy: accepted, refused |
 //! | --- | --- | --- | --- | --- |
@@ -29,8 +31,8 @@
 //! | normal | 1.000 | 0.705 | 103, 43 | 0, 34 |
 //! | dense | 0.922 | 0.557 | 59, 47 | 5, 69 |
 //!
-//! So a refusal mostly costs frames. The accepted rainy ones are dense rain over places that show it in nearly all frames: both halves
-//! have it, 0.1% to 0.7% of the pixels. Measured with
+//! So a refusal mostly costs frames. The accepted rainy ones are dense rain over places that show it in nearly all
+//! frames: both halves have it, 0.1% to 0.7% of the pixels. Measured with
 //! `cargo run --release --example calibrate_judge -- -i DIR_OF_CLEAN_PICTURES --clips 120`. Real rain may differ.
 //!
 //! [`estimate_density`] on the same 60 clips, by row the preset, by column the estimate:
@@ -41,7 +43,8 @@
 //! | normal | 1 | 17 | 2 |
 //! | dense | 2 | 11 | 7 |
 //!
-//! Faint dense rain covers as little as normal rain visibly does, and fewer frames are the paper's way: the judge asks for more.
+//! Faint dense rain covers as little as normal rain visibly does, and fewer frames are the paper's way: the judge asks
+//! for more.
 
 mod density;
 mod measures;
@@ -123,7 +126,8 @@ impl Thresholds {
     }
 }
 
-/// Whether a measure speaks against a candidate. One that is no number does, and every measure does where the limit is none.
+/// Whether a measure speaks against a candidate. One that is no number does, and every measure does where the limit is
+/// none.
 fn exceeds(measure: f32, limit: f32) -> bool {
     measure.is_nan() || limit.is_nan() || measure > limit
 }

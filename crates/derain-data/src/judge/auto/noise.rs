@@ -10,8 +10,9 @@ const DEVIATION: f32 = 0.2533;
 
 /// Standard deviation of the luma noise of either frame, 8-bit steps.
 ///
-/// From the difference of both: how far the fifth that differs least goes, or the same of the checkerboard in each square of four
-/// pixels, whichever is less. Streaks are smooth along their way and have no checkerboard, but compression may make one.
+/// From the difference of both: how far the fifth that differs least goes, or the same of the checkerboard in each
+/// square of four pixels, whichever is less. Streaks are smooth along their way and have no checkerboard, but
+/// compression may make one.
 pub(super) fn noise(a: &Plane, b: &Plane) -> f32 {
     let difference = a.minus(b);
     let Plane { width, height, ref values } = difference;

@@ -98,7 +98,8 @@ impl Slopes {
         0.5 * (2.0 * self.xy).atan2(self.xx - self.yy)
     }
 
-    /// How much more slope there is in one direction than at right angles to it. What runs every way, such as noise, cancels.
+    /// How much more slope there is in one direction than at right angles to it. What runs every way, such as noise,
+    /// cancels.
     pub(super) fn excess(&self, across: f64) -> f64 {
         (2.0 * across).cos() * (self.xx - self.yy) + (2.0 * across).sin() * 2.0 * self.xy
     }

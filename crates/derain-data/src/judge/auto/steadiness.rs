@@ -12,11 +12,12 @@ const PARTS: usize = 10;
 /// The shortest side of a part in pixels: rain leaves the level of smaller ones too unsteady.
 const LEAST_SIDE: usize = 12;
 
-/// This share of a part's pixels lies below its level. Rain mostly brightens, and even dense rain leaves this share free.
+/// This share of a part's pixels lies below its level. Rain mostly brightens, and even dense rain leaves this share
+/// free.
 const LEVEL: f64 = 0.2;
 
-/// A part is unsteady if its level changes by more than this many luma steps. In the densest rain, whose gusts come and go, nearly
-/// all steady parts stay below.
+/// A part is unsteady if its level changes by more than this many luma steps. In the densest rain, whose gusts come and
+/// go, nearly all steady parts stay below.
 const UNSTEADY: f32 = 14.0;
 
 /// The level of each part of what a frame and the candidate differ by.

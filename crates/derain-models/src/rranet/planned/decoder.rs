@@ -87,8 +87,8 @@ impl PlannedDecoder {
     }
 
     /// The attention, the weighted skip and the block up to its last convolution. `finish` is called for each rectangle
-    /// of `out` (`channels` values a pixel) with a [`Residual`] that runs that convolution; `last` is the multiply-adds a
-    /// pixel that `finish` does besides.
+    /// of `out` (`channels` values a pixel) with a [`Residual`] that runs that convolution; `last` is the multiply-adds
+    /// a pixel that `finish` does besides.
     pub(super) fn run(
         &self,
         run: &Run<'_>,

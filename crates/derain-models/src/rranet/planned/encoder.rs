@@ -51,7 +51,8 @@ impl PlannedEncoder {
         [&self.conv1, &self.gates, &self.conv2].into_iter().chain(&self.shortcut)
     }
 
-    /// From the input in `shared.input` to the scale's features and next state. In the first stage there is no hidden state to read.
+    /// From the input in `shared.input` to the scale's features and next state. In the first stage there is no hidden
+    /// state to read.
     pub(super) fn run(
         &self,
         run: &Run<'_>,

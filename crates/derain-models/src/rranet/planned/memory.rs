@@ -11,8 +11,8 @@ use super::{COLOURS, Planned, scale_sizes};
 const MARGIN: usize = 5;
 
 impl Planned {
-    /// Bytes that [`Planned::run`] takes at most on a picture of this size with as many threads as the current pool has, the weights and the
-    /// picture's own values counted.
+    /// Bytes that [`Planned::run`] takes at most on a picture of this size with as many threads as the current pool
+    /// has, the weights and the picture's own values counted.
     pub(crate) fn memory_needed(&self, height: usize, width: usize) -> u64 {
         let floats = |counts: &[usize]| counts.iter().fold(1u64, |all, &count| all.saturating_mul(count as u64));
         // So large that no count of pixels below would overflow.

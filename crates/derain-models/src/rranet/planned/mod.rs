@@ -1,8 +1,9 @@
 //! RRANet with planned buffers, for inference.
 //!
-//! Features lie pixel by pixel; batch norms are folded into their convolutions. For each scale three buffers as large as its pictures last
-//! from stage to stage: the hidden state, the cell, and the encoder's features, which the decoder weighs by its attention map. Three more, large
-//! enough for any scale, serve whichever scale is in work. A pass runs tiles in parallel; a ConvLSTM's gates exist for one tile at a time.
+//! Features lie pixel by pixel; batch norms are folded into their convolutions. For each scale three buffers as large
+//! as its pictures last from stage to stage: the hidden state, the cell, and the encoder's features, which the decoder
+//! weighs by its attention map. Three more, large enough for any scale, serve whichever scale is in work. A pass runs
+//! tiles in parallel; a ConvLSTM's gates exist for one tile at a time.
 
 mod decoder;
 mod encoder;
@@ -43,7 +44,8 @@ pub(crate) struct Planned {
     idle: Idle,
 }
 
-/// Rows whose sums are added up before they are added to others: a constant, so that sums round the same for any number of threads.
+/// Rows whose sums are added up before they are added to others: a constant, so that sums round the same for any number
+/// of threads.
 const SUM_ROWS: usize = 8;
 
 impl Planned {

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use crate::engine::Work;
 
-/// Rows and columns that a tile may have, most first. Multiples of Winograd's tiles, or bits would depend on the choice; the first holds 48 of
-/// those, twice as many as that form takes at once.
+/// Rows and columns that a tile may have, most first. Multiples of Winograd's tiles, or bits would depend on the
+/// choice; the first holds 48 of those, twice as many as that form takes at once.
 pub(super) const TILE_SIZES: [(usize, usize); 4] = [(16, 48), (8, 48), (8, 24), (4, 24)];
 /// At least so many tiles for each thread, or some would wait for the others for long.
 const TILES_OF_THREAD: usize = 3;
@@ -60,7 +60,8 @@ impl Tile {
         picture.part(self.row, self.column, self.rows, self.columns)
     }
 
-    /// What `convolution` reads of `picture` for this tile: in place, or copied to `patch` where it reaches beyond the picture.
+    /// What `convolution` reads of `picture` for this tile: in place, or copied to `patch` where it reaches beyond the
+    /// picture.
     pub(super) fn window<'a>(
         &self,
         convolution: &Convolution<f32>,
@@ -135,7 +136,8 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Calls `work` with every tile of the outputs: pictures of this size, each with its number of values a pixel.
-    /// `cost` is the number of multiply-adds a pixel that `work` does. Once the run is stopped, outputs are left as they are.
+    /// `cost` is the number of multiply-adds a pixel that `work` does. Once the run is stopped, outputs are left as
+    /// they are.
     pub(super) fn pass<const N: usize>(
         &self,
         size: ScaleSize,

@@ -6,7 +6,8 @@ use super::super::COLOURS;
 use super::super::padding::reflected;
 use super::pass::ScaleSize;
 
-/// Factor and addend of each channel that make its mean 0 and its deviation 1; `piece` pixels are summed at a time, pieces added in order.
+/// Factor and addend of each channel that make its mean 0 and its deviation 1; `piece` pixels are summed at a time,
+/// pieces added in order.
 pub(super) fn normalization(values: &[f32], channels: usize, piece: usize, epsilon: f64) -> (Vec<f32>, Vec<f32>) {
     let sums = values.par_chunks(piece * channels).map(|values| {
         let (mut sums, mut squares) = (vec![0f64; channels], vec![0f64; channels]);

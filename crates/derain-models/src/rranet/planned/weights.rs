@@ -38,8 +38,8 @@ impl Kernel {
         }
     }
 
-    /// The four gates as one kernel whose outputs come as [`derain_ops::lstm_gates::rect::step`] reads them: for each block of channels the
-    /// block of every gate. Channels that are padding have weights 0: their states stay 0.
+    /// The four gates as one kernel whose outputs come as [`derain_ops::lstm_gates::rect::step`] reads them: for each
+    /// block of channels the block of every gate. Channels that are padding have weights 0: their states stay 0.
     pub(super) fn gates(lstm: &ConvLstm) -> Result<Self> {
         let joined = Self::of(&lstm.joined()?.of_both)?;
         let channels = joined.bias.len() / 4;

@@ -96,7 +96,8 @@ fn every_norm_is_noted_once_a_stage_in_order_of_use() -> Result<()> {
     Ok(())
 }
 
-/// With the batch's statistics as running ones (biased, as batch norm uses them), a network of one stage computes the same in both modes.
+/// With the batch's statistics as running ones (biased, as batch norm uses them), a network of one stage computes the
+/// same in both modes.
 #[test]
 fn running_statistics_take_the_batchs_place() -> Result<()> {
     let config = RraNetConfig { stages: 1, ..tiny() };

@@ -51,7 +51,8 @@ impl PlannedBlock {
             let Scratch { window, narrow, form, .. } = scratch;
             let rows = band.rows.clone();
             for (column, columns) in tiles(width, COLUMNS) {
-                // conv1 on the rectangle and the pixels around it that conv2 reads; outside the picture conv2 reads zeros.
+                // conv1 on the rectangle and the pixels around it that conv2 reads; outside the picture conv2 reads
+                // zeros.
                 let (across, down) = (self.conv2.source_extent(columns), self.conv2.source_extent(rows.len()));
                 let mut inner = window.shaped(down, across, channels);
                 let (top, bottom) = (rows.start.saturating_sub(reach), (rows.end + reach).min(height));

@@ -6,12 +6,13 @@ use super::attention::PlannedAttention;
 use super::{BAND_ROWS, COLOURS, COLUMNS, Planned, scans};
 use crate::engine::Storage;
 
-/// Columns or rows that a window has more than its rectangle, at most: two on either side, and the rest of a square of tiles.
+/// Columns or rows that a window has more than its rectangle, at most: two on either side, and the rest of a square of
+/// tiles.
 const MARGIN: usize = 12;
 
 impl Planned {
-    /// Bytes that [`Planned::run`] takes at most on a picture of this size with as many threads as the current pool has, the weights and the
-    /// picture's own values counted; files are not.
+    /// Bytes that [`Planned::run`] takes at most on a picture of this size with as many threads as the current pool
+    /// has, the weights and the picture's own values counted; files are not.
     pub(crate) fn memory_needed(&self, height: usize, width: usize, storage: Storage<'_>) -> u64 {
         let of = |counts: &[usize]| counts.iter().fold(4u64, |bytes, &count| bytes.saturating_mul(count as u64));
         let channels = self.channels;

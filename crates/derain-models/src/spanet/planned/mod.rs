@@ -1,9 +1,10 @@
 //! SPANet with planned buffers, for inference.
 //!
-//! Two stores as large as the picture hold all features: the current ones, and a second one that every block writes to before the two change
-//! places and in which an attention module works. A block's three convolutions run rectangle by rectangle, so what lies between them stays in
-//! the cache; the four scans of a module exist for one rectangle at a time and go straight into the next convolution. Beside the two stores
-//! there are only maps of one value a pixel and a few rows at the bands' edges.
+//! Two stores as large as the picture hold all features: the current ones, and a second one that every block writes to
+//! before the two change places and in which an attention module works. A block's three convolutions run rectangle by
+//! rectangle, so what lies between them stays in the cache; the four scans of a module exist for one rectangle at a
+//! time and go straight into the next convolution. Beside the two stores there are only maps of one value a pixel and a
+//! few rows at the bands' edges.
 
 mod attention;
 mod block;
@@ -26,7 +27,8 @@ use crate::engine::{self, Band, Frame, Input, Progress, Storage, Store, Work};
 use attention::{PlannedAttention, Workspace};
 use block::PlannedBlock;
 
-/// Columns of a rectangle of a convolution. With [`BAND_ROWS`] and 32 channels some 400 kB, a part of a second-level cache.
+/// Columns of a rectangle of a convolution. With [`BAND_ROWS`] and 32 channels some 400 kB, a part of a second-level
+/// cache.
 const COLUMNS: usize = 96;
 /// Most and fewest rows of a band. Multiples of every convolution's grid, or bits would depend on the choice.
 const BAND_ROWS: usize = 32;
@@ -81,7 +83,8 @@ impl Planned {
         })
     }
 
-    /// Runs the network on `pixels` `[height, width, 3]`, in the network's colour order. The two large stores lie in `storage`.
+    /// Runs the network on `pixels` `[height, width, 3]`, in the network's colour order. The two large stores lie in
+    /// `storage`.
     pub(crate) fn run(
         &self,
         (height, width): (usize, usize),
@@ -167,7 +170,8 @@ fn convolve(
     })
 }
 
-/// One convolution of a band's columns, written to the output; channels that this has no room for are padding and left out.
+/// One convolution of a band's columns, written to the output; channels that this has no room for are padding and left
+/// out.
 fn convolve_tile(
     scratch: &mut Scratch,
     convolution: &Convolution<f32>,

@@ -81,8 +81,8 @@ impl Scratch {
         self.right.resize(band.window_rows() * band.channels, 0.0);
     }
 
-    /// The four scans of one of [`BandScans::tiles`], in the order of [`Direction`]: what `reader` reads, from one pixel above and to the left of
-    /// the rectangle on, zeros outside the picture.
+    /// The four scans of one of [`BandScans::tiles`], in the order of [`Direction`]: what `reader` reads, from one
+    /// pixel above and to the left of the rectangle on, zeros outside the picture.
     ///
     /// Rectangles must come in order. Of those before, `features` may have been written over.
     pub(super) fn tile(

@@ -228,8 +228,8 @@ impl<E: Element> Round<'_, E> {
     }
 }
 
-/// Rows, or columns where the scan is vertical, that are scanned on their own, beside others. No number of threads changes it, or sums would
-/// change; scans take 8 at once, their gradients 6.
+/// Rows, or columns where the scan is vertical, that are scanned on their own, beside others. No number of threads
+/// changes it, or sums would change; scans take 8 at once, their gradients 6.
 const STRIPE: usize = 24;
 
 /// Some rows or columns of a picture.

@@ -1,9 +1,10 @@
 //! SPANet as one operation with gradients, for training on the CPU.
 //!
-//! Run tensor by tensor, a step of training spends more time on rearranging, clearing, adding and paging tensors than on arithmetic. Here
-//! everything between the picture and the results stays in the kernels' layout ([`derain_ops::pixels`]), in buffers that serve every step
-//! again. Per pixel and channel the forward pass keeps three values a block and four an attention module; the scans, four times as wide,
-//! are computed again on the way back, direction by direction.
+//! Run tensor by tensor, a step of training spends more time on rearranging, clearing, adding and paging tensors than
+//! on arithmetic. Here everything between the picture and the results stays in the kernels' layout
+//! ([`derain_ops::pixels`]), in buffers that serve every step again. Per pixel and channel the forward pass keeps three
+//! values a block and four an attention module; the scans, four times as wide, are computed again on the way back,
+//! direction by direction.
 //!
 //! | file | holds |
 //! | --- | --- |

@@ -19,13 +19,14 @@ use super::run::{Run, add, plain, relu};
 /// Colour channels.
 const COLOURS: usize = 3;
 
-/// Inputs pictures `[B, 3, H, W]` and all parameters as one list; the result is the clean picture and, where there is attention, the first
-/// map behind it, `[B, 4, H, W]`.
+/// Inputs pictures `[B, 3, H, W]` and all parameters as one list; the result is the clean picture and, where there is
+/// attention, the first map behind it, `[B, 4, H, W]`.
 pub(super) struct SpaNetOp {
     network: NetworkAt,
     pools: Arc<Pools>,
     keeps: bool,
-    /// What the forward pass leaves for the gradient: the operation is made for one call and lives as long as its place in the graph.
+    /// What the forward pass leaves for the gradient: the operation is made for one call and lives as long as its place
+    /// in the graph.
     tape: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -165,7 +166,8 @@ impl SpaNetOp {
         parameters: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        // The tape's lock is not held meanwhile: rayon may hand this thread another gradient of the same graph while it waits.
+        // The tape's lock is not held meanwhile: rayon may hand this thread another gradient of the same graph while it
+        // waits.
         let tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(tape) = tape.as_ref().and_then(|tape| tape.downcast_ref::<Tape<E>>()) else {
             candle_core::bail!("spanet: a gradient without a forward pass that keeps what it needs");

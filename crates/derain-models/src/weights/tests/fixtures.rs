@@ -18,20 +18,18 @@
 //     def persistent_id(self, o):
 //         if isinstance(o, Storage): return ("storage", o.cls, o.key, "cpu", o.count, *self.view)
 //
-// a = Storage(FloatStorage, "0", 6, struct.pack("<6f", *range(6)))
-// b = Storage(HalfStorage, "1", 2, struct.pack("<2e", 0.5, -2.0))
-// weights = collections.OrderedDict(a=Tensor(a, 0, (2, 3), (3, 1)), t=Tensor(a, 1, (2, 2), (1, 3)), b=Tensor(b, 1, (), ()))
-// weights._metadata = {"": {"version": 1}}
-// checkpoint = {"epoch": 3, "state_dict": weights, "best": 31.5}
+// a = Storage(FloatStorage, "0", 6, struct.pack("<6f", *range(6))) b = Storage(HalfStorage, "1", 2, struct.pack("<2e",
+// 0.5, -2.0)) weights = collections.OrderedDict(a=Tensor(a, 0, (2, 3), (3, 1)), t=Tensor(a, 1, (2, 2), (1, 3)),
+// b=Tensor(b, 1, (), ())) weights._metadata = {"": {"version": 1}} checkpoint = {"epoch": 3, "state_dict": weights,
+// "best": 31.5}
 //
 // def pickled(o, view):
 //     out = io.BytesIO(); pickler = Pickler(out, 2); pickler.view = view; pickler.dump(o); return out.getvalue()
 //
-// legacy = b"".join(pickle.dumps(o, 2) for o in (0x1950a86a20f9469cfc6c, 1001, {"protocol_version": 1001, "little_endian": True}))
-// legacy += pickled(checkpoint, (None,)) + pickle.dumps(["0", "1"], 2)
-// legacy += b"".join(struct.pack("<q", s.count) + s.bytes for s in (a, b))
-// out = io.BytesIO()
-// with zipfile.ZipFile(out, "w") as archive:
+// legacy = b"".join(pickle.dumps(o, 2) for o in (0x1950a86a20f9469cfc6c, 1001, {"protocol_version": 1001,
+// "little_endian": True})) legacy += pickled(checkpoint, (None,)) + pickle.dumps(["0", "1"], 2) legacy +=
+// b"".join(struct.pack("<q", s.count) + s.bytes for s in (a, b)) out = io.BytesIO() with zipfile.ZipFile(out, "w") as
+// archive:
 //     for name, content in [("data.pkl", pickled(checkpoint, ())), ("byteorder", b"little"), ("data/0", a.bytes), ("data/1", b.bytes)]:
 //         archive.writestr(zipfile.ZipInfo("x/" + name), content)
 // for name, content in [("LEGACY", legacy), ("ZIP", out.getvalue())]:

@@ -63,8 +63,8 @@ impl<E: Element> Kernel<E> for Direct<'_, '_, E> {
 
         let mut output = 0;
         while output < outputs {
-            // Each pixel's broadcast should serve several vectors of outputs: two blocks' where one vector holds a whole block, else the two
-            // or four of a single block.
+            // Each pixel's broadcast should serve several vectors of outputs: two blocks' where one vector holds a
+            // whole block, else the two or four of a single block.
             if V::LANES == CHANNEL_BLOCK && output + 2 * CHANNEL_BLOCK <= outputs {
                 self.outputs::<V, 2>(output);
                 output += 2 * CHANNEL_BLOCK;
@@ -81,7 +81,8 @@ impl<E: Element> Kernel<E> for Direct<'_, '_, E> {
 }
 
 impl<E: Element> Direct<'_, '_, E> {
-    /// All pixels of `N` vectors of output channels, one group of input channels after the other, whose weights stay in the cache.
+    /// All pixels of `N` vectors of output channels, one group of input channels after the other, whose weights stay in
+    /// the cache.
     #[inline(always)]
     fn outputs<V: Vector<Elem = E>, const N: usize>(&mut self, output: usize) {
         let mut before = 0;
@@ -141,8 +142,8 @@ impl<E: Element> Direct<'_, '_, E> {
         let out_stride = self.out.channels();
         let target = self.out.as_mut_ptr();
         let mut sums = [[V::splat(E::ZERO); N]; P];
-        // SAFETY: the result holds the block's pixels and channels (the loops above stay inside it); sources, weights and
-        // epilogue were checked against the result's size by `run`.
+        // SAFETY: the result holds the block's pixels and channels (the loops above stay inside it); sources, weights
+        // and epilogue were checked against the result's size by `run`.
         unsafe {
             let target = target.add(row * row_stride + column * out_stride + output);
             if index > 0 {

@@ -34,8 +34,8 @@ impl<E> Epilogue<'_, E> {
         );
     }
 
-    /// Applies this to the sums of `P` pixels, `step` columns apart, and `N` vectors of output channels, and stores the results in `out` from a
-    /// place (row, column, channel) on.
+    /// Applies this to the sums of `P` pixels, `step` columns apart, and `N` vectors of output channels, and stores the
+    /// results in `out` from a place (row, column, channel) on.
     ///
     /// # Safety
     /// [`Self::check`] must have passed for `out`, and all these pixels and channels must lie inside it.

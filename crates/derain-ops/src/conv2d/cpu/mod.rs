@@ -24,7 +24,8 @@ use crate::element::Element;
 use crate::rect::{Rect, RectMut, padded};
 use crate::{Error, Isa, Result};
 
-/// Input channels that are summed in one go: a 3x3 kernel's weights from 32 channels to 32 outputs (37 kB) fit the first-level cache.
+/// Input channels that are summed in one go: a 3x3 kernel's weights from 32 channels to 32 outputs (37 kB) fit the
+/// first-level cache.
 const GROUP_CHANNELS: usize = 32;
 
 /// A convolution's parameters: `values` `[outputs, C, size, size]`, bias `[outputs]`.
@@ -177,8 +178,8 @@ impl<E: Element> Convolution<E> {
         results.next_multiple_of(self.grid()) + 2 * self.reach()
     }
 
-    /// Writes one rectangle of results. Sources start [`Self::reach`] pixels above and to the left of it, are as large as
-    /// [`Self::source_extent`] says, and hold zeros outside the picture. `out` has `padded(outputs)` channels; in
+    /// Writes one rectangle of results. Sources start [`Self::reach`] pixels above and to the left of it, are as large
+    /// as [`Self::source_extent`] says, and hold zeros outside the picture. `out` has `padded(outputs)` channels; in
     /// Winograd's form each source's channels are padded too. Trailing sources may be omitted and count as zeros.
     ///
     /// # Panics

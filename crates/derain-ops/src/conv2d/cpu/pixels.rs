@@ -98,8 +98,8 @@ impl<E: Element> Convolution<E> {
     }
 }
 
-/// Gradients of the weights `[outputs, channels, size, size]` and of the bias `[outputs]`, from the convolution's input and its result's
-/// gradient.
+/// Gradients of the weights `[outputs, channels, size, size]` and of the bias `[outputs]`, from the convolution's input
+/// and its result's gradient.
 ///
 /// # Panics
 /// When the two are of other sizes, or have other channels.

@@ -22,15 +22,15 @@ const RECT_ROWS: usize = 32;
 /// Fewest rows of a rectangle; likewise a multiple.
 const FEWEST_ROWS: usize = 8;
 
-/// Rows of a rectangle; those side by side are one task. Where rectangles start changes no bit (they lie on the form's grid), so the number of
-/// threads may choose.
+/// Rows of a rectangle; those side by side are one task. Where rectangles start changes no bit (they lie on the form's
+/// grid), so the number of threads may choose.
 pub(super) fn rect_rows(batch: usize, height: usize) -> usize {
     let wanted = batch * height / (4 * rayon::current_num_threads());
     wanted.next_multiple_of(FEWEST_ROWS).clamp(FEWEST_ROWS, RECT_ROWS)
 }
 
-/// The operation's input besides x and parameters, of which each rectangle's [`Epilogue`] takes its part: for each picture perhaps residual planes
-/// `[O, H, W]`, then perhaps a scale `[H, W]`.
+/// The operation's input besides x and parameters, of which each rectangle's [`Epilogue`] takes its part: for each
+/// picture perhaps residual planes `[O, H, W]`, then perhaps a scale `[H, W]`.
 #[derive(Clone, Copy, Default)]
 pub(in crate::conv2d) struct Extras<'a, E> {
     pub values: &'a [E],

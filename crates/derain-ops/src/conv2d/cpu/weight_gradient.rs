@@ -12,8 +12,8 @@ use crate::reuse::{Reusable, Reused};
 use crate::simd::{Kernel, Vector};
 use crate::{Isa, Planes, buffer};
 
-/// Rows and columns of a piece whose sums stay in the element type; pieces are then added in f64, in order. They do not depend on the
-/// number of threads, so neither do the sums.
+/// Rows and columns of a piece whose sums stay in the element type; pieces are then added in f64, in order. They do not
+/// depend on the number of threads, so neither do the sums.
 const PIECE_ROWS: usize = 16;
 const PIECE_COLUMNS: usize = 96;
 /// Bytes of the sums of pieces that wait to be added, unless one for each thread takes more.
@@ -83,7 +83,8 @@ pub(super) struct Place {
     pub columns: usize,
 }
 
-/// Gradients of the weights `[outputs, C, size, size]` and the bias `[outputs]` from `x` `[B, C, H, W]` and `grad` `[B, outputs, H, W]`.
+/// Gradients of the weights `[outputs, C, size, size]` and the bias `[outputs]` from `x` `[B, C, H, W]` and `grad`
+/// `[B, outputs, H, W]`.
 pub(super) fn run<E: Element>(
     isa: Isa,
     planes: Planes,
@@ -130,7 +131,8 @@ pub(super) fn total<E: Element>(
         }
     }
     let mut total = vec![0f64; (size * size * padded(channels) + 1) * padded(outputs)];
-    // Some are summed at a time, then added: memory stays bounded whatever the batch. The order is that of the pieces anyway.
+    // Some are summed at a time, then added: memory stays bounded whatever the batch. The order is that of the pieces
+    // anyway.
     let threads = rayon::current_num_threads();
     let at_once = (WAITING / (total.len() * size_of::<E>())).clamp(threads, 64.max(4 * threads)) / threads * threads;
     for pieces in pieces.chunks(at_once) {
@@ -235,8 +237,8 @@ impl<E: Element> Piece<'_, '_, E> {
         let (channels, outputs) = (self.x.channels(), self.grad.channels());
         let (u, v) = (tap / self.size * self.dilation, tap % self.size * self.dilation);
         let sums_at = (tap * channels + channel) * outputs + output;
-        // SAFETY: `run` has checked that x reaches all taps of all pixels and that the sums hold every tap and channel; the block's
-        // channels and outputs lie inside.
+        // SAFETY: `run` has checked that x reaches all taps of all pixels and that the sums hold every tap and channel;
+        // the block's channels and outputs lie inside.
         unsafe {
             let mut x = self.x.as_ptr().add((row + u) * self.x.row_stride() + v * channels + channel);
             let mut grad = self.grad.as_ptr().add(row * self.grad.row_stride() + output);

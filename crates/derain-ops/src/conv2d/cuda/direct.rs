@@ -1,11 +1,11 @@
 //! The convolution on CUDA in one pass, without columns: grids, arguments and scratch of `direct/kernels.cu`.
 //!
-//! A product of matrices whose right side is never stored: a block reads its pixels once for all taps of the kernel, and finishes its sums (bias,
-//! scale, residual, ReLU) before it writes them. f32 and f64 by the ordinary units, f16 and bf16 by tensor cores, summed in f32. Sums have a fixed
-//! order: equal input gives equal bits.
+//! A product of matrices whose right side is never stored: a block reads its pixels once for all taps of the kernel,
+//! and finishes its sums (bias, scale, residual, ReLU) before it writes them. f32 and f64 by the ordinary units, f16
+//! and bf16 by tensor cores, summed in f32. Sums have a fixed order: equal input gives equal bits.
 //!
-//! In elements for each element of the result, with C channels of input: reads x C/O times (once for each 64 outputs, and what surrounds a tile),
-//! the residual once, and writes the result; 2·K²·C operations.
+//! In elements for each element of the result, with C channels of input: reads x C/O times (once for each 64 outputs,
+//! and what surrounds a tile), the residual once, and writes the result; 2·K²·C operations.
 
 pub(crate) mod weight_gradient;
 
@@ -60,7 +60,8 @@ pub(crate) struct Convolution<'a, B> {
 pub(crate) enum Taps {
     /// `[O, C, K, K]`.
     AsTheyAre,
-    /// `[C, O, K, K]`, and the last tap comes first: a convolution's own weights make the gradient for its x of that for its sums.
+    /// `[C, O, K, K]`, and the last tap comes first: a convolution's own weights make the gradient for its x of that
+    /// for its sums.
     Turned,
     /// As [`pack`] makes them of either.
     Packed,
@@ -155,7 +156,8 @@ pub(crate) unsafe fn by_tile<L: Launcher>(
         arguments.push(Arg::Int(int(SOURCE.name, name, count)?));
     }
     let grid = Grid { blocks: tile.blocks(planes, outputs), threads: (tile.threads, 1) };
-    // SAFETY: these are the kernel's parameters; each element of the result belongs to one thread, and what is read is inside x or packed.
+    // SAFETY: these are the kernel's parameters; each element of the result belongs to one thread, and what is read is
+    // inside x or packed.
     unsafe { launcher.launch(&SOURCE, dtype, tile.kernels[usize::from(size > 1)], grid, &arguments)? };
     Ok(y)
 }

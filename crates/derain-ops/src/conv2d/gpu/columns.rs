@@ -1,15 +1,17 @@
-//! The convolution by candle's operations: columns of pixels and a matrix product, or cuDNN where candle would take columns; in bands of rows where the
-//! whole would be too much at once.
+//! The convolution by candle's operations: columns of pixels and a matrix product, or cuDNN where candle would take
+//! columns; in bands of rows where the whole would be too much at once.
 
 use candle_core::Tensor;
 
 use super::{MOST_OF_CUDNN, by_cudnn};
 use crate::{Error, Result};
 
-/// Bytes of columns at once: bands of rows that need more go one after the other. A 3x3 convolution has nine times its input as columns.
+/// Bytes of columns at once: bands of rows that need more go one after the other. A 3x3 convolution has nine times its
+/// input as columns.
 pub(super) const MOST_COLUMNS: usize = 1 << 30;
 
-/// The convolution of contiguous tensors without gradient, in bands of rows whose columns take at most `most_columns` bytes.
+/// The convolution of contiguous tensors without gradient, in bands of rows whose columns take at most `most_columns`
+/// bytes.
 pub(super) fn convolution(x: &Tensor, weight: &Tensor, dilation: usize, most_columns: usize) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     let size = weight.dim(2)?;
@@ -39,7 +41,8 @@ fn check_count(row: usize, rows: usize) -> Result<()> {
     Err(Error::TooManyElements { op: "conv2d", got: row.saturating_mul(rows) })
 }
 
-/// How many of a picture's rows, each of `row` elements, may be convolved at once so that they and their surroundings are no more than `most`.
+/// How many of a picture's rows, each of `row` elements, may be convolved at once so that they and their surroundings
+/// are no more than `most`.
 fn rows_within(most: usize, row: usize, height: usize, padding: usize) -> usize {
     match most / row {
         rows if rows >= height + 2 * padding => height,
@@ -56,8 +59,8 @@ fn sums(x: &Tensor, weight: &Tensor, padding: usize, dilation: usize) -> Result<
     Ok(x.conv2d(weight, padding, 1, dilation, 1)?)
 }
 
-/// Σ over pictures and pixels of grad `[B, O, H, W]` times the pixel of x `[B, C, H, W]` that each of a kernel's places meets, by a matrix product for
-/// each place: `[O, C, K, K]`.
+/// Σ over pictures and pixels of grad `[B, O, H, W]` times the pixel of x `[B, C, H, W]` that each of a kernel's places
+/// meets, by a matrix product for each place: `[O, C, K, K]`.
 pub(super) fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: usize) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     let (outputs, padding) = (grad.dim(1)?, size / 2 * dilation);

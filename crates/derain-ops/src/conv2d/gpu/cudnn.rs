@@ -1,8 +1,8 @@
 //! The sums of a convolution and both their gradients by cuDNN.
 //!
-//! Candle calls it for the sums alone, and leaves it free to round f32 to TF32, which keeps 10 bits of the mantissa. Here f32 stays f32; f16 and bf16
-//! are multiplied by tensor cores and summed in f32. cuDNN chooses the algorithm, once for each convolution, among those that give equal bits for
-//! equal input.
+//! Candle calls it for the sums alone, and leaves it free to round f32 to TF32, which keeps 10 bits of the mantissa.
+//! Here f32 stays f32; f16 and bf16 are multiplied by tensor cores and summed in f32. cuDNN chooses the algorithm, once
+//! for each convolution, among those that give equal bits for equal input.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -34,7 +34,8 @@ const FORMAT: cudnnTensorFormat_t = cudnnTensorFormat_t::CUDNN_TENSOR_NCHW;
 /// Memory that an algorithm may take beside its arguments; there is another that takes next to none.
 const MOST_WORKSPACE: usize = 1 << 30;
 
-/// Choices that a thread keeps: more than networks have convolutions for all sizes of a folder's pictures, in about a megabyte.
+/// Choices that a thread keeps: more than networks have convolutions for all sizes of a folder's pictures, in about a
+/// megabyte.
 const MOST_CHOICES: usize = 4096;
 
 /// Algorithms of one kind, and how many bytes of workspace each takes.
@@ -59,8 +60,8 @@ struct Key {
     dilation: c_int,
 }
 
-/// The algorithm for a convolution and the bytes of its workspace, asked of cuDNN once: the first of the `preferred` that serves it within
-/// [`MOST_WORKSPACE`], else the last resort.
+/// The algorithm for a convolution and the bytes of its workspace, asked of cuDNN once: the first of the `preferred`
+/// that serves it within [`MOST_WORKSPACE`], else the last resort.
 fn choose<A: Copy>(
     choices: &'static LocalKey<Choices<A>>,
     key: Key,
@@ -138,7 +139,8 @@ macro_rules! with_value {
     };
 }
 
-/// Sums of x `[B, C, H, W]` times `weight` `[O, C, K, K]`, with zeros around x. All tensors here are contiguous and without gradient.
+/// Sums of x `[B, C, H, W]` times `weight` `[O, C, K, K]`, with zeros around x. All tensors here are contiguous and
+/// without gradient.
 pub(super) fn forward(x: &Tensor, weight: &Tensor, padding: usize, dilation: usize) -> Result<Tensor> {
     with_value!(x.dtype(), T => forward_of::<T>(x, weight, padding, dilation))
 }
@@ -297,7 +299,8 @@ fn filled<T: Value>(
     workspace: usize,
     launch: impl FnOnce(&mut CudaSlice<u8>, &mut CudaSlice<T>) -> std::result::Result<(), CudnnError>,
 ) -> candle_core::Result<Tensor> {
-    // SAFETY: cuDNN reads of its workspace what it has written there, and writes all of its result. There is no memory of 0 bytes.
+    // SAFETY: cuDNN reads of its workspace what it has written there, and writes all of its result. There is no memory
+    // of 0 bytes.
     let (mut workspace, mut values) =
         unsafe { (device.alloc::<u8>(workspace.max(1))?, device.alloc::<T>(shape.elem_count())?) };
     launch(&mut workspace, &mut values)?;

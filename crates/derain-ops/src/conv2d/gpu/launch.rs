@@ -111,7 +111,8 @@ pub(super) fn weight_gradient_by(
     on_tensors(OP, [x, grad], |gpu, [x_input, grad]| {
         let convolution = weight_gradient::Convolution { dtype: x.dtype(), planes, outputs, size, dilation };
         let (x_input, grad) = (x_input.argument(), grad.argument());
-        // SAFETY: the entry point has checked all shapes and types, and the caller asked whether this serves them; the gradient is that for the sums.
+        // SAFETY: the entry point has checked all shapes and types, and the caller asked whether this serves them; the
+        // gradient is that for the sums.
         let d_weight = unsafe {
             match splits {
                 Some(splits) => weight_gradient::by_splits(gpu, &convolution, splits, &x_input, &grad)?,
@@ -155,7 +156,8 @@ impl InplaceOp1 for Epilogue {
             let argument = |at: usize| inputs.get(at).and_then(Option::as_ref).map_or(Arg::Null, Input::argument);
             let [bias, scale, residual] = [0, 1, 2].map(argument);
             let epilogue = cuda::Epilogue { dtype, planes, bias, scale, residual, activation: self.activation };
-            // SAFETY: the entry point has checked all shapes and types; the storage is borrowed mutably, so nothing else uses it.
+            // SAFETY: the entry point has checked all shapes and types; the storage is borrowed mutably, so nothing
+            // else uses it.
             unsafe { cuda::forward(gpu, &epilogue, &sums.argument()) }
         })?;
         Ok(())
@@ -185,7 +187,8 @@ impl InplaceOp1 for Take {
             candle_core::bail!("{OP}: expected a whole tensor, got {layout:?}")
         }
         let device = storage.device().clone();
-        // SAFETY: nothing reads the byte: the tensor, which alone has this storage, ends with `into_storage`. There is no memory of 0 bytes.
+        // SAFETY: nothing reads the byte: the tensor, which alone has this storage, ends with `into_storage`. There is
+        // no memory of 0 bytes.
         let nothing = CudaStorage::wrap_cuda_slice(unsafe { device.alloc::<u8>(1)? }, device);
         self.0.replace(Some(mem::replace(storage, nothing)));
         Ok(())

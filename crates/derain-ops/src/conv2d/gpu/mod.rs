@@ -1,9 +1,10 @@
-//! The convolution on GPUs: with the feature `cudnn` by cuDNN and a kernel of ours behind it, else by kernels of ours alone (`cuda/direct.rs`).
+//! The convolution on GPUs: with the feature `cudnn` by cuDNN and a kernel of ours behind it, else by kernels of ours
+//! alone (`cuda/direct.rs`).
 //!
-//! What those do not serve, 3x3 kernels with dilations above 4 and pictures with more results than 32 bits count, is made of candle's operations:
-//! columns of pixels and a matrix product, for the gradient for x a convolution with turned kernels, for that for the weights a matrix product for
-//! each of their places. (Candle's own gradients are a kernel without reuse for x and a convolution with kernels as large as the picture for the
-//! weights.)
+//! What those do not serve, 3x3 kernels with dilations above 4 and pictures with more results than 32 bits count, is
+//! made of candle's operations: columns of pixels and a matrix product, for the gradient for x a convolution with
+//! turned kernels, for that for the weights a matrix product for each of their places. (Candle's own gradients are a
+//! kernel without reuse for x and a convolution with kernels as large as the picture for the weights.)
 
 mod columns;
 #[cfg(feature = "cudnn")]
@@ -46,8 +47,8 @@ pub(super) fn conv2d(op: Conv2d, inputs: &Inputs<'_>) -> Result<Tensor> {
         if !tensors.iter().any(|tensor| tensor.track_op()) {
             return Ok(y);
         }
-        // An operation may have three inputs. Two of them are the parameters where there are no extras: joining them would take a copy here
-        // and more on the way back.
+        // An operation may have three inputs. Two of them are the parameters where there are no extras: joining them
+        // would take a copy here and more on the way back.
         let (parameters, third, holds) = match (inputs.extras()?, bias) {
             (Some(extras), _) => (inputs.parameters()?, extras, Third::Extras),
             (None, Some(bias)) => (weight.clone(), bias.clone(), Third::Bias),
@@ -142,7 +143,8 @@ impl Packed {
     }
 }
 
-/// Ties a convolution's result to its gradients: it has been computed before, by tensor operations, which a custom operation cannot call.
+/// Ties a convolution's result to its gradients: it has been computed before, by tensor operations, which a custom
+/// operation cannot call.
 struct OnGpu {
     op: Conv2d,
     holds: Third,
@@ -253,7 +255,8 @@ impl CustomOp3 for OnGpu {
     }
 }
 
-/// The gradients for x and weights without bias, each if it is a variable or comes from one, from results y and their gradient.
+/// The gradients for x and weights without bias, each if it is a variable or comes from one, from results y and their
+/// gradient.
 #[cfg(feature = "cuda")]
 pub(super) fn gradients(op: Conv2d, [x, weight, y, grad]: [&Tensor; 4]) -> Result<[Option<Tensor>; 2]> {
     let on_gpu = OnGpu { op, holds: Third::Nothing, result: Mutex::new(None) };
@@ -270,7 +273,8 @@ pub(super) fn set_direct(direct: bool) {
     DIRECT.store(direct, Ordering::Relaxed);
 }
 
-/// Whether a kernel of ours convolves this tensor with weights of this shape: it does where cuDNN is not or does not count so far.
+/// Whether a kernel of ours convolves this tensor with weights of this shape: it does where cuDNN is not or does not
+/// count so far.
 #[cfg(feature = "cuda")]
 fn by_direct(x: &Tensor, (outputs, _, size, _): (usize, usize, usize, usize), dilation: usize) -> Result<bool> {
     let planes = Planes::from(x.dims4()?);
@@ -302,7 +306,8 @@ fn data_gradient(grad: &Tensor, weight: &Tensor, x: &Tensor, dilation: usize) ->
     columns::convolution(grad, &turned, dilation, columns::MOST_COLUMNS)
 }
 
-/// Σ over pictures and pixels of grad `[B, O, H, W]` times the pixel of x `[B, C, H, W]` that each of a kernel's places meets: `[O, C, K, K]`.
+/// Σ over pictures and pixels of grad `[B, O, H, W]` times the pixel of x `[B, C, H, W]` that each of a kernel's places
+/// meets: `[O, C, K, K]`.
 fn weight_gradient(x: &Tensor, grad: &Tensor, size: usize, dilation: usize) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if by_direct(x, (grad.dim(1)?, x.dim(1)?, size, size), dilation)? {

@@ -88,7 +88,8 @@ fn convolutions(direct: bool) -> crate::Result<()> {
     Ok(())
 }
 
-/// Every tile and shares of several tiles, which else only large pictures have, and one picture that is large enough for the largest tile.
+/// Every tile and shares of several tiles, which else only large pictures have, and one picture that is large enough
+/// for the largest tile.
 #[test]
 fn tiles_and_shares() -> crate::Result<()> {
     let Some(gpu) = gpu() else { return Ok(()) };

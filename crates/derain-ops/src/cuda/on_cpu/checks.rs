@@ -1,5 +1,5 @@
-//! What the tests of every operation's kernels ask: results near the reference's, the same bits in every order of threads, and mistakes that
-//! are noticed.
+//! What the tests of every operation's kernels ask: results near the reference's, the same bits in every order of
+//! threads, and mistakes that are noticed.
 
 use candle_core::DType;
 
@@ -7,7 +7,8 @@ use super::{Contents, Id, ORDERS, Program, Recorder};
 use crate::cuda::Source;
 use crate::testing::assert_close;
 
-/// Tolerances relative to the largest value, forward and for gradients. The 16-bit types round what they store: half of 2^-10 and 2^-7.
+/// Tolerances relative to the largest value, forward and for gradients. The 16-bit types round what they store: half of
+/// 2^-10 and 2^-7.
 pub(crate) const TOLERANCES: [(DType, f64, f64); 4] =
     [(DType::F64, 1e-13, 1e-12), (DType::F32, 1e-5, 1e-4), (DType::F16, 1e-3, 1e-3), (DType::BF16, 8e-3, 8e-3)];
 
@@ -57,7 +58,8 @@ impl Check {
     }
 }
 
-/// Asserts that the source passes all checks, and that each of these mistakes fails some: (what is changed, its which occurrence, to what).
+/// Asserts that the source passes all checks, and that each of these mistakes fails some: (what is changed, its which
+/// occurrence, to what).
 pub(crate) fn assert_noticed(source: &Source, dtype: DType, mutants: &[(&str, usize, &str)], checks: &[Check]) {
     let Some(program) = Program::compile(source, dtype) else { return };
     checks.iter().for_each(|check| check.assert(&program));

@@ -1,7 +1,8 @@
-//! Kernels on the CPU, for tests: a [`Recorder`] takes launches down, a [`Program`] is an operation's text compiled for the processor
-//! and runs them, under an order of threads, in a process of its own.
+//! Kernels on the CPU, for tests: a [`Recorder`] takes launches down, a [`Program`] is an operation's text compiled for
+//! the processor and runs them, under an order of threads, in a process of its own.
 //!
-//! It takes a C++ compiler (`CXX`, else `c++`) and Linux. Without one, tests say that they are skipped, and fail where `DERAIN_REQUIRE_CXX` is set.
+//! It takes a C++ compiler (`CXX`, else `c++`) and Linux. Without one, tests say that they are skipped, and fail where
+//! `DERAIN_REQUIRE_CXX` is set.
 
 pub(crate) mod checks;
 
@@ -19,7 +20,8 @@ use crate::Result;
 const HEADER: &str = include_str!("cuda_on_cpu.h");
 const ENGINE: &str = include_str!("engine.cpp");
 
-/// Orders of threads that find a missing barrier whichever way its writer and reader lie: ascending, descending, two shuffles.
+/// Orders of threads that find a missing barrier whichever way its writer and reader lie: ascending, descending, two
+/// shuffles.
 pub(crate) const ORDERS: [u32; 4] = [0, 1, 2, 3];
 
 /// An operation's kernels as a program for the processor.
@@ -34,7 +36,8 @@ impl Program {
         Self::compile_text(&source.text_for(dtype).expect("a type that kernels take"))
     }
 
-    /// Compiles a source with one place changed: a mistake that a test must notice. `nth` counts the occurrences of `original` from 0.
+    /// Compiles a source with one place changed: a mistake that a test must notice. `nth` counts the occurrences of
+    /// `original` from 0.
     pub(crate) fn compile_mutant(
         source: &Source,
         dtype: DType,

@@ -50,7 +50,8 @@ fn mistakes_are_noticed() {
     assert!(reversed(&program, 0, 2).expect("runs").iter().all(|value| value.is_nan()), "shared memory starts as NaN");
     assert!(message(0, 3).contains("__syncthreads at lines"), "{}", message(0, 3));
     assert!(message(0, 4).contains("a lane of the mask does not come"), "{}", message(0, 4));
-    // One element past the end shows where buffers touch the page after them, one before the start where they touch the page before.
+    // One element past the end shows where buffers touch the page after them, one before the start where they touch the
+    // page before.
     assert!(message(0, 5).contains("signal") && message(1, 6).contains("signal"), "{}", message(0, 5));
     assert!(message(0, 7).contains("signal"), "reads count, too");
 

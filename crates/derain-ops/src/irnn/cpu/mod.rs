@@ -13,7 +13,8 @@ use crate::buffer;
 use crate::element::Element;
 use crate::{Isa, Planes};
 
-/// Rows that one task of a horizontal scan takes: a multiple of every vector length, enough to outweigh the task's cost.
+/// Rows that one task of a horizontal scan takes: a multiple of every vector length, enough to outweigh the task's
+/// cost.
 const BAND_ROWS: usize = 64;
 
 /// The recurrence of one channel in one direction: h_i = max(a·h_{i-1} + b + x_i, 0).

@@ -1,6 +1,7 @@
 // The gradients of the scans along columns: needs lines.cu and gradients.cu.
 
-// What registers allow without spills: of the 16-bit types ptxas spills some for sm_80 with 3, of f32 for sm_90 without a bound.
+// What registers allow without spills: of the 16-bit types ptxas spills some for sm_80 with 3, of f32 for sm_90 without
+// a bound.
 #ifdef ELEMENT_F32
 #define COLUMN_BLOCKS_AT_ONCE 3
 #else
@@ -17,7 +18,8 @@ struct Slopes {
   Real edge[SEGMENTS][LANES];
 };
 
-// Calls `each(k, at)` for this thread's positions of a strip's columns that lie in the plane: which of its registers, and where in the plane.
+// Calls `each(k, at)` for this thread's positions of a strip's columns that lie in the plane: which of its registers,
+// and where in the plane.
 template <class Each> __device__ __forceinline__ void for_column(int height, int width, int column, int chunk, Each each) {
   const int start = chunk * CHUNK + threadIdx.y * RUN, count = column < width ? inside(start, height) : 0;
   int at = start * width + column;
@@ -27,8 +29,8 @@ template <class Each> __device__ __forceinline__ void for_column(int height, int
   }
 }
 
-// The gradient of one chunk. `outside` is h at the position that follows the chunk in the walk, where there is one, in the threads of its last
-// segment.
+// The gradient of one chunk. `outside` is h at the position that follows the chunk in the walk, where there is one, in
+// the threads of its last segment.
 template <bool ASCENDING>
 __device__ __forceinline__ void scan_gradient(const Real (&h)[RUN], Real (&dh)[RUN], Real outside, int chunk, int length, Real a,
                                               Slopes& slopes, Real& carry, Real& d_a, Real& d_b) {
@@ -54,8 +56,9 @@ __device__ __forceinline__ void scan_gradient(const Real (&h)[RUN], Real (&dh)[R
   take<ASCENDING>(h, dh, beyond, chunk * CHUNK + segment * RUN, length, a, g, d_a, d_b);
 }
 
-// The columns' part of the gradients, from the scans h (before maps) and the incoming gradient, both [B, 4C, H, W]. `d_x` [B, C, H, W] becomes
-// the sum of down and up; `sums` [4, B C, strips, 2] gets each strip's share of the gradients of a and b.
+// The columns' part of the gradients, from the scans h (before maps) and the incoming gradient, both [B, 4C, H, W].
+// `d_x` [B, C, H, W] becomes the sum of down and up; `sums` [4, B C, strips, 2] gets each strip's share of the
+// gradients of a and b.
 extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, COLUMN_BLOCKS_AT_ONCE)
     irnn_backward_columns(const Stored* h, const Stored* grad, const Stored* weights, const Stored* maps, Real* d_x, double* sums,
                           int channels, int height, int width) {

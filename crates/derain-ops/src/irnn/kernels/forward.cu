@@ -9,8 +9,9 @@
 #define BLOCKS_AT_ONCE 3
 #endif
 
-// 32 lines by RUN positions of a segment, one column wider than needed: lanes that read a column meet 32 banks. Where a warp goes along lines, each
-// half of it takes one, RUN positions of lines that are RUN apart: these meet 32 banks, too, where those of neighbouring lines share one.
+// 32 lines by RUN positions of a segment, one column wider than needed: lanes that read a column meet 32 banks. Where a
+// warp goes along lines, each half of it takes one, RUN positions of lines that are RUN apart: these meet 32 banks,
+// too, where those of neighbouring lines share one.
 typedef Real Tile[LANES][RUN + 1];
 #define BATCH 4
 
@@ -73,7 +74,8 @@ __device__ __forceinline__ void store_rows(Tile& tile, const Stored* map, Stored
   __syncwarp();
 #pragma unroll
   for (int start = 0; start < RUN; start += BATCH) {
-    // A batch of the map before a batch of stores: after a store a load waits for it, as it might be what it reads. More take too many registers.
+    // A batch of the map before a batch of stores: after a store a load waits for it, as it might be what it reads.
+    // More take too many registers.
     Real factors[BATCH];
     if (map) {
 #pragma unroll
@@ -92,15 +94,16 @@ __device__ __forceinline__ void store_rows(Tile& tile, const Stored* map, Stored
   __syncwarp();
 }
 
-// Steps h -> max(a h + c, 0) are closed under composition in the form h -> min(max(factor h + offset, low), high). The upper bound
-// matters for a < 0 alone. Bounds keep a factor from becoming infinite, which times h = 0 would be NaN: not for a in 0..1 (DAMPED), where factors
-// shrink. That saves half of the instructions, which take longer than the memory does.
+// Steps h -> max(a h + c, 0) are closed under composition in the form h -> min(max(factor h + offset, low), high). The
+// upper bound matters for a < 0 alone. Bounds keep a factor from becoming infinite, which times h = 0 would be NaN: not
+// for a in 0..1 (DAMPED), where factors shrink. That saves half of the instructions, which take longer than the memory
+// does.
 struct Maps {
   Real factor[SEGMENTS][LANES], offset[SEGMENTS][LANES], low[SEGMENTS][LANES], high[SEGMENTS][LANES];
 };
 
-// Scans one chunk of every line of the strip. `carry` is the state before the chunk, and after it on return, in all segments' threads
-// of a line. `emit(k, h)` receives the state at each of this thread's positions.
+// Scans one chunk of every line of the strip. `carry` is the state before the chunk, and after it on return, in all
+// segments' threads of a line. `emit(k, h)` receives the state at each of this thread's positions.
 template <bool ASCENDING, bool DAMPED, class Emit>
 __device__ __forceinline__ void scan_as(const Real (&x)[RUN], int chunk, int length, Recurrence recurrence, Maps& maps, Real& carry,
                                         Emit emit) {
@@ -164,8 +167,8 @@ __device__ __forceinline__ void scan(const Real (&x)[RUN], int chunk, int length
   }
 }
 
-// The four scans of x [B, C, H, W], packed [B, 4C, H, W]; each times its direction's map [B, 4, H, W] unless `maps` is null. One block for
-// each strip of columns, then of rows, of each plane.
+// The four scans of x [B, C, H, W], packed [B, 4C, H, W]; each times its direction's map [B, 4, H, W] unless `maps` is
+// null. One block for each strip of columns, then of rows, of each plane.
 extern "C" __global__ void __launch_bounds__(LANES * SEGMENTS, BLOCKS_AT_ONCE)
     irnn_forward(const Stored* x, const Stored* weights, const Stored* biases, const Stored* maps, Stored* out, int channels,
                  int height, int width) {

@@ -3,8 +3,8 @@
 // What is read once makes room in the cache first.
 __device__ __forceinline__ Real load_once(const Stored* place) { return to_real(__ldcs(place)); }
 
-// The gradients' steps g -> [h > 0] (dh + a g) are linear, so any number of them is a map g -> factor g + offset. Where some h on the way is 0,
-// the factor is: nothing that came before goes on, not even what is infinite or NaN.
+// The gradients' steps g -> [h > 0] (dh + a g) are linear, so any number of them is a map g -> factor g + offset. Where
+// some h on the way is 0, the factor is: nothing that came before goes on, not even what is infinite or NaN.
 __device__ __forceinline__ Real through(Real factor, Real offset, Real g) { return factor == 0 ? offset : factor * g + offset; }
 
 // The steps of some positions as one map. ASCENDING is the order of the walk, which goes against the
@@ -21,7 +21,8 @@ __device__ __forceinline__ void compose(const Real (&h)[COUNT], const Real (&dh)
   }
 }
 
-// Takes those steps from g; dh becomes the gradients, d_a and d_b gather those of a and b. `beyond` is the h that follows in the walk.
+// Takes those steps from g; dh becomes the gradients, d_a and d_b gather those of a and b. `beyond` is the h that
+// follows in the walk.
 template <bool ASCENDING, int COUNT>
 __device__ __forceinline__ void take(const Real (&h)[COUNT], Real (&dh)[COUNT], Real beyond, int first, int length, Real a, Real g,
                                      Real& d_a, Real& d_b) {
@@ -32,8 +33,9 @@ __device__ __forceinline__ void take(const Real (&h)[COUNT], Real (&dh)[COUNT], 
     dh[k] = g;
     // Not outside the line, and not at the scan's first position, which a and b are not applied to.
     if (ASCENDING ? at < length - 1 : (unsigned)(at - 1) < (unsigned)(length - 1)) {
-      // Past the registers lies `beyond`. Which position that is must not hang on where the line ends: from that nvcc 13.0 made code for the
-      // columns' second pass that took the last register instead. Where a line ends within the registers, the condition above fails.
+      // Past the registers lies `beyond`. Which position that is must not hang on where the line ends: from that nvcc
+      // 13.0 made code for the columns' second pass that took the last register instead. Where a line ends within the
+      // registers, the condition above fails.
       d_a += g * (i == COUNT - 1 ? beyond : h[i == COUNT - 1 ? k : ASCENDING ? k + 1 : k - 1]);
       d_b += g;
     }
@@ -69,7 +71,8 @@ template <int WARPS> __device__ __forceinline__ void sum_strip(Real d_a, Real d_
   __syncthreads();
 }
 
-// Adds the strips' sums of a direction and channel: `gradients` is [2, 4, C], those of the weights, then of the biases. A warp for each.
+// Adds the strips' sums of a direction and channel: `gradients` is [2, 4, C], those of the weights, then of the biases.
+// A warp for each.
 extern "C" __global__ void irnn_coefficient_gradients(const double* column_sums, const double* row_sums, Stored* gradients, int batch,
                                                       int channels, int column_strips, int row_strips) {
   const int at = (blockIdx.x * blockDim.x + threadIdx.x) / LANES, lane = threadIdx.x % LANES;

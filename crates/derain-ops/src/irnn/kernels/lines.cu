@@ -1,9 +1,11 @@
-// The scans of irnn/mod.rs. Symbols: a, b weight and bias of a direction and channel; h the scan's states; g their gradients.
+// The scans of irnn/mod.rs. Symbols: a, b weight and bias of a direction and channel; h the scan's states; g their
+// gradients.
 //
-// A block takes a strip of 32 lines (columns or rows) of one plane, a lane for each line. A line is walked in chunks of SEGMENTS * RUN
-// positions: the thread (lane, segment) holds RUN of them in registers, composes their steps to one map, and learns from the
-// maps of the segments before its own where to start. Chunks and segments depend on nothing but positions, and every sum has a
-// fixed order: equal input gives equal bits. (Gradients along rows go another way: rows.cu.)
+// A block takes a strip of 32 lines (columns or rows) of one plane, a lane for each line. A line is walked in chunks of
+// SEGMENTS * RUN positions: the thread (lane, segment) holds RUN of them in registers, composes their steps to one map,
+// and learns from the maps of the segments before its own where to start. Chunks and segments depend on nothing but
+// positions, and every sum has a fixed order: equal input gives equal bits. (Gradients along rows go another way:
+// rows.cu.)
 
 #define LANES 32
 // More of a line in registers means fewer barriers and fewer threads at work at once: 32 took 243 registers.
@@ -39,7 +41,8 @@ __device__ __forceinline__ int inside(int start, int length) {
 
 __device__ __forceinline__ int chunks_of(int length) { return (length + CHUNK - 1) / CHUNK; }
 
-// Where a strip lies. Strips of one plane are consecutive, so that a plane is read from memory once and for the other axis from the cache.
+// Where a strip lies. Strips of one plane are consecutive, so that a plane is read from memory once and for the other
+// axis from the cache.
 struct Strip {
   int index, plane, channel;
   long long input, output, maps;  // The plane of x; its results `direction` * channels planes on; the picture's maps.

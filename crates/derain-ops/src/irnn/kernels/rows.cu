@@ -1,8 +1,8 @@
 // The gradients of the scans along rows: needs lines.cu and gradients.cu.
 //
-// A warp takes whole rows by itself, so that while one waits for memory the others go on. A group of its lanes walks a row in steps of SPAN
-// columns, each lane with PER_LANE neighbouring ones; where each has to start the group learns by exchanges. SPAN depends on the width alone, and
-// every sum has a fixed order: equal input gives equal bits.
+// A warp takes whole rows by itself, so that while one waits for memory the others go on. A group of its lanes walks a
+// row in steps of SPAN columns, each lane with PER_LANE neighbouring ones; where each has to start the group learns by
+// exchanges. SPAN depends on the width alone, and every sum has a fixed order: equal input gives equal bits.
 
 // More of a row in registers means fewer exchanges, and fewer warps at once.
 #define PER_LANE 8
@@ -18,7 +18,8 @@
 #define ROW_BLOCKS_AT_ONCE 5
 #endif
 
-// Steps from the left whose gradients of one direction wait in shared memory for the other: 2048 columns of f32, and all of narrow pictures'.
+// Steps from the left whose gradients of one direction wait in shared memory for the other: 2048 columns of f32, and
+// all of narrow pictures'.
 template <int SPAN> __device__ constexpr int most_waiting() { return SPAN == PER_WARP ? 32 / (int)sizeof(Real) : NARROW / SPAN; }
 
 // A lane's share of each of those steps: no other thread reads it.
@@ -26,12 +27,13 @@ template <int SPAN> struct Waiting {
   Real of[most_waiting<SPAN>()][PER_LANE][LANES];
 };
 
-// What a warp holds at a step, with a gap after each bank: a warp meets all of them, by shares and by lanes' own positions.
+// What a warp holds at a step, with a gap after each bank: a warp meets all of them, by shares and by lanes' own
+// positions.
 typedef Real Rows[PER_WARP + PER_LANE];
 __device__ __forceinline__ int gapped(int position) { return position + position / LANES; }
 
-// Calls `each(i, at)` for those of a lane's share that lie in the plane: of SPAN columns of each of the warp's rows. Shares are interleaved, so that
-// a warp's accesses are whole pieces of memory.
+// Calls `each(i, at)` for those of a lane's share that lie in the plane: of SPAN columns of each of the warp's rows.
+// Shares are interleaved, so that a warp's accesses are whole pieces of memory.
 template <int SPAN, class Each>
 __device__ __forceinline__ void for_share(int height, int width, int first_row, int first_column, Each each) {
   const int column = first_column + threadIdx.x, at = first_row * width + column;
@@ -67,8 +69,9 @@ template <bool ASCENDING> __device__ __forceinline__ Real behind(Real value, int
   return __shfl_sync(FULL_WARP, value, (ASCENDING ? threadIdx.x + LANES - apart : threadIdx.x + apart) % LANES);
 }
 
-// Walks a warp's rows against the scan; ASCENDING is the order of this walk. right's gradients wait for left's, or are added to `sum` where there
-// is no room for that; left's are stored with both in `d_x`. d_a and d_b gather the gradients of a and b.
+// Walks a warp's rows against the scan; ASCENDING is the order of this walk. right's gradients wait for left's, or are
+// added to `sum` where there is no room for that; left's are stored with both in `d_x`. d_a and d_b gather the
+// gradients of a and b.
 template <int SPAN, bool ASCENDING>
 __device__ __forceinline__ void walk_rows(const Stored* h, const Stored* grad, const Stored* map, Real a, Real* sum, Stored* d_x,
                                           int height, int width, int first_row, Rows& rows, Waiting<SPAN>& waiting, Real& d_a,
@@ -80,7 +83,8 @@ __device__ __forceinline__ void walk_rows(const Stored* h, const Stored* grad, c
   for (int step = 0; step < steps; step++) {
     const int along = ASCENDING ? step : steps - 1 - step, first_column = along * SPAN;
     const bool waits = along < most_waiting<SPAN>();
-    // All that a step reads is under way before any of it is waited for. Outside the plane h is 0, and so are gradients.
+    // All that a step reads is under way before any of it is waited for. Outside the plane h is 0, and so are
+    // gradients.
     Real h_own[PER_LANE] = {}, g_own[PER_LANE] = {}, sum_share[PER_LANE] = {};
     for_share<SPAN>(height, width, first_row, first_column, [&](int i, int at) {
       h_own[i] = load_once(h + at);
@@ -94,8 +98,8 @@ __device__ __forceinline__ void walk_rows(const Stored* h, const Stored* grad, c
     to_own(rows, h_own);
     to_own(rows, g_own);
 
-    // This lane's steps, then with those of the lanes before it. What comes from the step before goes into the first lane's, as the factor of a
-    // whole row could pass the largest number.
+    // This lane's steps, then with those of the lanes before it. What comes from the step before goes into the first
+    // lane's, as the factor of a whole row could pass the largest number.
     Real factor, offset;
     compose<ASCENDING>(h_own, g_own, a, factor, offset);
     const bool is_first = lane == lanes - 1 - last;
@@ -153,8 +157,8 @@ __device__ __forceinline__ void backward_rows(const Stored* h, const Stored* gra
   sum_strip(d_a, d_b, partial, sums_of(sums, LEFT, strips, strip));
 }
 
-// The rows' part: adds right and left to `partial_d_x`, which holds the columns' part, and stores the whole in `d_x`. For 32-bit and
-// 64-bit elements the two may be the same memory.
+// The rows' part: adds right and left to `partial_d_x`, which holds the columns' part, and stores the whole in `d_x`.
+// For 32-bit and 64-bit elements the two may be the same memory.
 extern "C" __global__ void __launch_bounds__(LANES * ROW_WARPS, ROW_BLOCKS_AT_ONCE)
     irnn_backward_wide_rows(const Stored* h, const Stored* grad, const Stored* weights, const Stored* maps, Real* partial_d_x,
                             Stored* d_x, double* sums, int channels, int height, int width) {

@@ -29,9 +29,9 @@ impl AddAssign for ScanSums {
 }
 
 impl<E: Element> RectScans<E> {
-    /// From the scan `h` of a picture, or of some of its whole chains, not weighted, and the gradient of the scan times its direction's map (if
-    /// there are maps): adds the gradient of the picture to `of_source`, writes that of the map to its channel of `of_maps`, and returns those of
-    /// the coefficients.
+    /// From the scan `h` of a picture, or of some of its whole chains, not weighted, and the gradient of the scan times
+    /// its direction's map (if there are maps): adds the gradient of the picture to `of_source`, writes that of the map
+    /// to its channel of `of_maps`, and returns those of the coefficients.
     ///
     /// # Panics
     /// When a rectangle is of another size.
@@ -116,8 +116,9 @@ impl<E: Element> Gradient<'_, '_, E> {
             let line = direction.line(step, length);
             for n in 0..N {
                 let chain = first + n;
-                // SAFETY: all rectangles have `length` lines of `across` chains, as `RectScans::gradient` has compared, chains and channels
-                // lie inside, as asserted above, and the line before is read only where the scan has one.
+                // SAFETY: all rectangles have `length` lines of `across` chains, as `RectScans::gradient` has compared,
+                // chains and channels lie inside, as asserted above, and the line before is read only where the scan
+                // has one.
                 unsafe {
                     let here = V::load_from(h.as_ptr().add(line * h_step + chain * h_chain + channel));
                     let mut arriving = V::load_from(grad.as_ptr().add(line * grad_step + chain * grad_chain + channel));

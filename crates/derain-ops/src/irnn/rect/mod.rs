@@ -1,5 +1,6 @@
-//! The scans of rectangles whose channels lie side by side, for the inference path: one direction at a time, from a state that a neighbouring
-//! rectangle left to the state that the next one needs. Cutting a picture into rectangles changes no bit.
+//! The scans of rectangles whose channels lie side by side, for the inference path: one direction at a time, from a
+//! state that a neighbouring rectangle left to the state that the next one needs. Cutting a picture into rectangles
+//! changes no bit.
 
 mod gradient;
 
@@ -62,8 +63,8 @@ impl<E: Element> RectScans<E> {
         Ok(Self { isa, channels: padded(channels), weights: pad(weights), biases: pad(biases) })
     }
 
-    /// Scans `source` in one direction, writing only `state`: it holds h of the line before, a row or column of pixels with their channels,
-    /// and then that of the last line.
+    /// Scans `source` in one direction, writing only `state`: it holds h of the line before, a row or column of pixels
+    /// with their channels, and then that of the last line.
     ///
     /// # Panics
     /// When `source` or `state` is of another size.
@@ -194,8 +195,9 @@ impl<E: Element> Scan<'_, '_, E> {
             let line = direction.line(i, length);
             for (n, h) in h.iter_mut().enumerate() {
                 let at = line * step + (first + n) * chain + channel;
-                // SAFETY: the rectangle holds `length` lines of `across` pixels of `channels` elements, and chain and channel lie inside, as
-                // asserted above; so do `out` and `maps`, which `RectScans::scan` has compared with the source.
+                // SAFETY: the rectangle holds `length` lines of `across` pixels of `channels` elements, and chain and
+                // channel lie inside, as asserted above; so do `out` and `maps`, which `RectScans::scan` has compared
+                // with the source.
                 unsafe {
                     let x = V::load_from(source.as_ptr().add(at));
                     *h = if start == Start::Border && i == 0 { x.relu() } else { a.mul_add(*h, b.add(x)).relu() };
@@ -224,7 +226,8 @@ mod tests {
 
     const CHANNELS: usize = 5;
 
-    /// Scans `length` lines in pieces that end at `cuts`, as a caller that walks over a picture does; results as pixels of `padded(C)`.
+    /// Scans `length` lines in pieces that end at `cuts`, as a caller that walks over a picture does; results as pixels
+    /// of `padded(C)`.
     fn in_pieces(isa: Isa, case: &Case, direction: Direction, weighted: bool, cuts: &[usize]) -> Vec<f32> {
         let scans = RectScans::new(isa, CHANNELS, &case.weights, &case.biases).expect("fits");
         let Planes { height, width, .. } = case.planes;

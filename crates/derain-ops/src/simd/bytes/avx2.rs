@@ -1,7 +1,7 @@
 //! AVX2: two vectors of 32 bytes.
 //!
-//! Everything here rests on one fact: `U8x64` is private to `bytes` and reaches kernels only through [`run`], whose caller has
-//! checked that the processor has AVX2.
+//! Everything here rests on one fact: `U8x64` is private to `bytes` and reaches kernels only through [`run`], whose
+//! caller has checked that the processor has AVX2.
 
 use std::arch::x86_64::*;
 
@@ -111,8 +111,8 @@ impl Bytes for U8x64 {
     }
 }
 
-/// The luma of 32 pixels by the sums of the portable form: pixels are spread to four bytes, whose products with the weights are
-/// added up in pairs twice.
+/// The luma of 32 pixels by the sums of the portable form: pixels are spread to four bytes, whose products with the
+/// weights are added up in pairs twice.
 ///
 /// # Safety
 /// 96 bytes must be readable from `start` on.

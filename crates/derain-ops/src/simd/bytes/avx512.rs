@@ -1,7 +1,7 @@
 //! AVX-512: one vector of 64 bytes, conditions in mask registers.
 //!
-//! Everything here rests on one fact: `U8x64` is private to `bytes` and reaches kernels only through [`run`], whose caller has
-//! checked that the processor has AVX-512F and AVX-512BW, and with them AVX2.
+//! Everything here rests on one fact: `U8x64` is private to `bytes` and reaches kernels only through [`run`], whose
+//! caller has checked that the processor has AVX-512F and AVX-512BW, and with them AVX2.
 
 use std::arch::x86_64::*;
 

@@ -1,8 +1,8 @@
 //! Vectors of 64 bytes, one cache line, for kernels over pictures as they are stored.
 //!
-//! Always 64 lanes, as one or more hardware vectors: rows are arrays of known length, so loads need neither masks nor checks.
-//! Compilers keep counters of such kernels in memory when they are written as loops over arrays, which took five times as long;
-//! hence these types.
+//! Always 64 lanes, as one or more hardware vectors: rows are arrays of known length, so loads need neither masks nor
+//! checks. Compilers keep counters of such kernels in memory when they are written as loops over arrays, which took
+//! five times as long; hence these types.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -25,8 +25,8 @@ pub(crate) const PIXELS: usize = 3 * LANES;
 
 /// 64 unsigned bytes that are computed on together.
 ///
-/// As for [`Vector`](super::Vector), types that stand for hardware vectors are private to this module and reach a kernel only
-/// through [`run`], which has checked the processor.
+/// As for [`Vector`](super::Vector), types that stand for hardware vectors are private to this module and reach a
+/// kernel only through [`run`], which has checked the processor.
 pub(crate) trait Bytes: Copy {
     /// Where something holds: bytes of 255 and 0, or a bit for each lane.
     type Condition: Copy;
@@ -73,7 +73,8 @@ pub(crate) trait BytesKernel {
     fn run<B: Bytes>(self) -> Self::Output;
 }
 
-/// Runs a kernel with the byte vectors of an instruction set; one that the processor lacks gives way to the portable form.
+/// Runs a kernel with the byte vectors of an instruction set; one that the processor lacks gives way to the portable
+/// form.
 pub(crate) fn run<K: BytesKernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     {

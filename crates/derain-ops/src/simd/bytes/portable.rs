@@ -79,8 +79,8 @@ impl Bytes for Lanes {
         self.map(other, |a, b| if a.cast_signed() > b.cast_signed() { u8::MAX } else { 0 })
     }
 
-    /// With 299 = 8·37 + 3, 587 = 8·73 + 3 and 114 = 8·14 + 2, an eighth of the sum fits 16 bits, and floor(floor(x / 8) / 125) is
-    /// floor(x / 1000).
+    /// With 299 = 8·37 + 3, 587 = 8·73 + 3 and 114 = 8·14 + 2, an eighth of the sum fits 16 bits, and
+    /// floor(floor(x / 8) / 125) is floor(x / 1000).
     #[inline(always)]
     fn luma(pixels: &[u8; PIXELS]) -> Self {
         let mut out = [0; LANES];

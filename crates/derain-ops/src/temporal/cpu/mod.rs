@@ -1,5 +1,5 @@
-//! Slices in, slices out, one vector lane per value: those of 64 pixels or bytes are brought together frame by frame and then sorted
-//! or counted side by side.
+//! Slices in, slices out, one vector lane per value: those of 64 pixels or bytes are brought together frame by frame
+//! and then sorted or counted side by side.
 
 mod mode;
 mod rank;
@@ -76,8 +76,8 @@ impl BytesKernel for AtRank<'_> {
     }
 }
 
-/// Brings together the bytes `start..start + length` of all frames, in the form that `change` gives them: block by block, in a block
-/// a row per frame. Lanes beyond the last byte hold anything.
+/// Brings together the bytes `start..start + length` of all frames, in the form that `change` gives them: block by
+/// block, in a block a row per frame. Lanes beyond the last byte hold anything.
 #[inline(always)]
 fn gather<B: Bytes>(frames: &[&[u8]], start: usize, length: usize, gathered: &mut [Row], change: impl Fn(B) -> B) {
     for (n, (part, next)) in with_next(frames, start, length).enumerate() {

@@ -4,7 +4,8 @@ use super::super::{Mode, ModeTie};
 use super::rank::count;
 use super::{Bytes, LANES, Row};
 
-/// With at most this many values, no two different ones can both occur 255 times: runs counted up to 255 tell which is the longest.
+/// With at most this many values, no two different ones can both occur 255 times: runs counted up to 255 tell which is
+/// the longest.
 const COUNTED_IN_BYTES: usize = 2 * u8::MAX as usize - 1;
 
 /// Writes each lane's mode, the rows being sorted.

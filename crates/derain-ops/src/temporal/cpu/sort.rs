@@ -2,8 +2,8 @@
 
 use super::{Bytes, Row};
 
-/// Sorts each lane, the smallest value first. Merge exchange (Knuth, The Art of Computer Programming, 5.2.2, algorithm M): about
-/// n · log2(n)² / 4 comparisons for any n, in runs of neighbours.
+/// Sorts each lane, the smallest value first. Merge exchange (Knuth, The Art of Computer Programming, 5.2.2, algorithm
+/// M): about n · log2(n)² / 4 comparisons for any n, in runs of neighbours.
 #[inline(always)]
 pub(super) fn sort<B: Bytes>(rows: &mut [Row]) {
     let n = rows.len();
@@ -13,7 +13,8 @@ pub(super) fn sort<B: Bytes>(rows: &mut [Row]) {
     let top = n.next_power_of_two() / 2;
     let mut p = top;
     while p > 0 {
-        // Pairs (i, i + distance) with i & p == offset; the first round of each p merges halves, later ones straighten the rest.
+        // Pairs (i, i + distance) with i & p == offset; the first round of each p merges halves, later ones straighten
+        // the rest.
         let (mut q, mut offset, mut distance) = (top, 0, p);
         loop {
             let mut start = offset;

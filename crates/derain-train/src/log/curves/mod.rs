@@ -46,7 +46,8 @@ enum Scale {
     Logarithmic,
 }
 
-/// Draws loss and terms, gradient norm, learning rate, PSNR and SSIM over the steps, one panel each; panels without a value are left out.
+/// Draws loss and terms, gradient norm, learning rate, PSNR and SSIM over the steps, one panel each; panels without a
+/// value are left out.
 ///
 /// Where several steps share a column of pixels, the line is their mean. Losses, norms and rates have logarithmic axes.
 #[must_use]

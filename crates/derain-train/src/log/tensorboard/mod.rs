@@ -1,10 +1,12 @@
 //! TensorBoard's event files, as far as scalars and pictures need them.
 //!
-//! A file is a series of records (`frame.rs`), each a protocol buffer (`event.rs`). Every run writes a file of its own. A resume begins its file
-//! with the mark that makes TensorBoard forget what earlier files have of later steps, so nothing ever written is changed.
+//! A file is a series of records (`frame.rs`), each a protocol buffer (`event.rs`). Every run writes a file of its own.
+//! A resume begins its file with the mark that makes TensorBoard forget what earlier files have of later steps, so
+//! nothing ever written is changed.
 //!
-//! The crates that write such files were looked at: `tensorboard-rs` rests since 2022 and panics in its own thread when a disk is full;
-//! `tboard` needs a protocol buffer compiler to be installed; `tfrecord` brings a dozen crates of old versions.
+//! The crates that write such files were looked at: `tensorboard-rs` rests since 2022 and panics in its own thread when
+//! a disk is full; `tboard` needs a protocol buffer compiler to be installed; `tfrecord` brings a dozen crates of old
+//! versions.
 
 mod event;
 mod frame;

@@ -267,7 +267,8 @@ fn turned_films_become_upright() {
     let upright = read(&input).expect("read");
     let mut bytes = fs::read(&input).expect("read");
     let header = bytes.windows(4).position(|name| name == b"tkhd").expect("track header");
-    // Name, version and flags, five 32-bit fields, 8 reserved bytes, four 16-bit fields, then the display matrix: a quarter to the right.
+    // Name, version and flags, five 32-bit fields, 8 reserved bytes, four 16-bit fields, then the display matrix: a
+    // quarter to the right.
     let matrix = header + 4 + 4 + 20 + 8 + 8;
     for (place, entry) in bytes[matrix..].chunks_exact_mut(4).zip([0i32, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30]) {
         place.copy_from_slice(&entry.to_be_bytes());

@@ -77,7 +77,8 @@ fn input_gradient<E: Element>(call: Call<'_, E>, of_sum: &[E]) -> Result<Vec<E>>
     Ok(of_x)
 }
 
-/// The gradients of residual and scale from that before the activation; the scale's takes the sums, which are computed again.
+/// The gradients of residual and scale from that before the activation; the scale's takes the sums, which are computed
+/// again.
 fn extras_gradient<E: Element>(call: Call<'_, E>, before: &[E]) -> Result<Vec<E>> {
     let Call { isa, planes, x, weights, extras, options } = call;
     let (pixels, outputs) = (planes.pixels(), weights.outputs);
@@ -139,7 +140,8 @@ fn dot_channels<'a, E: Element>(
     });
 }
 
-/// The kernel that takes a gradient back: inputs and outputs swapped, taps turned around. A block of inputs at a time, whose kernels are neighbours.
+/// The kernel that takes a gradient back: inputs and outputs swapped, taps turned around. A block of inputs at a time,
+/// whose kernels are neighbours.
 pub fn flipped<E: Element>(weights: &Weights<'_, E>) -> Vec<E> {
     let (taps, channels, outputs) = (weights.size * weights.size, weights.channels(), weights.outputs);
     let mut flipped = buffer::zeroed(weights.values.len());

@@ -5,9 +5,9 @@
 //! Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A        summed over input channels between ⊙ and Aᵀ…A
 //! ```
 //!
-//! with d a window of 6x6 pixels, g the 3x3 kernel, Y a tile of 4x4 results; interpolation points 0, ±1, ±2 and infinity.
-//! With dilation D, a square of 4D x 4D pixels holds D² such tiles, interleaved.
-//! Tiles lie on a grid that starts at the rectangle's corner; those that reach beyond its far edges run whole, so sources must reach as far.
+//! with d a window of 6x6 pixels, g the 3x3 kernel, Y a tile of 4x4 results; interpolation points 0, ±1, ±2 and
+//! infinity. With dilation D, a square of 4D x 4D pixels holds D² such tiles, interleaved. Tiles lie on a grid that
+//! starts at the rectangle's corner; those that reach beyond its far edges run whole, so sources must reach as far.
 
 mod step;
 mod tiles;
@@ -42,8 +42,8 @@ const PRODUCTS: usize = WINDOW * WINDOW;
 /// Fewest kernels that one thread transforms: some 50 µs, several times what a second thread costs to wake.
 const KERNELS_AT_ONCE: usize = 1 << 11;
 
-/// Weights as `[O / 16, 36, C, 16]`, transformed: G g Gᵀ; zero where there is no such output channel. Channels stay in the weights' order, which is
-/// that of their groups.
+/// Weights as `[O / 16, 36, C, 16]`, transformed: G g Gᵀ; zero where there is no such output channel. Channels stay in
+/// the weights' order, which is that of their groups.
 pub(super) fn pack<E: Element>(isa: Isa, weights: &Weights<'_, E>) -> Aligned<E> {
     let channels = weights.channels();
     let block = CHANNEL_BLOCK * channels;
@@ -95,7 +95,8 @@ impl<E: Element> Kernel<E> for Pack<'_, E> {
     }
 }
 
-/// One rectangle of results, whose corner lies on the tiles' grid. Sources reach `dilation` pixels beyond the whole tiles on every side.
+/// One rectangle of results, whose corner lies on the tiles' grid. Sources reach `dilation` pixels beyond the whole
+/// tiles on every side.
 pub(super) struct Winograd<'a, 'o, E> {
     pub sources: &'a [Rect<'a, E>],
     pub groups: &'a [Group],
@@ -112,7 +113,8 @@ fn padded_channels(groups: &[Group]) -> usize {
     groups.iter().map(|group| group.channels.len().next_multiple_of(CHANNEL_BLOCK)).sum()
 }
 
-/// Output channels that are multiplied before they are transformed back: their products (460 kB) stay in the second-level cache.
+/// Output channels that are multiplied before they are transformed back: their products (460 kB) stay in the
+/// second-level cache.
 const OUTPUTS_AT_ONCE: usize = 128;
 
 /// Elements for the transformed windows and the products of as many outputs as are in work.
@@ -189,7 +191,8 @@ impl<E: Element> Winograd<'_, '_, E> {
                     products: products[block * BLOCK_STRIDE + product * PRODUCT_STRIDE..].as_mut_ptr(),
                     count: tiles.count,
                 };
-                // SAFETY: the slices hold this product of all tiles and blocks, and two blocks are taken only where there are two.
+                // SAFETY: the slices hold this product of all tiles and blocks, and two blocks are taken only where
+                // there are two.
                 unsafe {
                     if V::LANES == CHANNEL_BLOCK && block + 2 <= out_blocks {
                         step.run::<V, 2>();
@@ -220,8 +223,8 @@ impl<E: Element> Winograd<'_, '_, E> {
                 for lane in (0..CHANNEL_BLOCK).step_by(V::LANES) {
                     let output = outputs.start + block * CHANNEL_BLOCK + lane;
                     let mut halves = [[V::splat(E::ZERO); WINDOW]; TILE];
-                    // SAFETY: `products` holds all tiles' values of every block, as asserted; results are written only inside the
-                    // rectangle, for which `run` has checked the epilogue.
+                    // SAFETY: `products` holds all tiles' values of every block, as asserted; results are written only
+                    // inside the rectangle, for which `run` has checked the epilogue.
                     unsafe {
                         let source = products.as_ptr().add(block * BLOCK_STRIDE + tile * CHANNEL_BLOCK + lane);
                         for j in 0..WINDOW {

@@ -1,5 +1,5 @@
-//! The tiles of a rectangle, how their values lie in memory, and the transform of their windows: what the convolution and the gradient of its
-//! weights share.
+//! The tiles of a rectangle, how their values lie in memory, and the transform of their windows: what the convolution
+//! and the gradient of its weights share.
 
 use std::ops::Range;
 
@@ -9,11 +9,13 @@ use crate::element::Element;
 use crate::rect::{CHANNEL_BLOCK, Rect};
 use crate::simd::Vector;
 
-/// Tiles that are transformed before they are multiplied: the transformed windows of 32 channels and the products of 32 outputs
-/// (115 kB each) stay in the second-level cache, while weights are fetched from there once for all these tiles. 12 and 48 are as fast within 5 %.
+/// Tiles that are transformed before they are multiplied: the transformed windows of 32 channels and the products of 32
+/// outputs (115 kB each) stay in the second-level cache, while weights are fetched from there once for all these tiles.
+/// 12 and 48 are as fast within 5 %.
 pub(super) const TILES_AT_ONCE: usize = 24;
-/// Windows and products lie as `[blocks of channels, 36, TILES_AT_ONCE + 1, 16]`: all distances are constants that become part of the instructions.
-/// The one tile too many keeps the 36 values of a tile from meeting in few sets of the cache.
+/// Windows and products lie as `[blocks of channels, 36, TILES_AT_ONCE + 1, 16]`: all distances are constants that
+/// become part of the instructions. The one tile too many keeps the 36 values of a tile from meeting in few sets of the
+/// cache.
 pub(super) const PRODUCT_STRIDE: usize = (TILES_AT_ONCE + 1) * CHANNEL_BLOCK;
 /// Elements of all tiles' values for a block of channels.
 pub(super) const BLOCK_STRIDE: usize = PRODUCTS * PRODUCT_STRIDE;
@@ -27,7 +29,8 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Row and column of the first result of each of the tiles `first..first + count`. Divides once, not once for each tile.
+    /// Row and column of the first result of each of the tiles `first..first + count`. Divides once, not once for each
+    /// tile.
     #[inline(always)]
     pub(super) fn corners(self, first: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
         let Self { squares, dilation } = self;
@@ -82,8 +85,8 @@ pub(super) fn transform_windows<V: Vector>(
         for block in 0..blocks {
             for lane in (0..CHANNEL_BLOCK).step_by(V::LANES) {
                 let mut columns = [[V::splat(V::Elem::ZERO); WINDOW]; WINDOW];
-                // SAFETY: the window lies inside the source, as asserted, and so do the channels, as the callers have checked; `windows`
-                // holds all tiles' values of every block, as asserted.
+                // SAFETY: the window lies inside the source, as asserted, and so do the channels, as the callers have
+                // checked; `windows` holds all tiles' values of every block, as asserted.
                 unsafe {
                     let mut pixels = source.as_ptr().add(corner + block * CHANNEL_BLOCK + lane);
                     for column in &mut columns {

@@ -17,7 +17,8 @@ use crate::simd::{Kernel, Vector};
 /// Input channels of a register block.
 const BLOCK: usize = 8;
 
-/// Adds one piece's sums to `[3·3, C, O]`. `grad` consists of whole squares of tiles, `x` reaches a dilation beyond it on every side.
+/// Adds one piece's sums to `[3·3, C, O]`. `grad` consists of whole squares of tiles, `x` reaches a dilation beyond it
+/// on every side.
 pub(in crate::conv2d::cpu) struct WeightSums<'a, 's, E> {
     pub x: Rect<'a, E>,
     pub grad: Rect<'a, E>,
@@ -26,7 +27,8 @@ pub(in crate::conv2d::cpu) struct WeightSums<'a, 's, E> {
     pub scratch: &'s mut Aligned<E>,
 }
 
-/// Output channels in work at a time: with 512 input channels their products take 9 MB, those of RRANet's 1024 would take 75.
+/// Output channels in work at a time: with 512 input channels their products take 9 MB, those of RRANet's 1024 would
+/// take 75.
 const OUTPUTS_AT_ONCE: usize = 128;
 
 /// Elements of the transformed windows, the transformed gradients and their products.
@@ -83,7 +85,8 @@ fn transform_gradients<V: Vector>(
     for (tile, (row, column)) in tiles.grid.corners(tiles.first, tiles.count).enumerate() {
         assert!(row + reach < grad.rows() && column + reach < grad.columns(), "a tile reaches beyond the gradient");
         for channel in (0..chunk.len()).step_by(V::LANES) {
-            // SAFETY: the tile lies inside the gradient, and `gradients` holds all tiles' values of every block, both as asserted.
+            // SAFETY: the tile lies inside the gradient, and `gradients` holds all tiles' values of every block, both
+            // as asserted.
             unsafe {
                 let corner = grad.as_ptr().add(row * grad.row_stride() + column * channels + chunk.start + channel);
                 let mut columns = [[V::splat(V::Elem::ZERO); WINDOW]; TILE];

@@ -1,5 +1,5 @@
-// Products of matrices in f32 and f64, for kernels.cu: each thread sums 16 outputs of some pixels. A warp's pixels lie side by side, its outputs
-// are the same, so that a weight is read once for all of it.
+// Products of matrices in f32 and f64, for kernels.cu: each thread sums 16 outputs of some pixels. A warp's pixels lie
+// side by side, its outputs are the same, so that a weight is read once for all of it.
 #if defined(ELEMENT_F32) || defined(ELEMENT_F64)
 
 // Channels at once, so that both types take as much shared memory.

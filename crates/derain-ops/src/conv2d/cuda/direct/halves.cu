@@ -1,4 +1,5 @@
-// Products of matrices in f16 and bf16, for kernels.cu: by tensor cores, summed in f32. A warp has all of a block's outputs for pixels of its own.
+// Products of matrices in f16 and bf16, for kernels.cu: by tensor cores, summed in f32. A warp has all of a block's
+// outputs for pixels of its own.
 #if defined(ELEMENT_F16) || defined(ELEMENT_BF16)
 
 // Channels at once: as many as an instruction multiplies.
@@ -8,8 +9,8 @@
 struct alignas(16) Values {
   unsigned of[4];
 };
-// All pixels have the first halves of their chunks one after the other, then the second halves, and so have weights: eight rows of a matrix lie in
-// all banks. Weights are copied both halves at once, so those lie four rows apart.
+// All pixels have the first halves of their chunks one after the other, then the second halves, and so have weights:
+// eight rows of a matrix lie in all banks. Weights are copied both halves at once, so those lie four rows apart.
 __device__ constexpr int room_for_values(int pixels) { return 2 * pixels; }
 __device__ constexpr int room_for_weights(int rows) { return 2 * rows + 4; }
 
@@ -23,7 +24,8 @@ __device__ __forceinline__ Packed unpack(int at, int taps, int outputs) {
   return place;
 }
 
-// Four matrices of 8x8 elements: lane l gives the row l % 8 of matrix l / 8, and gets of each the elements 2·(l % 4) and the next of row l / 4.
+// Four matrices of 8x8 elements: lane l gives the row l % 8 of matrix l / 8, and gets of each the elements 2·(l % 4)
+// and the next of row l / 4.
 __device__ __forceinline__ void load_matrices(unsigned (&of)[4], const Values* row) {
 #if defined(CUDA_ON_CPU)
   coc::load_matrices(of, row->of);
@@ -35,8 +37,8 @@ __device__ __forceinline__ void load_matrices(unsigned (&of)[4], const Values* r
 #endif
 }
 
-// sums [16, 8] += a [16, 16] · b [16, 8]. Lane l has, of a, the matrices of 8x8 at rows 0 and 8, then those at columns 8; of b, turned, those at
-// rows 0 and 8; of the sums row l / 4 and row l / 4 + 8, columns 2·(l % 4) and the next.
+// sums [16, 8] += a [16, 16] · b [16, 8]. Lane l has, of a, the matrices of 8x8 at rows 0 and 8, then those at columns
+// 8; of b, turned, those at rows 0 and 8; of the sums row l / 4 and row l / 4 + 8, columns 2·(l % 4) and the next.
 __device__ __forceinline__ void multiply(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
 #if defined(CUDA_ON_CPU)
   coc::multiply(sums, a, b0, b1, [](unsigned short bits) { return to_real(bits); });
@@ -119,7 +121,8 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, V
   for (int pair = 0; pair < PAIRS; pair++) {
     given_pixels[pair] = values + lane / 8 % 2 * block.pixels + first_tap(call, block, first_pixel + 16 * pair + lane / 16 * 8 + lane % 8);
   }
-  // A thread copies half the chunk of every PIXELS_AT_ONCE-th pixel, and half of one weight of every TAPS_AT_ONCE-th tap.
+  // A thread copies half the chunk of every PIXELS_AT_ONCE-th pixel, and half of one weight of every TAPS_AT_ONCE-th
+  // tap.
   constexpr int PIXELS_AT_ONCE = THREADS / 2, TAPS_AT_ONCE = THREADS / (2 * OUTPUTS);
   const int pixel = threadIdx.x % PIXELS_AT_ONCE, half = threadIdx.x / PIXELS_AT_ONCE;
   const int weight = threadIdx.x / 2, of_weight = threadIdx.x % 2, first_copied = weight / OUTPUTS;

@@ -1,12 +1,13 @@
-// Convolutions in one pass (conv2d/cuda/direct.rs), with what follows their sums: needs tile.cu, and floats.cu or halves.cu. For every pixel the C·K·K
-// values that the kernel meets there are a column, and the weights a matrix [O, C·K·K]: a block makes the product for OUTPUTS outputs and a tile of
-// PIXELS pixels, chunk by chunk of the channels. A chunk's pixels, with those around them that the kernel reaches, and its weights wait in shared
-// memory. No column is ever stored.
+// Convolutions in one pass (conv2d/cuda/direct.rs), with what follows their sums: needs tile.cu, and floats.cu or
+// halves.cu. For every pixel the C·K·K values that the kernel meets there are a column, and the weights a matrix
+// [O, C·K·K]: a block makes the product for OUTPUTS outputs and a tile of PIXELS pixels, chunk by chunk of the
+// channels. A chunk's pixels, with those around them that the kernel reaches, and its weights wait in shared memory. No
+// column is ever stored.
 //
 // Weights come packed, by conv2d_pack.
 
-// Weights [O, C, K, K], or [C, O, K, K] to be turned for the gradient of x, as `convolve` reads them: a thread for each packed one. What is beyond
-// the last output or channel is 0.
+// Weights [O, C, K, K], or [C, O, K, K] to be turned for the gradient of x, as `convolve` reads them: a thread for each
+// packed one. What is beyond the last output or channel is 0.
 extern "C" __global__ void conv2d_pack(const Stored* weight, Stored* packed, int inputs, int outputs, int taps, int padded_inputs,
                                        int padded_outputs, int turned) {
   const int at = blockIdx.x * blockDim.x + threadIdx.x;

@@ -15,7 +15,8 @@ use crate::testing::Noise;
 /// ([B, C, H, W], O, K, dilation).
 type Case = ((usize, usize, usize, usize), usize, usize, usize);
 
-/// Tiles of all widths, cut by the picture's edges or not, around chunks of 4, 8 and 16 channels and a tile's outputs, rows of whole words or not.
+/// Tiles of all widths, cut by the picture's edges or not, around chunks of 4, 8 and 16 channels and a tile's outputs,
+/// rows of whole words or not.
 const CASES: [Case; 7] = [
     ((1, 1, 1, 1), 1, 3, 1),
     ((2, 3, 5, 4), 2, 3, 1),
@@ -26,7 +27,8 @@ const CASES: [Case; 7] = [
     ((1, 5, 35, 14), 65, 1, 3),
 ];
 
-/// A convolution with all that may follow it, or with a bias alone, and the gradient of x without, over values that the type can store exactly.
+/// A convolution with all that may follow it, or with a bias alone, and the gradient of x without, over values that the
+/// type can store exactly.
 fn check(
     (dtype, tolerance, gradient): (DType, f64, f64),
     tile: Option<&Tile>,

@@ -3,7 +3,8 @@
 // The largest dilation whose surroundings the shared memory has room for.
 #define MOST_DILATION 4
 
-// Two blocks are to share a processor, so that one loads while the other multiplies: their registers must fit. f64 takes twice as many.
+// Two blocks are to share a processor, so that one loads while the other multiplies: their registers must fit. f64
+// takes twice as many.
 #ifdef ELEMENT_F64
 #define BLOCKS 1
 #else
@@ -20,7 +21,8 @@ struct Call {
   int inputs, outputs, height, width, dilation, bits, relu;
 };
 
-// A block's place: its first output, its tile's first pixel, and the tile's pixels with their surroundings, `pitch` to a row.
+// A block's place: its first output, its tile's first pixel, and the tile's pixels with their surroundings, `pitch` to
+// a row.
 struct Block {
   int batch, output, top, left, reach, pitch, pixels;
 };
@@ -79,11 +81,12 @@ __device__ __forceinline__ const Stored* source(const Call& call, const Block& b
   return call.x + ((long long)block.batch * call.inputs + channel) * call.height * call.width + place;
 }
 
-// What the activation raises smaller results to. As a value, not as a branch, which compilers would take around whole copies of the loop; and
-// by comparisons with it NaN stays.
+// What the activation raises smaller results to. As a value, not as a branch, which compilers would take around whole
+// copies of the loop; and by comparisons with it NaN stays.
 __device__ __forceinline__ Real least_of(const Call& call) { return call.relu ? Real(0) : Real(-LARGEST) * 2; }
 
-// Stores activation((sum + bias) · scale + residual) for the sums of one pixel, for `output` and those that follow it `apart` from each other.
+// Stores activation((sum + bias) · scale + residual) for the sums of one pixel, for `output` and those that follow it
+// `apart` from each other.
 template <int COUNT>
 __device__ __forceinline__ void finish(const Call& call, Real (&sums)[COUNT], int batch, int output, int apart, int pixel) {
   // Of a picture, 32 bits count all values.

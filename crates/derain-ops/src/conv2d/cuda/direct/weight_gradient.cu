@@ -1,6 +1,7 @@
-// The gradient of the weights: needs tile.cu and sums.cu. dW[o, c, tap] = Σ g[o, p] · x[c, p + tap] over the pixels p of all pictures, g being the
-// gradient for the sums. A block has 16 outputs and some channels and goes over every `splits`-th tile of pixels; a warp has 8 of those outputs and a
-// fourth of the channels, and its lanes have pixels side by side. What lanes, and then blocks, have summed is added in a fixed order.
+// The gradient of the weights: needs tile.cu and sums.cu. dW[o, c, tap] = Σ g[o, p] · x[c, p + tap] over the pixels p
+// of all pictures, g being the gradient for the sums. A block has 16 outputs and some channels and goes over every
+// `splits`-th tile of pixels; a warp has 8 of those outputs and a fourth of the channels, and its lanes have pixels
+// side by side. What lanes, and then blocks, have summed is added in a fixed order.
 
 // As much shared memory for both types.
 #define GRADIENT_PIXELS (1024 / (int)sizeof(Real))

@@ -1,8 +1,9 @@
 //! The gradient of a convolution's weights on CUDA: grids, arguments and scratch of `weight_gradient.cu`.
 //!
-//! Blocks share the pixels among themselves; each lane sums its own in the type of arithmetic, and blocks' sums are added in f64, all in a fixed
-//! order: equal input gives equal bits. In f32 a lane's sum is as long as its share, over which rounding grows: 500 terms for most layers, 130,000
-//! where channels are 256 and the batch is 16 pictures of 512x512. Halves are multiplied in f32 here, not by tensor cores.
+//! Blocks share the pixels among themselves; each lane sums its own in the type of arithmetic, and blocks' sums are
+//! added in f64, all in a fixed order: equal input gives equal bits. In f32 a lane's sum is as long as its share, over
+//! which rounding grows: 500 terms for most layers, 130,000 where channels are 256 and the batch is 16 pictures of
+//! 512x512. Halves are multiplied in f32 here, not by tensor cores.
 
 use candle_core::DType;
 
