@@ -69,7 +69,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             let path = arguments.input.join(&names[place]);
             let picture = load_picture(&path)?.image.into_rgb8();
             let density = Density::ALL[index % 3];
-            let name = names[place].shown().to_string();
+            let name = names[place].to_string_lossy().into_owned();
             let clip = clips::make(name, &picture, density, arguments.seed.wrapping_add(index as u64));
             Ok((place.is_multiple_of(2), clip.with_context(|| format!("cannot make a clip over {}", path.shown()))?))
         })

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Frames that `--max-memory` does not hold go to a file without a name in `--spool` (else beside the output). Nothing
-//! is written unless everything asked for could be made, and the exit status is 0 only then; of fewer frames than
-//! `--frames` or `--density` asks for the picture is made and written all the same, with status 1.
+//! is written unless everything asked for could be made, and the exit status is 0 only then. Of fewer frames than
+//! `--frames` or, without a judge, `--density` asks for, but 3 or more, the picture is made and written all the same,
+//! with status 1.
 
 use std::process::ExitCode;
 

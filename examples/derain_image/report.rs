@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use derain::data::paths::Shown;
 use serde::Serialize;
+
 #[derive(Serialize, Debug)]
 pub(crate) struct Report {
     pub(crate) network: String,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use anyhow::{Error, Result, anyhow, ensure};
+use anyhow::{Error, Result, anyhow, bail, ensure};
 use derain::Derainer;
 use derain::data;
 use derain::data::paths::Shown;
@@ -35,13 +35,19 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     let (input, output) = (&arguments.input, &arguments.output);
     let folder = Parts::folder_of(output);
     // The folder goes last, so an output without it is finished.
-    if arguments.resume && output.is_file() && !folder.exists() {
-        Parts::clear_away(&folder)?;
-        check_finished(input, output, arguments.length())?;
-        return Ok(Outcome::Skipped);
-    }
+    let finished = arguments.resume && output.is_file() && !folder.exists();
     let reader = VideoReader::open(input)?;
     let encoder = VideoEncoder::new(reader.format(), &arguments.encode_options())?;
+    let origin = Origin::of(input, &encoder)?
+        .with("network", &derainer.network().to_string())
+        .with("weights", derainer.weights_sha256())
+        .with("device", &format!("{:?}", arguments.engine.device))
+        .with("precision", arguments.engine.precision.name());
+    if finished {
+        Parts::clear_away(&folder)?;
+        check_finished(arguments, &origin)?;
+        return Ok(Outcome::Skipped);
+    }
     if encoder.name() == EncoderName::Mpeg4 && arguments.encoder.is_none() {
         tracing::warn!("this FFmpeg has no libx264: the video is encoded as MPEG-4 part 2, which makes larger files");
     }
@@ -52,11 +58,6 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     check_streams(input, output, &encoder)?;
     files::make_folder_of(output)?;
     files::remove_orphans([output].into_iter().chain(&arguments.json).map(PathBuf::as_path));
-    let origin = Origin::of(input, &encoder)?
-        .with("network", &derainer.network().to_string())
-        .with("weights", derainer.weights_sha256())
-        .with("device", &format!("{:?}", arguments.engine.device))
-        .with("precision", arguments.engine.precision.name());
     let mut parts = begin(arguments, &origin)?;
     let checked = match check(arguments, reader.expected(), &mut parts) {
         Ok(checked) => checked,
@@ -89,24 +90,23 @@ pub(crate) fn run(arguments: &Arguments, derainer: &Derainer) -> Result<Outcome>
     Ok(Outcome::Done(done))
 }
 
-/// That an output which is left alone is this input's, and as long as asked for.
-fn check_finished(input: &Path, output: &Path, length: Option<usize>) -> Result<()> {
-    let (shown, instead) = (output.shown(), "choose another output, or leave --resume out to replace it");
-    let Some(made) = MadeFrom::of(output)? else {
-        tracing::warn!("{shown} is there already, though not as this example wrote it: skipped");
-        return Ok(());
+/// That an output which is left alone is what this run would make.
+fn check_finished(arguments: &Arguments, origin: &Origin) -> Result<()> {
+    let (input, output) = (arguments.input.shown(), arguments.output.shown());
+    let instead = "choose another output, or leave --resume out to replace it";
+    let Some(made) = MadeFrom::of(&arguments.output)? else {
+        bail!("{output} is there already and does not say that this example made it: {instead}");
     };
     ensure!(
-        made.is_input(input)?,
-        "{shown} is there already and was made from another video than {}: {instead}",
-        input.shown()
+        made.is_of(origin),
+        "{output} is there already and was made from another video than {input}, or with other weights or options: {instead}"
     );
-    ensure!(
-        made.has_length(length),
-        "{shown} is there already and has {}, not those that are asked for: {instead}",
-        counted(made.frames, "frame")
-    );
-    tracing::info!("{shown} is there already: skipped");
+    if !made.has_length(arguments.length()) {
+        let (made, wanted) = (counted(made.frames, "frame"), arguments.length());
+        let wanted = wanted.map_or("all".to_owned(), |length| format!("--length {length}"));
+        bail!("{output} is there already and was made of {made}, {wanted} are asked for: {instead}");
+    }
+    tracing::info!("{output} is there already: skipped");
     Ok(())
 }
 

@@ -223,7 +223,7 @@ fn a_video_cut_short_fails_and_leaves_nothing() {
     fs::write(bench.path("clean.mp4"), "here before").unwrap();
     assert_failed(&bench.run("-i cut.mkv -o new.mp4"), "cut.mkv");
     assert!(!bench.path("new.mp4.parts").exists());
-    // As an earlier run leaves them, or --resume would take the output for finished.
+    // As an earlier run leaves it, or --resume would take the output for a finished one.
     fs::create_dir(bench.path("clean.mp4.parts")).unwrap();
     for _ in 0..2 {
         let output = bench.run("-i cut.mkv -o clean.mp4 --resume --json r.json");

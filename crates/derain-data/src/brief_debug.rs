@@ -6,7 +6,7 @@ macro_rules! brief_debug {
         impl std::fmt::Debug for $type {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 let $this = self;
-                f.debug_struct(stringify!($type))$(.field(stringify!($field), &$value))+.finish_non_exhaustive()
+                f.debug_struct(stringify!($type).trim_end_matches("<'_>"))$(.field(stringify!($field), &$value))+.finish_non_exhaustive()
             }
         }
     };

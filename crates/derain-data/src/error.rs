@@ -394,7 +394,7 @@ pub enum Error {
     },
     /// Frames or samples of somebody else's source ([`FrameSource`](crate::FrameSource),
     /// [`SampleSource`](crate::dataset::SampleSource)), or somebody else's judge, failed. [`Error::other`] makes it.
-    #[error("a source of frames or samples, or a judge, failed")]
+    #[error("what was given to read frames or samples from, or to judge, failed")]
     Other(#[source] Box<dyn StdError + Send + Sync>),
     /// A file of JSON is not what it should be.
     #[error("{} is damaged or not of this version", path.shown())]

@@ -52,6 +52,7 @@ brief_debug!(Picture, |picture| {
     icc_profile: picture.icc_profile.as_ref().map(Vec::len),
     exif: picture.exif.as_ref().map(Vec::len),
     format: picture.format,
+    pages: picture.pages,
 });
 
 impl Picture {

@@ -54,7 +54,11 @@ pub struct ShownPath<'a>(&'a Path);
 
 impl fmt::Display for ShownPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.to_string_lossy().chars().try_for_each(|c| match c.is_control() {
+        // Unicode's breaks of lines, and what turns the direction of text, are no control characters to Rust.
+        let steers = |c: char| {
+            c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        self.0.to_string_lossy().chars().try_for_each(|c| match steers(c) {
             true => write!(f, "{}", c.escape_default()),
             false => f.write_char(c),
         })
@@ -70,5 +74,6 @@ mod tests {
         let shown = |name: &str| Path::new(name).shown().to_string();
         assert_eq!(shown("Regen/Straße 1.jpg"), "Regen/Straße 1.jpg");
         assert_eq!(shown("a\nb\u{1b}[2J.jpg"), "a\\nb\\u{1b}[2J.jpg");
+        assert_eq!(shown("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
     }
 }

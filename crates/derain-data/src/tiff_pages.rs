@@ -1,5 +1,7 @@
 //! What the pages of a TIFF are: raw photographs are TIFFs as well, and begin with a thumbnail.
 
+use std::collections::HashSet;
+
 /// The tag that says what kind of page it is, and its bits for a smaller copy and for a transparency mask of another
 /// page.
 const NEW_SUBFILE_TYPE: u16 = 254;
@@ -13,8 +15,11 @@ const SHORT: u16 = 3;
 /// Bytes of a page's entry.
 const ENTRY: usize = 12;
 
-/// Pages are followed this far: beyond, the file is more likely a loop than a book.
+/// Pages are followed this far.
 const MOST_PAGES: usize = 10_000;
+
+/// Entries of a page that are looked at for its kind: they are in order, and hardly any tag is lower.
+const MOST_ENTRIES: usize = 8;
 
 /// Whether the first page of a TIFF is not the picture but a smaller copy of it, by its tags (TIFF 6.0, sections 2 and
 /// 8; DNG 1.7). Files whose tags cannot be followed are left to the decoder.
@@ -29,11 +34,12 @@ pub(crate) fn comes_first(tiff: &[u8]) -> bool {
 pub(crate) fn count_pictures(tiff: &[u8]) -> usize {
     let Some(tiff) = Tiff::of(tiff) else { return 1 };
     let first = tiff.long(4).and_then(|place| tiff.page(place));
-    let pages = std::iter::successors(first, |page| tiff.page(page.next()?)).take(MOST_PAGES);
-    // Tags are in order, and this one comes first.
-    let kind = |page: &Page<'_>| page.tags().take_while(|(tag, _)| *tag <= NEW_SUBFILE_TYPE).last();
+    // Links may lead round and round.
+    let mut seen = HashSet::new();
+    let pages = std::iter::successors(first, |page| tiff.page(page.next()?));
+    let pages = pages.take_while(|page| seen.insert(page.place)).take(MOST_PAGES);
     let is_copy = |(tag, value): (u16, u32)| tag == NEW_SUBFILE_TYPE && value & (REDUCED | MASK) > 0;
-    pages.filter(|page| !kind(page).is_some_and(is_copy)).count().max(1)
+    pages.filter(|page| !page.tags().take(MOST_ENTRIES).any(is_copy)).count().max(1)
 }
 
 #[derive(Clone, Copy)]
@@ -43,7 +49,7 @@ struct Tiff<'a> {
 }
 
 impl<'a> Tiff<'a> {
-    /// `None` for BigTIFF, which no camera writes.
+    /// `None` for BigTIFF, which the decoder does not read.
     fn of(bytes: &'a [u8]) -> Option<Self> {
         let little_endian = bytes.starts_with(b"II*\0");
         (little_endian || bytes.starts_with(b"MM\0*")).then_some(Self { bytes, little_endian })

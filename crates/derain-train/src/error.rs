@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Shape};
+use derain_data::paths::Shown;
 use derain_ops::device;
 use derain_ops::one_line::one_line;
 
@@ -63,7 +64,7 @@ pub enum Error {
         source: derain_metrics::Error,
     },
     /// The operating system refused.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}", path.shown())]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
@@ -73,7 +74,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A configuration file is no TOML, or has a key that is not known, or a value of another type.
-    #[error("{} is no configuration of a training", path.display())]
+    #[error("{} is no configuration of a training", path.shown())]
     ConfigFile {
         /// The file.
         path: PathBuf,
@@ -93,7 +94,7 @@ pub enum Error {
     /// All photographs are held out.
     #[error(
         "{} holds {found} photographs, of which {held_out} are to be held out, so none is left to train on: lower `held_out` or bring more",
-        folder.display()
+        folder.shown()
     )]
     AllHeldOut {
         /// The folder of photographs.
@@ -117,7 +118,7 @@ pub enum Error {
     /// Whole pictures of several sizes cannot be one batch, which was found before training began.
     #[error(
         "{} is {}x{} and {} {}x{}: whole pictures of several sizes do not go into one batch; set `batch_size` to 1, or take crops (`augment.crop`)",
-        first.display(), first_size.0, first_size.1, other.display(), other_size.0, other_size.1
+        first.shown(), first_size.0, first_size.1, other.shown(), other_size.0, other_size.1
     )]
     MixedSizes {
         /// A training picture.
@@ -132,7 +133,7 @@ pub enum Error {
     /// More steps are done than are asked for.
     #[error(
         "{} holds a training of {done} steps, and {steps} are asked for: ask for more to go on (`steps`), or choose another output folder",
-        folder.display()
+        folder.shown()
     )]
     StepsDone {
         /// The output folder.
@@ -146,7 +147,7 @@ pub enum Error {
     #[error(
         "the output folder {} lies in {}, where training or validation pictures come from: what is written there would be taken for \
          one of them; choose an output folder elsewhere",
-        output.display(), data.display()
+        output.shown(), data.shown()
     )]
     OutputInData {
         /// The output folder.
@@ -155,7 +156,7 @@ pub enum Error {
         data: PathBuf,
     },
     /// A new training would overwrite another.
-    #[error("a training was begun in {}: resume it, or choose another output folder", folder.display())]
+    #[error("a training was begun in {}: resume it, or choose another output folder", folder.shown())]
     Begun {
         /// The output folder.
         folder: PathBuf,
@@ -163,7 +164,7 @@ pub enum Error {
     /// A new training would overwrite what is left of one that ended before its first checkpoint.
     #[error(
         "{} holds {left} of a training that had written no checkpoint yet: resume it, which begins it anew, or choose another output folder",
-        folder.display()
+        folder.shown()
     )]
     NoCheckpointYet {
         /// The output folder.
@@ -175,7 +176,7 @@ pub enum Error {
     #[error(
         "{} has no checkpoint to go on from, but {left} of an earlier training, which would be overwritten: put `checkpoint.safetensors` back, \
          move the training's files away to begin anew, or choose another output folder",
-        folder.display()
+        folder.shown()
     )]
     CheckpointGone {
         /// The output folder.
@@ -184,7 +185,7 @@ pub enum Error {
         left: &'static str,
     },
     /// Another process trains into the same folder.
-    #[error("another process is training into {}", folder.display())]
+    #[error("another process is training into {}", folder.shown())]
     Busy {
         /// The output folder.
         folder: PathBuf,
@@ -192,7 +193,7 @@ pub enum Error {
     /// A training was begun with another configuration or other data.
     #[error(
         "{} was begun differently: {}; go on as it was begun, or choose another output folder",
-        folder.display(), differences.join("; ")
+        folder.shown(), differences.join("; ")
     )]
     BegunDifferently {
         /// The output folder.
@@ -201,7 +202,7 @@ pub enum Error {
         differences: Vec<String>,
     },
     /// A checkpoint is damaged or not one of this version.
-    #[error("{} is no checkpoint that can be resumed: {reason}", path.display())]
+    #[error("{} is no checkpoint that can be resumed: {reason}", path.shown())]
     Checkpoint {
         /// The file.
         path: PathBuf,
@@ -209,7 +210,7 @@ pub enum Error {
         reason: String,
     },
     /// A log is damaged before its end, which no kill does: move it away, and a resume begins a new one.
-    #[error("line {line} of {} is damaged ({reason}): repair it or move the file away", path.display())]
+    #[error("line {line} of {} is damaged ({reason}): repair it or move the file away", path.shown())]
     Log {
         /// The file.
         path: PathBuf,

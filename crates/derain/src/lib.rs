@@ -37,8 +37,8 @@
 //! # In servers
 //! - One [`Derainer`] serves all threads (it is `Send` and `Sync`); a clone shares its weights. On a GPU, open the device with [`cuda`].
 //! - A call keeps all threads of the current rayon pool busy, so more calls at once make each slower and take a multiple of the memory. A queue in
-//!   front of one or two plain threads does best. From asynchronous code use what it has for blocking work; never call it from tasks of rayon. To
-//!   leave processors free, call it within a pool of fewer threads: `pool.install(|| derainer.derain(&picture))`.
+//!   front of one or two plain threads does best. From asynchronous code use what it has for blocking work; do not call it from a `par_iter` over
+//!   pictures. To leave processors free, call it within a pool of fewer threads: `pool.install(|| derainer.derain(&picture))`.
 //! - [`Derainer::with_max_memory`] is a limit for each call, [`Derainer::memory_needed`] tells beforehand. Read what users send with
 //!   [`data::load_picture_from`], whose [`data::LoadOptions`] bound a picture's size before anything is decoded.
 //! - [`Derainer::derain_dynamic_until`] ends a picture that nobody waits for any more, on the CPU.

@@ -15,7 +15,7 @@
 //! range, BT.601, but BT.709 for videos (not `.y4m`) of 720 lines and more, as players do. Chroma is
 //! interpolated linearly from where its samples lie.
 //!
-//! FFmpeg's own messages on standard error are switched off, for the whole process, whenever a video is opened; a
+//! FFmpeg's own messages on standard error are switched off, for the whole process, when the first video is opened; a
 //! program that has other uses for FFmpeg may set its log level again afterwards.
 //!
 //! ```

@@ -101,7 +101,7 @@ impl Walker {
         let mut line = Vec::new();
         (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).map_err(Error::io("read", path))?;
         let broken = |reason| Error::BrokenStream { path: path.to_owned(), frame: 0, reason };
-        let text = line.strip_suffix(b"\n").ok_or_else(|| broken("it does not begin as YUV4MPEG2 files do".into()))?;
+        let text = line.strip_suffix(b"\n").ok_or_else(|| broken("its first line is no header of YUV4MPEG2".into()))?;
         let header = Header::parse(text).map_err(broken)?;
         let plane_bytes = header.plane_bytes().unwrap_or([u64::MAX; 2]);
         let rgb_bytes = plane_bytes[0].saturating_mul(3);

@@ -1,7 +1,7 @@
 //! Verdicts on disk: one line of JSON each, in the order in which they were given.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use crate::Error;
 use crate::durable::sync_folder;
 use crate::hex::hex;
 use crate::judge::{Candidate, Verdict};
+use crate::lock::is_held_elsewhere;
 use crate::pixels::pixels;
 
 /// Every line begins so; what a kill leaves of the last one begins so or is part of it.
@@ -80,11 +81,8 @@ impl Log {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(path).map_err(Error::io("open", path))?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(Error::ReviewInUse { path: path.to_owned() }),
-            // Where a file system has no locks, the user takes care: some network file systems say so by errors of
-            // their own.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
+        if is_held_elsewhere(file.try_lock()) {
+            return Err(Error::ReviewInUse { path: path.to_owned() });
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;

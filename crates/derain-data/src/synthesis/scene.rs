@@ -20,8 +20,7 @@ const LARGEST: f32 = 2.5;
 /// More would take gigabytes; a 4K picture in the densest rain has 2 million.
 const MOST_DROPS: f64 = 8e6;
 
-/// A frame's opacity is a number of four bytes a pixel, so 4 GiB: no picture that is opened by default has as many
-/// pixels.
+/// A frame's opacity is a number of four bytes a pixel, so 4 GiB; no camera's picture has as many.
 const MOST_PIXELS: u64 = 1 << 30;
 
 /// No direction comes closer to horizontal than this, degrees from straight down.

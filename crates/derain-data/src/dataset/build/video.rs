@@ -16,6 +16,7 @@ use crate::dataset::DatasetError;
 use crate::durable::{self, Staged};
 use crate::frames::{FrameSource, open_frames};
 use crate::judge::{AcceptAll, Judge, Judged, Schedule, Verdict, judged_clean_image};
+use crate::paths::Shown;
 use crate::{Camera, Error, Picture, encode_picture, load_picture, save_picture, steady};
 
 /// Why a video is not done.
@@ -110,7 +111,7 @@ impl VideoBuild<'_> {
         let (size, crop) = (source.size(), self.options.patch);
         match size.0 < crop || size.1 < crop {
             true => {
-                let picture = format!("a frame of {}", self.path.display());
+                let picture = format!("a frame of {}", self.path.shown());
                 Err(Failure::Video(DatasetError::SmallerThanCrop { picture, size, crop }.into()))
             }
             false => Ok(source),

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use image::{GenericImageView, RgbImage};
 
 use crate::dataset::DatasetError;
+use crate::paths::Shown;
 use crate::{Error, LoadOptions, load_picture_with};
 
 use super::build::{Manifest, Split};
@@ -57,8 +58,8 @@ impl Pair {
     /// What an error says of the pair: its path or paths.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Files { rainy, clean } => format!("{} and {}", rainy.display(), clean.display()),
-            Self::SideBySide { picture, .. } => picture.display().to_string(),
+            Self::Files { rainy, clean } => format!("{} and {}", rainy.shown(), clean.shown()),
+            Self::SideBySide { picture, .. } => picture.shown().to_string(),
         }
     }
 

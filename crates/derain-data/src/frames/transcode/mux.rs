@@ -13,7 +13,7 @@ use ffmpeg_next::media::Type;
 use super::group::EncodedFrame;
 use super::moment::{Moment, end_of, length_of_last};
 use super::output::{Opened, Target, refused};
-use super::stamp::{MadeFrom, hash_of};
+use super::stamp::MadeFrom;
 use super::{FrameTime, Parts, VideoEncoder};
 use crate::Error;
 use crate::durable::write_durably_with;
@@ -61,7 +61,6 @@ pub fn write_video(
 ) -> Result<WrittenVideo, Error> {
     let target = Target::of(output)?;
     let mut written = WrittenVideo { frames: 0, left_out: Vec::new(), rounded: false };
-    let hash = hash_of(input)?;
     write_durably_with(output, |place| {
         let file = place.try_clone().map_err(Error::io("write", output))?;
         let mut source = open_input(input)?;
@@ -78,7 +77,7 @@ pub fn write_video(
         joined.write_all(&mut source, &mut Feed { parts, next: 0, frames: VecDeque::new() }, input)?;
         // What its muxer may still hold goes before the stamp.
         drop(joined);
-        let made = MadeFrom::new(hash, written.frames, ending == Ending::Input);
+        let made = MadeFrom::new(parts.origin(), written.frames, ending == Ending::Input);
         made.append(place, target.muxer).map_err(Error::io("write", output))
     })?;
     Ok(written)

@@ -8,18 +8,22 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::encoder::GROUP_FRAMES;
 use super::moment::length_of_last;
-use super::{Checked, EncodedGroup, FrameTime, TranscodeError, VideoEncoder, stamp};
+use super::{Checked, EncodedGroup, FrameTime, TranscodeError, VideoEncoder};
 use crate::durable::{sync, write_durably};
+use crate::hash::hash_file;
 use crate::hex::hex;
+use crate::lock::is_held_elsewhere;
+use crate::paths::Shown;
 use crate::{Error, temporary};
 
 const MANIFEST: &str = "manifest.json";
@@ -28,12 +32,15 @@ const LOCK: &str = "lock";
 const ENDING: &str = ".group";
 
 const INPUT: &str = "input";
-/// The input's path, for people: where a file lies makes no difference.
-const INPUT_PATH: &str = "input path";
 
-/// All that a video's groups depend on, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin(BTreeMap<String, String>);
+/// All that a video's groups depend on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Origin {
+    /// By name.
+    settings: BTreeMap<String, String>,
+    /// For people: where a file lies makes no difference.
+    input_path: String,
+}
 
 impl Origin {
     /// The input's content, which is hashed, and the encoder's settings.
@@ -41,22 +48,34 @@ impl Origin {
     /// # Errors
     /// When the input cannot be read.
     pub fn of(input: &Path, encoder: &VideoEncoder) -> Result<Self, Error> {
-        let hash = hex(&stamp::hash_of(input)?);
-        let origin = Self(BTreeMap::from([("encoder".into(), encoder.settings())]));
-        Ok(origin.with(INPUT, &hash).with(INPUT_PATH, &input.to_string_lossy()))
+        let mut hash = Sha256::new();
+        hash_file(input, &mut hash)?;
+        let settings = [(INPUT.to_owned(), hex(&hash.finalize())), ("encoder".to_owned(), encoder.settings())];
+        Ok(Self { settings: settings.into(), input_path: input.to_string_lossy().into_owned() })
     }
 
     /// Adds something else on which the frames depend, the hash of a network's weights say.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.0.insert(name.to_owned(), value.to_owned());
+        self.settings.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// SHA-256 of all but the path.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for text in self.settings.iter().flat_map(|(name, value)| [name, value]) {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        hash.finalize().into()
     }
 
     /// How this differs from an earlier one, in words.
     fn changes_since(&self, earlier: &Self) -> Option<String> {
-        let names = self.0.keys().chain(earlier.0.keys().filter(|name| !self.0.contains_key(*name)));
-        let changes = names.filter(|name| *name != INPUT_PATH && self.0.get(*name) != earlier.0.get(*name));
+        let (now, before) = (&self.settings, &earlier.settings);
+        let names = now.keys().chain(before.keys().filter(|name| !now.contains_key(*name)));
+        let changes = names.filter(|name| now.get(*name) != before.get(*name));
         let words: Vec<String> =
             changes.map(|name| format!("{name} was {} and is {}", earlier.value(name), self.value(name))).collect();
         (!words.is_empty()).then(|| words.join("; "))
@@ -64,10 +83,10 @@ impl Origin {
 
     /// What is said of a name.
     fn value(&self, name: &str) -> String {
-        match (self.0.get(name), self.0.get(INPUT_PATH)) {
-            (Some(hash), Some(path)) if name == INPUT => format!("{path} (SHA-256 {hash:.8}…)"),
-            (Some(value), _) => value.clone(),
-            (None, _) => "nothing".to_owned(),
+        match self.settings.get(name) {
+            Some(hash) if name == INPUT => format!("{} (SHA-256 {hash:.8}…)", Path::new(&self.input_path).shown()),
+            Some(value) => value.clone(),
+            None => "nothing".to_owned(),
         }
     }
 }
@@ -75,6 +94,7 @@ impl Origin {
 /// The folder with a video's finished groups, locked against other runs.
 pub struct Parts {
     folder: PathBuf,
+    origin: Origin,
     lock: File,
     /// Frames of each finished group.
     groups: Vec<Vec<FrameTime>>,
@@ -105,12 +125,12 @@ impl Parts {
     /// # Errors
     /// When the folder holds groups or other files, another run uses it, or the disk refuses.
     pub fn begin(folder: &Path, origin: &Origin) -> Result<Self, Error> {
-        let parts = Self::lock(folder)?;
+        let parts = Self::lock(folder, origin)?;
         let groups = parts.names()?.iter().filter(|name| is_group(name)).count();
         if groups > 0 {
             return Err(TranscodeError::PartsThere { folder: folder.to_owned(), groups }.into());
         }
-        parts.start(origin)
+        parts.start()
     }
 
     /// Makes the folder, or removes the groups that are in it.
@@ -118,7 +138,7 @@ impl Parts {
     /// # Errors
     /// When another run uses the folder, it holds other files, or the disk refuses.
     pub fn restart(folder: &Path, origin: &Origin) -> Result<Self, Error> {
-        Self::lock(folder)?.start(origin)
+        Self::lock(folder, origin)?.start()
     }
 
     /// Goes on with the groups that are in the folder, which must have been made from the same.
@@ -126,7 +146,7 @@ impl Parts {
     /// # Errors
     /// When they were not, and as [`restart`](Self::restart).
     pub fn resume(folder: &Path, origin: &Origin) -> Result<Self, Error> {
-        let mut parts = Self::lock(folder)?;
+        let mut parts = Self::lock(folder, origin)?;
         let earlier: Option<Origin> = read_json(&folder.join(MANIFEST))?;
         let change = match &earlier {
             Some(earlier) => origin.changes_since(earlier),
@@ -135,7 +155,7 @@ impl Parts {
         if let Some(change) = change {
             let groups = parts.names()?.iter().filter(|name| is_group(name)).count();
             return match groups {
-                0 => parts.start(origin),
+                0 => parts.start(),
                 _ => Err(TranscodeError::PartsDiffer { folder: folder.to_owned(), groups, change }.into()),
             };
         }
@@ -210,7 +230,9 @@ impl Parts {
     /// # Errors
     /// When the disk refuses.
     pub fn give_up(self) -> Result<(), Error> {
-        if self.is_new && self.groups.is_empty() { self.remove() } else { Ok(()) }
+        // Where there are no locks, another run may have begun here.
+        let holds_groups = self.names()?.iter().any(|name| is_group(name));
+        if self.is_new && !holds_groups { self.remove() } else { Ok(()) }
     }
 
     /// Removes the folder.
@@ -247,6 +269,10 @@ impl Parts {
         gone(fs::remove_dir(&removed)).map_err(Error::io("remove", &removed))
     }
 
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     pub(super) fn group_count(&self) -> usize {
         self.groups.len()
     }
@@ -264,7 +290,7 @@ impl Parts {
         EncodedGroup::read(&path)?.ok_or_else(|| TranscodeError::PartLost { path }.into())
     }
 
-    fn lock(folder: &Path) -> Result<Self, Error> {
+    fn lock(folder: &Path, origin: &Origin) -> Result<Self, Error> {
         Self::clear_away(folder)?;
         let is_new = !folder.exists();
         fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
@@ -272,21 +298,16 @@ impl Parts {
         parts_in(folder)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(Error::io("open", &path))?;
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                return Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into());
-            }
-            // Where a file system has no locks, the user takes care: some network file systems say so by errors of
-            // their own.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
+        if is_held_elsewhere(lock.try_lock()) {
+            return Err(TranscodeError::PartsInUse { folder: folder.to_owned() }.into());
         }
-        Ok(Self { folder: folder.to_owned(), lock, groups: Vec::new(), checked: None, is_new })
+        Ok(Self { folder: folder.to_owned(), origin: origin.clone(), lock, groups: Vec::new(), checked: None, is_new })
     }
 
     /// From nothing.
-    fn start(self, origin: &Origin) -> Result<Self, Error> {
+    fn start(self) -> Result<Self, Error> {
         self.clear()?;
-        write_json(&self.folder.join(MANIFEST), origin)?;
+        write_json(&self.folder.join(MANIFEST), &self.origin)?;
         Ok(self)
     }
 

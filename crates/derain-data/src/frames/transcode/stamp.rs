@@ -1,38 +1,29 @@
-//! What a finished video says of the one that it was made from, so that another's is not taken for it.
+//! What a finished video says of what it was made from, so that another is not taken for it.
 //!
 //! The last bytes of the file are a box (MP4, MOV) or an element (Matroska) that readers pass over: a fixed identifier,
-//! the SHA-256 of the input, the number of frames (8 bytes, the highest first) and whether these are all (1 byte). Tags
-//! would not do: FFmpeg writes into MP4 only those that it knows, and they are the user's.
+//! the SHA-256 of its [`Origin`], the number of frames (8 bytes, the highest first) and whether these are all (1 byte).
+//! Tags would not do: FFmpeg writes into MP4 only those that it knows, and they are the user's.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
+use super::Origin;
 use crate::Error;
-use crate::hash::hash_file;
 
 /// Random, and the same for ever.
 const IDENTIFIER: [u8; 16] = *b"\x8d\x1e\x5c\x02\x97\xb4\x4f\x3a\xa6\x70\xd3\x19\xe8\x2b\x64\xfb";
 const HASH: usize = 32;
 /// The identifier, the hash, the number of frames and whether these are all.
 const CONTENT: usize = IDENTIFIER.len() + HASH + 8 + 1;
-/// The EBML element of no meaning, RFC 8794, 11.3.4, and its size, in one byte that begins with a 1.
+/// The EBML element of no meaning, RFC 8794, 11.3.2, and its size, in one byte that begins with a 1.
 const VOID: [u8; 2] = [0xEC, 0x80 | CONTENT as u8];
-
-/// Of a file's content.
-pub(super) fn hash_of(input: &Path) -> Result<[u8; HASH], Error> {
-    let mut hash = Sha256::new();
-    hash_file(input, &mut hash)?;
-    Ok(hash.finalize().into())
-}
 
 /// What [`write_video`](super::write_video) made a video from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MadeFrom {
-    input: [u8; HASH],
+    origin: [u8; HASH],
     /// Its frames.
     pub frames: usize,
     /// Whether it ends where the input does ([`Ending::Input`](super::Ending::Input)).
@@ -40,8 +31,8 @@ pub struct MadeFrom {
 }
 
 impl MadeFrom {
-    pub(super) fn new(input: [u8; HASH], frames: usize, whole: bool) -> Self {
-        Self { input, frames, whole }
+    pub(super) fn new(origin: &Origin, frames: usize, whole: bool) -> Self {
+        Self { origin: origin.hash(), frames, whole }
     }
 
     /// What a video says of itself; `None` if it says nothing, as when another program wrote it, or wrote it again.
@@ -52,15 +43,12 @@ impl MadeFrom {
         Self::read(output).map_err(Error::io("read", output))
     }
 
-    /// Whether that was a file with the content of `input`, wherever it lay.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn is_input(&self, input: &Path) -> Result<bool, Error> {
-        Ok(self.input == hash_of(input)?)
+    /// Whether that was an input of this content, wherever it lay, with the same settings.
+    pub fn is_of(&self, origin: &Origin) -> bool {
+        self.origin == origin.hash()
     }
 
-    /// Whether nothing else would be made if at most `length` frames were wanted, or all.
+    /// Whether it has the frames that are wanted: `length`, or as many as there are if that is fewer, or all.
     pub fn has_length(&self, length: Option<usize>) -> bool {
         match length {
             Some(length) => self.frames == length || (self.whole && self.frames < length),
@@ -79,7 +67,7 @@ impl MadeFrom {
             }
         }
         stamp.extend(IDENTIFIER);
-        stamp.extend(self.input);
+        stamp.extend(self.origin);
         stamp.extend((self.frames as u64).to_be_bytes());
         stamp.push(self.whole.into());
         file.seek(SeekFrom::End(0))?;
@@ -90,12 +78,12 @@ impl MadeFrom {
         let mut file = File::open(output)?;
         let Some(start) = file.metadata()?.len().checked_sub(CONTENT as u64) else { return Ok(None) };
         file.seek(SeekFrom::Start(start))?;
-        let (mut identifier, mut input, mut frames, mut whole) = ([0; IDENTIFIER.len()], [0; HASH], [0; 8], [0]);
-        for part in [&mut identifier[..], &mut input, &mut frames, &mut whole] {
+        let (mut identifier, mut origin, mut frames, mut whole) = ([0; IDENTIFIER.len()], [0; HASH], [0; 8], [0]);
+        for part in [&mut identifier[..], &mut origin, &mut frames, &mut whole] {
             file.read_exact(part)?;
         }
         let frames = usize::try_from(u64::from_be_bytes(frames)).unwrap_or(usize::MAX);
-        Ok((identifier == IDENTIFIER).then(|| Self::new(input, frames, whole == [1])))
+        Ok((identifier == IDENTIFIER).then_some(Self { origin, frames, whole: whole == [1] }))
     }
 }
 
@@ -108,11 +96,21 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("a.mkv");
         for (muxer, whole) in [("matroska", true), ("mp4", false)] {
-            let made = MadeFrom::new([7; HASH], 70_000, whole);
+            let made = MadeFrom { origin: [7; HASH], frames: 70_000, whole };
             let mut file = File::create(&path).expect("made");
             file.write_all(b"a video").expect("written");
             made.append(&mut file, muxer).expect("written");
             assert_eq!(MadeFrom::of(&path).expect("read"), Some(made));
+            // One box or element, which ends where the file does.
+            let bytes = std::fs::read(&path).expect("read");
+            let (head, length) = match (muxer, &bytes[7..]) {
+                ("matroska", [0xEC, size, rest @ ..]) => (usize::from(size & 0x7F), rest.len()),
+                (_, [a, b, c, d, b'u', b'u', b'i', b'd', rest @ ..]) => {
+                    (u32::from_be_bytes([*a, *b, *c, *d]) as usize - 8, rest.len())
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(head, length);
         }
         for bytes in [&b"short"[..], &[9; 500]] {
             std::fs::write(&path, bytes).expect("written");
@@ -122,7 +120,7 @@ mod tests {
 
     #[test]
     fn lengths_that_were_made() {
-        let made = |frames, whole| MadeFrom::new([0; HASH], frames, whole);
+        let made = |frames, whole| MadeFrom { origin: [0; HASH], frames, whole };
         assert!(made(50, true).has_length(None) && made(50, true).has_length(Some(50)));
         assert!(made(50, true).has_length(Some(60)) && !made(50, true).has_length(Some(40)));
         assert!(made(40, false).has_length(Some(40)) && !made(40, false).has_length(None));
