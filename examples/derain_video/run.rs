@@ -102,9 +102,9 @@ fn check_finished(arguments: &Arguments, origin: &Origin) -> Result<()> {
         "{output} is there already and was made from another video than {input}, or with other weights or options: {instead}"
     );
     if !made.has_length(arguments.length()) {
-        let (made, wanted) = (counted(made.frames, "frame"), arguments.length());
-        let wanted = wanted.map_or("all".to_owned(), |length| format!("--length {length}"));
-        bail!("{output} is there already and was made of {made}, {wanted} are asked for: {instead}");
+        let made = counted(made.frames, "frame");
+        let wanted = arguments.length().map_or("all frames".to_owned(), |length| format!("--length {length}"));
+        bail!("{output} is there already and was made of {made}; this run asks for {wanted}: {instead}");
     }
     tracing::info!("{output} is there already: skipped");
     Ok(())

@@ -168,11 +168,12 @@ fn what_was_made_otherwise_is_neither_used_nor_lost() {
     let output = bench.run("-i rain.y4m -o clean.mp4 --resume");
     assert_done(&output);
     assert!(stderr(&output).contains("clean.mp4 is there already: skipped"), "{}", stderr(&output));
+    assert_done(&bench.run("-i rain.y4m -o clean.mp4 --resume --json r.json"));
+    assert_eq!(bench.json("r.json")["videos"][0]["skipped"], true);
+    assert_failed(&bench.run("-i rain.y4m -o clean.mp4 --resume --quality 40"), "with other weights or options");
     // Whoever wrote it: left alone.
     fs::write(bench.path("clean.mp4"), "left alone").unwrap();
-    let output = bench.run("-i rain.y4m -o clean.mp4 --resume --json r.json");
-    assert_done(&output);
-    assert_eq!(bench.json("r.json")["videos"][0]["skipped"], true);
+    assert_failed(&bench.run("-i rain.y4m -o clean.mp4 --resume"), "does not say that this example made it");
     assert_eq!(fs::read(bench.path("clean.mp4")).unwrap(), b"left alone");
 }
 
@@ -187,7 +188,7 @@ fn what_was_made_from_another_video_is_not_taken_for_this_ones() {
         let words = format!("{output} is there already and was made from another video than other.y4m");
         assert_failed(&bench.run(&format!("-i other.y4m -o {output} --resume")), &words);
         assert!(before == fs::read(bench.path(output)).unwrap());
-        let words = format!("{output} is there already and has 40 frames, not those that are asked for");
+        let words = format!("{output} is there already and was made of 40 frames; this run asks for --length 32");
         assert_failed(&bench.run(&format!("-i rain.y4m -o {output} --resume --length 32")), &words);
         // Wherever the input lies now.
         fs::copy(bench.path("rain.y4m"), bench.path("moved.y4m")).unwrap();
