@@ -146,8 +146,8 @@ fn convolutions(bench: &Bench, planes: Planes, dtype: DType, dilation: usize) ->
     let weight = bench.tensor(&[channels, channels, 3, 3], -0.5).to_dtype(dtype)?;
     let options = Conv2dOptions { dilation, activation: Activation::Relu };
     let name = format!("{batch}x{channels}x{height}x{width}, {}, {dilation} apart", dtype.as_str());
-    let halves = dtype.size_in_bytes() as f64 / 4.0;
-    let forward = work(planes, 2.0 * halves, 18.0 * channels as f64);
+    let of_f32 = dtype.size_in_bytes() as f64 / 4.0;
+    let forward = work(planes, 2.0 * of_f32, 18.0 * channels as f64);
     let contenders: Vec<Contender<'_>> = vec![
         ("copy of as many bytes", bench.copy(forward.bytes)),
         (BY_OTHERS, bench.run_by(false, || conv2d(&x, &weight, None, &options))),

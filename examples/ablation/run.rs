@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         if let Some(first) = rows.first() {
             ensure!(
                 scores.are_comparable_to(&first.scores),
-                "variant {name} was validated on other pairs, or after other steps, than {}: choose another output folder, or the data as they were",
+                "variant {name} was validated on other pairs, or after other steps, than variant {}: choose another output folder, or the data as they were",
                 first.name
             );
         }

@@ -1,7 +1,7 @@
 //! Signals that ask a program to end.
 
-/// Calls `stop` on Ctrl-C, SIGTERM and the hangup of a terminal; not on that where it was ignored when the program
-/// started, as `nohup` has it.
+/// Calls `stop` on Ctrl-C, SIGTERM and the hangup of a terminal. A hangup that was ignored when the program started, as
+/// below `nohup`, stays ignored.
 pub(crate) fn on_stop_signal(stop: impl FnMut() + Send + 'static) -> Result<(), ctrlc::Error> {
     #[cfg(unix)]
     let ignored = hangup(libc::SIG_IGN) == libc::SIG_IGN;

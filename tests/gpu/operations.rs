@@ -31,10 +31,10 @@ fn compare(name: &str, inputs: &[Input], operation: impl Fn(&[Tensor]) -> derain
             let variables: Vec<Var> =
                 values.iter().map(|value| Var::from_tensor(&value.to_device(device).unwrap()).unwrap()).collect();
             let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
-            let y = operation(&tensors).unwrap_or_else(|error| panic!("{name} on {:?}: {error}", device.location()));
+            let y = operation(&tensors).unwrap_or_else(|error| panic!("{name} on {:?}: {error:?}", device.location()));
             let weights = weights.get_or_insert_with(|| noise.tensor(y.dims(), (-1.0, 1.0), dtype)).to_device(device);
             let gradients = (&y * weights.unwrap()).unwrap().sum_all().unwrap().backward();
-            let gradients = gradients.unwrap_or_else(|error| panic!("{name} on {:?}: {error}", device.location()));
+            let gradients = gradients.unwrap_or_else(|error| panic!("{name} on {:?}: {error:?}", device.location()));
             let of_inputs: Vec<Tensor> = tensors.iter().map(|input| gradients.get(input).unwrap().clone()).collect();
             (y, of_inputs)
         };

@@ -1,14 +1,31 @@
 //! The GPU that tests and benches run on, and what they compare.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is how a test reports, and one that is skipped says so
 
+use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use candle_core::{DType, Device, Tensor};
 use derain::ops::conv2d;
 use derain::ops::device::cuda;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-/// The first GPU. None where there is none, unless `REQUIRE_GPU` says that there must be one.
+thread_local! {
+    /// Held by the test that runs in this thread, until the thread ends: tests change which convolutions all take.
+    static TURN: RefCell<Option<MutexGuard<'static, ()>>> = const { RefCell::new(None) };
+}
+
+/// Waits for this test's turn.
+fn take_turn() {
+    static ONE_TEST: Mutex<()> = Mutex::new(());
+    TURN.with_borrow_mut(|turn| {
+        turn.get_or_insert_with(|| ONE_TEST.lock().unwrap_or_else(PoisonError::into_inner));
+    });
+}
+
+/// The first GPU, for one test at a time. None where there is none, unless `REQUIRE_GPU` says that there must be one.
 pub(crate) fn gpu() -> Option<Device> {
+    take_turn();
     match cuda(0) {
         Ok(device) => Some(device),
         Err(error) => {
@@ -19,9 +36,9 @@ pub(crate) fn gpu() -> Option<Device> {
     }
 }
 
-/// Runs a test by each way that the build has to convolve: kernels of ours, and with the feature `cudnn` cuDNN. The
-/// ways take turns: tests run by one thread (`--test-threads=1`) keep out of each other's.
+/// Runs a test by each way that the build has to convolve: kernels of ours, and with the feature `cudnn` cuDNN.
 pub(crate) fn each_way_to_convolve(test: impl Fn(&str)) {
+    take_turn();
     struct AsBuilt;
     impl Drop for AsBuilt {
         fn drop(&mut self) {

@@ -224,8 +224,8 @@ impl Derainer {
     }
 
     /// [`Self::derain_dynamic_with_progress`] until `progress` answers `Break`: the call then ends with [`Error::Stopped`], as soon as parts that
-    /// are being worked on are done, some milliseconds. It cannot be stopped on devices other than the CPU, where
-    /// `progress` is not called.
+    /// are being worked on are done, some milliseconds. On other devices than the CPU `progress` is not
+    /// called, so nothing ends it early.
     ///
     /// # Errors
     /// As [`Self::derain_dynamic`], and [`Error::Stopped`].

@@ -132,7 +132,7 @@ pub enum Error {
     },
     /// More steps are done than are asked for.
     #[error(
-        "{} holds a training of {done} steps, and {steps} are asked for: ask for more to go on (`steps`), or choose another output folder",
+        "{} holds a training of {done} steps, and {steps} are asked for: ask for more to go on (`steps` or `epochs`), or choose another output folder",
         folder.shown()
     )]
     StepsDone {

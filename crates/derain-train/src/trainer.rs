@@ -48,6 +48,8 @@ pub struct Trainer {
     progress: Progress,
     /// What whoever watches should read when training starts.
     notice: Option<String>,
+    /// All steps are done, and another validation was.
+    is_validated_anew: bool,
     /// The step of the checkpoint on disk, known to all ranks.
     saved: Option<u64>,
     stop: StopHandle,
@@ -59,7 +61,7 @@ impl Trainer {
     /// # Errors
     /// When the configuration makes no sense, its data or initial weights cannot be read, its folder lies in its data,
     /// or holds a training already: [`Error::Begun`], [`Error::NoCheckpointYet`], [`Error::CheckpointGone`]. Of
-    /// training pictures the headers are looked at: [`Error::UnusablePicture`].
+    /// training pictures the headers are looked at: [`Error::UnusablePicture`], [`Error::MixedSizes`].
     pub fn new(config: TrainConfig) -> Result<Self> {
         Self::new_on(config, &Device::Cpu)
     }
@@ -78,7 +80,7 @@ impl Trainer {
     /// # Errors
     /// As [`new`](Self::new), on every rank if on any; [`Error::Uneven`] or [`Error::RanksDiffer`].
     pub fn new_among(config: TrainConfig, device: &Device, ranks: Arc<dyn Ranks>) -> Result<Self> {
-        // Known at once, where the data's pictures may take minutes to look at.
+        // One process knows it at once, where the data's pictures may take minutes to look at; several, when all have.
         let begun = ranks.rank() == 0 && config.output.join(CHECKPOINT).exists();
         let prepared = match begun {
             true => Err(Error::Begun { folder: config.output }),
@@ -105,7 +107,8 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`new`](Self::new), but for a folder with a checkpoint; [`Error::BegunDifferently`] if what decides the
-    /// weights is not as it was, [`Error::Checkpoint`] if the checkpoint is damaged.
+    /// weights is not as it was, [`Error::StepsDone`] if more steps are done than are asked for, [`Error::Checkpoint`]
+    /// if the checkpoint is damaged.
     pub fn resume(config: TrainConfig) -> Result<Self> {
         Self::resume_on(config, &Device::Cpu)
     }
@@ -158,7 +161,8 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Diverged`] when loss or gradients are no numbers or explode; what pictures, disk, network or observer say. What the last
-    /// checkpoint holds is kept in all cases; where a picture cannot be used, one is written first.
+    /// checkpoint holds is kept in all cases; where a picture cannot be used or a validation
+    /// fails, one is written first, of which the observer is told if it can be.
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let ranks = Arc::clone(&self.ranks);
         let mut silence = ();

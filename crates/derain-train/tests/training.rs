@@ -5,13 +5,14 @@ mod common;
 
 use std::error::Error as _;
 use std::fs;
+use std::path::PathBuf;
 
 use common::{Bench, NETWORKS, Watch, train};
 use derain_data::dataset::{AugmentOptions, Crop};
 use derain_models::{Derainer, Network};
 use derain_train::{
     DataConfig, Error, LossConfig, Observed, Observer, PairData, PairPlace, Schedule, StepRecord, TrainConfig, Trainer,
-    ValidationConfig,
+    ValidationConfig, ValidationRecord,
 };
 use image::{Rgb, RgbImage};
 
@@ -137,20 +138,44 @@ fn whole_pictures_of_several_sizes_are_trained_on_one_by_one() {
 
 #[test]
 fn a_validation_that_fails_costs_no_step() {
-    struct Failing;
+    /// At the first of its pairs, or when it is told; or it makes a folder in the place of the best weights.
+    enum Failing {
+        InPairs,
+        InScores,
+        OnDisk(PathBuf),
+    }
     impl Observer for Failing {
         fn validating(&mut self, _: usize, _: usize) -> Observed {
-            Err("no more".into())
+            if matches!(self, Self::InPairs) { Err("no more".into()) } else { Ok(()) }
+        }
+        fn validation(&mut self, _: &ValidationRecord) -> Observed {
+            match self {
+                Self::InPairs => Ok(()),
+                Self::InScores => Err("no more".into()),
+                Self::OnDisk(best) => Ok(fs::create_dir(best)?),
+            }
         }
     }
     let bench = Bench::new();
-    let config = || bench.config("run", 12, NETWORKS[0]);
-    let mut trainer = Trainer::new(config()).unwrap();
-    // Validations follow every fourth step, checkpoints the last alone.
-    assert!(matches!(trainer.run(&mut Failing).unwrap_err(), Error::Observer(_)));
-    drop(trainer);
-    let trainer = Trainer::resume(config()).unwrap();
-    assert!(format!("{trainer:?}").contains(", step: 4,"), "{trainer:?}");
+    let config = |output| bench.config(output, 12, NETWORKS[0]);
+    let losses = train(config("whole"));
+    for (name, mut failing) in [
+        ("pairs", Failing::InPairs),
+        ("scores", Failing::InScores),
+        ("disk", Failing::OnDisk(bench.path().join("disk/best.safetensors"))),
+    ] {
+        // Validations follow every fourth step, checkpoints the last alone.
+        Trainer::new(config(name)).unwrap().run(&mut failing).unwrap_err();
+        if let Failing::OnDisk(best) = &failing {
+            fs::remove_dir(best).unwrap();
+        }
+        let mut trainer = Trainer::resume(config(name)).unwrap();
+        assert!(format!("{trainer:?}").contains(", step: 4,"), "{name}: {trainer:?}");
+        let mut watch = Watch::default();
+        trainer.run(&mut watch).unwrap();
+        assert_eq!(watch.losses, losses[4..], "{name}");
+        assert!(bench.files("whole") == bench.files(name), "{name}");
+    }
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub(crate) fn compare(name: &str, op: impl Fn(&[Tensor]) -> Op, shapes: &[Vec<us
             let inputs = drawn(shapes, range, device);
             let (y, gradients) = op(&inputs)
                 .run(&inputs, gradient)
-                .unwrap_or_else(|error| panic!("{name} {dtype:?} {shapes:?} on {:?}: {error}", device.location()));
+                .unwrap_or_else(|error| panic!("{name} {dtype:?} {shapes:?} on {:?}: {error:?}", device.location()));
             (values(&y), gradients.iter().map(values).collect::<Vec<_>>())
         };
         let ((expected, expected_gradients), (got, gradients)) = (run(&Device::Cpu), run(&gpu));

@@ -31,11 +31,21 @@ pub(crate) fn check_pictures(source: &Source, crop: &Crop, together: usize) -> R
     if together > 1 && matches!(crop, Crop::Whole {}) { check_sizes(source, &sizes) } else { Ok(()) }
 }
 
+/// Finds two pictures of different sizes. Not those whose headers are alike, as where one has its orientation behind
+/// its pixels.
 fn check_sizes(source: &Source, sizes: &[Option<Size>]) -> Result<()> {
-    for other in (1..sizes.len()).filter(|&index| sizes[index].is_none() || sizes[index] != sizes[0]) {
-        // As above: what counts is the loaded picture's size.
-        let size = |index| source.sample(0, index).map(|sample| (sample.width, sample.height));
-        let (first_size, other_size) = (size(0)?, size(other)?);
+    // As above: what counts is the loaded picture's size.
+    let size = |index| match source.sample(0, index) {
+        Ok(sample) => Ok((sample.width, sample.height)),
+        Err(source) => Err(Error::UnusablePicture { others: 0, source }),
+    };
+    let mut suspects = (1..sizes.len()).filter(|&index| sizes[index].is_none() || sizes[index] != sizes[0]).peekable();
+    if suspects.peek().is_none() {
+        return Ok(());
+    }
+    let first_size = size(0)?;
+    for other in suspects {
+        let other_size = size(other)?;
         if other_size != first_size {
             let path = |index| picture(source, index).to_owned();
             return Err(Error::MixedSizes { first: path(0), first_size, other: path(other), other_size });

@@ -47,7 +47,7 @@ impl Trainer {
         }
         // All data and weights before the folder is made: a mistyped path leaves none behind.
         let (source, data) = training_source(&config)?;
-        check_pictures(&source, &config.augment.crop, config.batch_size / ranks.size())?;
+        check_pictures(&source, &config.augment.crop, config.batch_size.div_ceil(ranks.size()))?;
         let names_of_held_out = match &source {
             Source::Synthesized(source) if config.validation.pairs.is_empty() => say_held_out(source.held_out()),
             _ => None,
@@ -88,6 +88,7 @@ impl Trainer {
             validation,
             progress: Progress::new(config.decisive()?, data),
             notice: names_of_held_out,
+            is_validated_anew: false,
             saved: None,
             stop: StopHandle::default(),
             config,
@@ -110,7 +111,10 @@ impl Trainer {
         let is_another = self.progress.best.is_some() && self.progress.best_on != self.validation.hash();
         if is_another {
             self.progress.best = None;
-            self.notice = Some("the validation is another than before: the best score begins anew".into());
+            // What is trained no further keeps the weights that its own validation chose.
+            self.is_validated_anew = self.progress.step == self.steps;
+            let best = if self.is_validated_anew { "the best weights stay" } else { "the best score begins anew" };
+            self.notice = Some(format!("the validation is another than before: {best}"));
         }
         // A training that is to end here now, or that ended by another validation, has its last one still before it.
         let is_last = self.progress.step == self.steps && self.pairs_due() > 0;

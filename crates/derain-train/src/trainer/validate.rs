@@ -7,7 +7,7 @@ use derain_metrics::Scores;
 
 use super::Trainer;
 use crate::Result;
-use crate::checkpoint::Best;
+use crate::checkpoint::{Best, Progress};
 use crate::observer::{Observer, ValidationRecord, WrittenKind};
 use crate::validation::Examiner;
 
@@ -54,7 +54,19 @@ impl Trainer {
     /// Scores the weights on all validation pairs, or only shows some of them, where that is due after the last step.
     /// One who asks to stop does not wait for the end: `progress.validation_due` says that it is still to be done, from
     /// its first pair on.
+    ///
+    /// # Errors
+    /// What scoring, disk or observer say. It is still due then, as if it had not begun.
     pub(super) fn validate(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let Progress { validation_due, validated, best, best_on, .. } = self.progress.clone();
+        self.score_and_show(observer).inspect_err(|_| {
+            let progress = &mut self.progress;
+            (progress.validation_due, progress.validated) = (validation_due, validated);
+            (progress.best, progress.best_on) = (best, best_on);
+        })
+    }
+
+    fn score_and_show(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let DueValidation { scored, shown } = self.due_validation();
         let begun = Instant::now();
         let (wanted, pairs) = (self.pairs_shown(shown), self.pairs_due());
@@ -100,7 +112,8 @@ impl Trainer {
         let (Some(input), Some(output)) = (Scores::mean(inputs), Scores::mean(outputs)) else { return Ok(()) };
         let (step, pairs) = (self.progress.step, outputs.len());
         let choice = mean_for_choice(outputs);
-        let is_best = self.progress.best.is_none_or(|best| choice > best.psnr().min(MOST_PSNR));
+        let is_best =
+            !self.is_validated_anew && self.progress.best.is_none_or(|best| choice > best.psnr().min(MOST_PSNR));
         let seconds = begun.elapsed().as_secs_f64();
         self.tell(observer.validation(&ValidationRecord { step, input, output, pairs, is_best, seconds }))?;
         if is_best {

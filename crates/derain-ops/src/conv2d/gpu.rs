@@ -264,7 +264,7 @@ pub(super) fn gradients(op: Conv2d, [x, weight, y, grad]: [&Tensor; 4]) -> Resul
     Ok([of_x, of_weight])
 }
 
-/// Whether kernels of ours convolve where there is another way: for benches.
+/// Whether kernels of ours convolve where there is another way: for benches and tests.
 #[cfg(feature = "cuda")]
 static DIRECT: AtomicBool = AtomicBool::new(!cfg!(feature = "cudnn"));
 
@@ -273,8 +273,8 @@ pub(super) fn set_direct(direct: bool) {
     DIRECT.store(direct, Ordering::Relaxed);
 }
 
-/// Whether a kernel of ours convolves this tensor with weights of this shape: it does where cuDNN is not or does not
-/// count so far.
+/// Whether a kernel of ours convolves this tensor with weights of this shape. It does where cuDNN is not there, or
+/// cannot count the elements.
 #[cfg(feature = "cuda")]
 fn by_direct(x: &Tensor, (outputs, _, size, _): (usize, usize, usize, usize), dilation: usize) -> Result<bool> {
     let planes = Planes::from(x.dims4()?);
