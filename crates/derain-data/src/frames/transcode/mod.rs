@@ -6,7 +6,7 @@
 //! 3. [`Parts`] keeps finished groups in a folder, each on disk before the next is made: after a kill, only the last
 //!    one is to be done again.
 //! 4. [`write_video`] joins groups, the other streams of the input (packet by packet, not encoded again), chapters and
-//!    metadata. The output appears under its name when it is whole, and tells from which input it was made
+//!    metadata. The output appears under its name when it is whole, and tells what it was made from
 //!    ([`MadeFrom`]). [`check_streams`] tells beforehand whether its container can hold those streams, [`Checked`]
 //!    whether the input can be decoded to its end. Of a video that is damaged the frames before the damage can be
 //!    taken.
