@@ -14,6 +14,7 @@ const STEPS_BEFORE_WARNING: u64 = 50;
 
 pub(crate) struct Progress {
     bar: ProgressBar,
+    resumes: bool,
     last_line: Option<Instant>,
     steps: u64,
     seen: u64,
@@ -21,16 +22,15 @@ pub(crate) struct Progress {
     waited: f64,
 }
 
-impl Default for Progress {
-    fn default() -> Self {
+impl Progress {
+    /// Of a training that is to go on, or of a new one.
+    pub(crate) fn new(resumes: bool) -> Self {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left, {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, last_line: None, steps: 0, seen: 0, seconds: 0.0, waited: 0.0 }
+        Self { bar, resumes, last_line: None, steps: 0, seen: 0, seconds: 0.0, waited: 0.0 }
     }
-}
 
-impl Progress {
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -53,6 +53,7 @@ impl Observer for Progress {
         self.bar.set_position(started.step);
         self.bar.reset_eta();
         let from = match started.step {
+            0 if self.resumes => "no checkpoint yet, training from the beginning".into(),
             0 => "training".into(),
             step if step >= started.steps => format!("going on after step {step}, the last"),
             step => format!("going on after step {step}"),

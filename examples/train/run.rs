@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments, ranks: &Arc<dyn Ranks>) -> Result<bool>
     };
     let listens = on_stop_signal(asked).map_err(|error| Error::Observer(error.into()));
     agree(&**ranks, listens).context("cannot listen for Ctrl-C")?;
-    let mut progress = Progress::default();
+    let mut progress = Progress::new(arguments.resume);
     let mut log = RunLog::new(LogOptions::default());
     Ok(match trainer.run(&mut (&mut log, &mut progress))? {
         Outcome::Finished => true,

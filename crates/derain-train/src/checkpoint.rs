@@ -104,7 +104,9 @@ fn compare(key: String, then: &Value, now: &Value, found: &mut Vec<String>) {
         }
     } else if then != now {
         let shown = |value: &Value| if value.is_null() { "not set".into() } else { value.to_string() };
-        found.push(format!("{key} was {} and is {} now", shown(then), shown(now)));
+        // The length is compared where the schedule depends on it.
+        let why = if key == "steps" || key == "epochs" { ", and rates of this schedule depend on it" } else { "" };
+        found.push(format!("{key} was {} and is {} now{why}", shown(then), shown(now)));
     }
 }
 

@@ -285,6 +285,11 @@ fn another_configuration_is_refused_and_named() {
     let refused = Trainer::resume(seed).err().unwrap();
     assert!(matches!(refused, Error::BegunDifferently { .. }), "{refused}");
     assert!(refused.to_string().contains("seed was 11 and is 12 now"), "{refused}");
+    let refused = Trainer::resume(longer.clone()).err().unwrap();
+    assert!(
+        refused.to_string().contains("steps was 2 and is 3 now, and rates of this schedule depend on it"),
+        "{refused}"
+    );
     let refused = Trainer::resume(bench.config("run", 3, NETWORKS[1])).err().unwrap();
     assert!(matches!(refused, Error::BegunDifferently { .. }), "{refused}");
     assert!(matches!(Trainer::new(longer).err().unwrap(), Error::Begun { .. }));
