@@ -54,7 +54,6 @@ pub mod hex;
 mod jpeg;
 pub mod judge;
 pub mod load;
-#[cfg(any(feature = "video", feature = "review"))]
 mod lock;
 mod luma;
 mod netpbm;

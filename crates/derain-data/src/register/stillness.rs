@@ -96,9 +96,9 @@ fn advice(aligner: &Aligner<'_>, shift: &Motion) -> &'static str {
     let turn = corners.map(|(x, y)| (x - turned.dx).hypot(y - turned.dy)).fold(0.0, f64::max);
     let whole = Rectangle::whole(aligner.size);
     if turn > STILL_LIMIT && aligner.difference(&whole, &turned) < CONVINCING * aligner.difference(&whole, shift) {
-        return "the camera turned or zoomed: take the clip with `Camera::Handheld` and its `MotionModel::Similarity` (`--camera turning`), else \
+        return "the camera turned or zoomed: take the clip with `Camera::Handheld` and, in it, `MotionModel::Similarity` (`--camera turning`), else \
                 one from a tripod; by default (`--camera handheld`) shifts alone are undone";
     }
     "if a hand shook the camera, take the clip with `Camera::Handheld` (`--camera handheld`), and if it turned or zoomed as well, \
-     with its `MotionModel::Similarity` (`--camera turning`), else one from a tripod"
+     with `MotionModel::Similarity` in it (`--camera turning`), else one from a tripod"
 }

@@ -1,7 +1,7 @@
 //! The folders and files of a data set.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +13,7 @@ use super::options::Resume;
 use super::plan::{Plan, PlannedVideo};
 use super::split::Split;
 use crate::dataset::DatasetError;
+use crate::lock::is_held_elsewhere;
 use crate::{Error, Shard, remove_orphans, temporary, write_durably};
 
 /// The manifest's file name.
@@ -136,12 +137,11 @@ impl Tree {
         }
         let lock = self.root.join(LOCK);
         let file = open_lock(&lock).map_err(Error::io("open", &lock))?;
-        let locked = match if shard.is_part() { file.try_lock_shared() } else { file.try_lock() } {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock) => return Err(DatasetError::Busy { path: self.root.clone() }.into()),
-            // Where a file system has no locks, the user takes care.
-            Err(TryLockError::Error(_)) => false,
-        };
+        let asked = if shard.is_part() { file.try_lock_shared() } else { file.try_lock() };
+        let locked = asked.is_ok();
+        if is_held_elsewhere(asked) {
+            return Err(DatasetError::Busy { path: self.root.clone() }.into());
+        }
         let path = self.root.join(PLAN);
         // Shards that begin at once may all write it: the same one, or they notice before their next video that it is
         // another. So they do where the judge is changed, which those that work for the former one notice.
@@ -186,11 +186,7 @@ impl Tree {
             opened = open();
         }
         let file = opened.map_err(Error::io("open", &path))?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => Ok(None),
-            // As in `begin`.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
-        }
+        Ok(if is_held_elsewhere(file.try_lock()) { None } else { Some(file) })
     }
 
     /// Removes the claims. For a complete data set even while other shards run: whoever gets a claim looks first
