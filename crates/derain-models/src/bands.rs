@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Result;
-use crate::model::{Map, ModelOutput};
+use crate::output::{Map, ModelOutput};
 use crate::pixels::RgbPixels;
 
 /// Rows that a band sees of each neighbour; a multiple of [`GRID`].

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use crate::engine::{Progress, Storage};
-use crate::model::{Map, Model, ModelOutput};
+use crate::model::Model;
+use crate::output::{Map, ModelOutput};
 use crate::pixels::{self, RgbPixels};
 use crate::rranet::RraNetConfig;
 use crate::spanet::SpaNetConfig;

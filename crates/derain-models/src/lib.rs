@@ -26,6 +26,7 @@ mod error;
 mod heat_map;
 mod model;
 mod network;
+mod output;
 mod parameters;
 mod pictures;
 mod pixels;

@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::bands::{self, Room};
 use crate::engine::{Progress, Storage};
+use crate::output::{Map, ModelOutput};
 use crate::pixels::RgbPixels;
 use crate::rranet::{self, RraNet, RraNetConfig, RraNetOutput};
 use crate::spanet::{self, Attention, ChannelOrder, SpaNet, SpaNetConfig, SpaNetOutput};
@@ -27,20 +28,6 @@ pub(crate) enum Model {
         planned: Option<Arc<rranet::Planned>>,
         room: Arc<Room>,
     },
-}
-
-/// What a network makes of a picture.
-pub(crate) struct ModelOutput {
-    /// Pixels `[H, W, 3]`, not clamped.
-    pub(crate) clean: Vec<f32>,
-    /// Attention maps, the coarsest first; the last one is as large as the picture.
-    pub(crate) maps: Vec<Map>,
-}
-
-/// An attention map in 0..1, row by row.
-pub(crate) struct Map {
-    pub(crate) width: usize,
-    pub(crate) values: Vec<f32>,
 }
 
 impl Model {

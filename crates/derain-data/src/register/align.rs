@@ -7,7 +7,9 @@
 //! or in the reference, are such differences. `step.rs` takes one step.
 
 use super::motion::Motion;
+use super::options::MotionModel;
 use super::pyramid::{Plane, Pyramid};
+use super::rectangle::Rectangle;
 use super::step::{Step, middle_and_scale};
 
 /// Steps at one level; the shortest are reached within three or four.
@@ -18,52 +20,6 @@ const SHORT_STEP: f64 = 0.004;
 
 /// How far the first guess at the coarsest level looks, in its pixels, each way.
 const SEARCH: isize = 6;
-
-/// Pixels left out at the rectangle's border, where gradients need neighbours.
-const MARGIN: usize = 1;
-
-/// Which motions are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MotionModel {
-    /// Shifts.
-    Translation,
-    /// Shifts, rotation and scale.
-    Similarity,
-}
-
-impl MotionModel {
-    pub(super) fn has_matrix(self) -> bool {
-        self == Self::Similarity
-    }
-}
-
-/// Columns and rows of a picture, in its own pixels: from the first to before the last.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rectangle {
-    pub(super) x: [usize; 2],
-    pub(super) y: [usize; 2],
-}
-
-impl Rectangle {
-    pub(super) fn whole(size: (u32, u32)) -> Self {
-        Self { x: [0, size.0 as usize], y: [0, size.1 as usize] }
-    }
-
-    /// The same in a level whose pixels are `pixel_size` large, less the margin.
-    fn at_level(&self, plane: &Plane, pixel_size: f64) -> Self {
-        let side = |[from, to]: [usize; 2], length: usize| {
-            let scaled = |at: usize| (at as f64 / pixel_size).round() as usize;
-            let to = scaled(to).min(length.saturating_sub(MARGIN));
-            [scaled(from).max(MARGIN).min(to), to]
-        };
-        Self { x: side(self.x, plane.width), y: side(self.y, plane.height) }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.x[0] >= self.x[1] || self.y[0] >= self.y[1]
-    }
-}
 
 /// A motion and how well it is known.
 #[derive(Clone, Copy, Debug)]

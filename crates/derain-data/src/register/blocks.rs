@@ -2,8 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::align::{Aligner, MotionModel, Rectangle};
+use super::align::Aligner;
 use super::motion::Motion;
+use super::options::MotionModel;
+use super::rectangle::Rectangle;
 
 /// Blocks along either side of a picture, at most.
 const MOST_BLOCKS: usize = 5;

@@ -37,6 +37,7 @@ mod equations;
 mod motion;
 mod options;
 mod pyramid;
+mod rectangle;
 mod resample;
 mod sample;
 mod steady;
@@ -50,9 +51,8 @@ use image::RgbImage;
 use crate::Error;
 use crate::brief_debug::brief_debug;
 
-pub use align::MotionModel;
 pub use motion::{Insets, Motion};
-pub use options::MotionOptions;
+pub use options::{MotionModel, MotionOptions};
 pub use resample::Resampling;
 pub use steady::{Camera, steady};
 pub use stillness::{STILL_LIMIT, StillnessCheck};

@@ -1,8 +1,23 @@
 //! How much a scene may move.
 
-use super::align::MotionModel;
 use super::resample::Resampling;
 use crate::Error;
+
+/// Which motions are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MotionModel {
+    /// Shifts.
+    Translation,
+    /// Shifts, rotation and scale.
+    Similarity,
+}
+
+impl MotionModel {
+    pub(super) fn has_matrix(self) -> bool {
+        self == Self::Similarity
+    }
+}
 
 /// How frames are registered, and from when on a scene counts as moving.
 #[derive(Clone, Debug, PartialEq)]

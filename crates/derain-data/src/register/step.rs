@@ -3,10 +3,11 @@
 
 use rayon::prelude::*;
 
-use super::align::{MotionModel, Rectangle};
 use super::equations::{Equations, SUMS, UNKNOWNS};
 use super::motion::Motion;
+use super::options::MotionModel;
 use super::pyramid::Plane;
+use super::rectangle::Rectangle;
 use super::sample::Warp;
 
 /// c is this many times the median absolute difference. 4.4 times is 3 standard deviations of

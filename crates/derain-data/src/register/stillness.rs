@@ -2,7 +2,9 @@
 
 use image::RgbImage;
 
-use super::align::{Aligner, MotionModel, Rectangle};
+use super::align::Aligner;
+use super::options::MotionModel;
+use super::rectangle::Rectangle;
 use super::{Motion, Pyramid, blocks};
 use crate::Error;
 

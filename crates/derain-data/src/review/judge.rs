@@ -8,7 +8,7 @@ use image::{ExtendedColorType, ImageEncoder, ImageFormat, RgbImage};
 
 use super::log::Subject;
 use super::queue::{Facts, Pictures};
-use super::server::Shared;
+use super::shared::Shared;
 use crate::Error;
 use crate::judge::{Candidate, Density, Judge, Verdict};
 use crate::pixels::pixels;

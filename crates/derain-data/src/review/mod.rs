@@ -34,6 +34,7 @@ mod log;
 mod queue;
 mod routes;
 mod server;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod view;

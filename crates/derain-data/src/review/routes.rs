@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::access::{Gate, guard};
 use super::queue::{Queue, Refusal};
-use super::server::Shared;
+use super::shared::Shared;
 use super::view::QueueView;
 use crate::judge::Verdict;
 

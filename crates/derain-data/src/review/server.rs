@@ -6,7 +6,7 @@ use std::io;
 use std::iter;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::access::Gate;
 use super::log::Log;
 use super::queue::{Queue, Stage};
+use super::shared::Shared;
 use super::{ReviewOptions, WebJudge, routes};
 use crate::Error;
 use crate::dataset::{BuildEvent, RecordedVerdict};
@@ -27,19 +28,6 @@ use crate::hex::hex;
 const TOKEN_BYTES: usize = 16;
 /// For answers that are under way when the server is shut down; then connections are cut.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// What the server's thread and the judges have in common.
-#[derive(Debug)]
-pub(super) struct Shared {
-    queue: Mutex<Queue>,
-}
-
-impl Shared {
-    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing under the lock leaves it half changed.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Serves the page until it is shut down or dropped.
 pub struct ReviewServer {
@@ -65,7 +53,7 @@ impl ReviewServer {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed("start a runtime"))?;
         let listener = listen(&runtime, options.address).map_err(failed("listen"))?;
         let address = listener.local_addr().map_err(failed("listen"))?;
-        let shared = Arc::new(Shared { queue: Mutex::new(Queue::new(log)) });
+        let shared = Arc::new(Shared::new(Queue::new(log)));
         let url = format!("http://{}/?token={token}", reachable(address));
         let app = routes::app(shared.clone(), Gate::new(token, reachable(address), &options.hosts));
         let (stop, stopped) = watch::channel(());

@@ -9,7 +9,7 @@ use candle_core::cuda_backend::cudarc::nvrtc::{CompileError, CompileOptions, com
 use candle_core::cuda_backend::{CudaDevice, WrapErr};
 
 use super::Source;
-use super::gpu::describe;
+use super::failure::describe;
 use crate::{Error, Result};
 
 /// A compute capability, a source's name, a type.

@@ -1,7 +1,6 @@
 //! Kernels on NVIDIA GPUs: compiled by NVRTC, launched on the stream of candle's device.
 
 use std::cell::RefCell;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::{BackendDevice, BackendStorage};
@@ -14,8 +13,8 @@ use candle_core::cuda_backend::{CudaDevice, CudaStorageSlice};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, DType, Layout, Shape, Storage, Tensor};
 
+use super::failure::failure;
 use super::{Arg, Grid, Launcher, Source, compiled};
-use crate::one_line::without_backtrace;
 use crate::{Error, Result};
 
 /// Evaluates an expression on a storage's typed slice, or another one for types that no kernel takes.
@@ -209,28 +208,6 @@ impl<'a> Gpu<'a> {
             })
         }
     }
-}
-
-/// What went wrong in an operation, where and on what.
-pub(crate) fn failure(op: &'static str, device: &CudaDevice, inputs: &[&Shape], error: candle_core::Error) -> Error {
-    let device = describe(device);
-    let shapes = inputs.iter().map(|shape| format!("{:?}", shape.dims())).collect::<Vec<_>>().join(", ");
-    match crate::device::is_out_of_memory(&error) {
-        true => Error::OutOfDeviceMemory { op, device, shapes },
-        false => Error::Cuda { op, device, shapes, source: Box::new(without_backtrace(error)) },
-    }
-}
-
-/// A device in words, such as `cuda:0 (NVIDIA H100, compute capability 9.0)`.
-pub(crate) fn describe(device: &CudaDevice) -> String {
-    let stream = device.cuda_stream();
-    let context = stream.context();
-    let mut words = format!("cuda:{}", context.ordinal());
-    if let (Ok(name), Ok((major, minor))) = (context.name(), context.compute_capability()) {
-        // Writing to a string cannot fail.
-        let _ = write!(words, " ({name}, compute capability {major}.{minor})");
-    }
-    words
 }
 
 impl<'a> Launcher for Gpu<'a> {

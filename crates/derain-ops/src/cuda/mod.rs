@@ -8,6 +8,8 @@
 #[cfg(feature = "cuda")]
 pub(crate) mod compiled;
 #[cfg(feature = "cuda")]
+pub(crate) mod failure;
+#[cfg(feature = "cuda")]
 pub(crate) mod gpu;
 #[cfg(test)]
 pub(crate) mod on_cpu;

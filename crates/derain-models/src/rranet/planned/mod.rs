@@ -25,7 +25,7 @@ use super::padding::padded_extent;
 use super::{COLOURS, DECODERS, RlcnPooling, RraNet, RraNetConfig, SCALES};
 use crate::Result;
 use crate::engine::{Progress, Work};
-use crate::model::{Map, ModelOutput};
+use crate::output::{Map, ModelOutput};
 use decoder::{DecoderStores, PlannedDecoder};
 use encoder::{PlannedEncoder, pool};
 use pass::{Run, ScaleSize};

@@ -4,7 +4,7 @@
 //! of any depth, shared structure and cycles cost nothing when they are dropped or walked, and a
 //! reference from the memo never copies what it refers to.
 
-use super::torch::Global;
+use super::global::Global;
 use crate::weights::element_type::ElementType;
 use crate::weights::error::WeightError;
 use crate::weights::limits::{MAX_LINKS, MAX_STORAGES, MAX_VALUES};

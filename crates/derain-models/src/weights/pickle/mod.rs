@@ -1,13 +1,14 @@
 //! A pickle machine that cannot run anything.
 //!
 //! A pickle is a program for a small stack machine. This one knows the opcodes that torch writes
-//! (protocols 2 to 5) and an allow-list of [globals](torch::Global); a file that names any other
+//! (protocols 2 to 5) and an allow-list of [globals](global::Global); a file that names any other
 //! function or class is refused with [`WeightError::Refused`] the moment it does so, and calls of
 //! the allowed ones become plain values.
 //!
 //! Work and memory are bounded by [`limits`](super::limits), and nothing recurses.
 
 mod arena;
+mod global;
 mod machine;
 mod opcode;
 mod step;

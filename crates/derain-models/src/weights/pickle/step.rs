@@ -1,5 +1,6 @@
 //! What each opcode does.
 
+use super::global::Global;
 use super::machine::{Machine, underflow, wrong_container};
 use super::{Chain, Value, opcode, torch};
 use crate::weights::error::{WeightError, malformed, printable};
@@ -154,7 +155,7 @@ impl<'a> Machine<'a> {
             opcode::GLOBAL => {
                 let module = reader.line("a module name")?;
                 let name = reader.line("a global's name")?;
-                self.push(Value::Global(torch::global(module, name)?))
+                self.push(Value::Global(Global::named(module, name)?))
             }
             opcode::STACK_GLOBAL => {
                 let name = self.pop(offset)?;
@@ -162,7 +163,7 @@ impl<'a> Machine<'a> {
                 let (Value::Str(module), Value::Str(name)) = (self.arena.get(module), self.arena.get(name)) else {
                     return Err(malformed(offset, "a global whose name is not a string"));
                 };
-                self.push(Value::Global(torch::global(module, name)?))
+                self.push(Value::Global(Global::named(module, name)?))
             }
             opcode::REDUCE => {
                 let arguments = self.pop(offset)?;

@@ -1,52 +1,9 @@
-//! The few globals that torch's own state dicts use, and what they stand for. Nothing is ever
-//! called: each becomes one of the values of the arena.
+//! What calls of torch's functions stand for. Nothing is ever called: each becomes one of the values of the arena.
 
 use super::arena::{Arena, Chain, Id, StorageRef, TensorRef, Value};
-use crate::weights::element_type::ElementType;
-use crate::weights::error::{WeightError, malformed, printable};
+use super::global::Global;
+use crate::weights::error::{WeightError, malformed};
 use crate::weights::limits::MAX_RANK;
-
-/// A global that is allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Global {
-    /// `collections.OrderedDict`: state dicts.
-    OrderedDict,
-    /// `collections.Counter`: the milestones of a learning-rate schedule. Its content is dropped.
-    Counter,
-    /// `torch.Size`: a tuple.
-    Size,
-    /// `torch._utils._rebuild_tensor(storage, offset, shape, strides)`, torch before 0.4.
-    RebuildTensor,
-    /// `torch._utils._rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks)`.
-    RebuildTensorV2,
-    /// `torch._utils._rebuild_parameter(tensor, requires_grad, hooks)`.
-    RebuildParameter,
-    /// `torch.FloatStorage` and its like.
-    Storage(ElementType),
-}
-
-/// Looks a name up in the allow-list.
-pub(super) fn global(module: &str, name: &str) -> Result<Global, WeightError> {
-    let allowed = match (module, name) {
-        ("collections", "OrderedDict") => Some(Global::OrderedDict),
-        ("collections", "Counter") => Some(Global::Counter),
-        ("torch", "Size") => Some(Global::Size),
-        ("torch._utils", "_rebuild_tensor") => Some(Global::RebuildTensor),
-        ("torch._utils", "_rebuild_tensor_v2") => Some(Global::RebuildTensorV2),
-        ("torch._utils", "_rebuild_parameter") => Some(Global::RebuildParameter),
-        ("torch", class) => ElementType::from_storage_class(class).map(Global::Storage),
-        _ => None,
-    };
-    allowed.ok_or_else(|| {
-        let full = printable(&format!("{module}.{name}"));
-        let in_torch = module == "torch" || module.starts_with("torch.");
-        if in_torch && name.ends_with("Storage") {
-            WeightError::UnsupportedElement { name: full }
-        } else {
-            WeightError::Refused { global: full }
-        }
-    })
-}
 
 /// What a REDUCE of `callee` with `arguments` stands for.
 pub(super) fn reduce(
