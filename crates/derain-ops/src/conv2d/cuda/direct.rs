@@ -19,6 +19,7 @@ use crate::{Planes, Result};
 pub(crate) const SOURCE: Source = Source {
     name: "conv2d_direct",
     text: concat!(
+        include_str!("../../cuda/copies.cu"),
         include_str!("direct/tile.cu"),
         include_str!("direct/floats.cu"),
         include_str!("direct/halves.cu"),
@@ -37,9 +38,10 @@ const FEW_BLOCKS: usize = 256;
 
 /// Whether this serves a convolution of `planes` to `outputs` channels.
 pub(crate) fn serves(planes: Planes, outputs: usize, size: usize, dilation: usize) -> bool {
-    // Places in the packed weights and pixels of a plane are ints, places in a picture's result 32 bits.
+    // Places in the packed weights and pixels of a plane are ints, places in a picture and in its result 32 bits.
     let weights = (planes.channels + 16) * (outputs + 64) * size * size;
-    let counted = weights.max(planes.pixels()) <= i32::MAX as usize && outputs * planes.pixels() <= u32::MAX as usize;
+    let counted = weights.max(planes.pixels()) <= i32::MAX as usize
+        && outputs.max(planes.channels) * planes.pixels() <= u32::MAX as usize;
     (size == 1 || (size == 3 && dilation <= MOST_DILATION)) && counted
 }
 
@@ -75,7 +77,7 @@ pub(crate) struct Tile {
     threads: u32,
 }
 
-const OF_16: Tile = Tile { kernels: ["conv2d_1x1_16", "conv2d_3x3_16"], outputs: 16, pixels: 512, threads: 256 };
+const OF_16: Tile = Tile { kernels: ["conv2d_1x1_16", "conv2d_3x3_16"], outputs: 16, pixels: 256, threads: 64 };
 const OF_32: Tile = Tile { kernels: ["conv2d_1x1_32", "conv2d_3x3_32"], outputs: 32, pixels: 256, threads: 128 };
 const OF_64: Tile = Tile { kernels: ["conv2d_1x1_64", "conv2d_3x3_64"], outputs: 64, pixels: 256, threads: 256 };
 
@@ -177,8 +179,8 @@ impl Packing {
     pub(crate) fn of(dtype: DType, inputs: usize, outputs: usize, size: usize) -> Self {
         // CHUNK of the kernels.
         let chunk = match dtype {
-            DType::F64 => 4,
-            DType::F32 => 8,
+            DType::F64 => 2,
+            DType::F32 => 4,
             _ => 16,
         };
         let padded = (inputs.next_multiple_of(chunk), outputs.next_multiple_of(PACKED_OUTPUTS));

@@ -36,6 +36,10 @@ template <class T> T shuffle(uint32_t mask, T value, int other_lane, int line) {
   return value;
 }
 
+// The instruction `cp.async`: 0 beyond `there` bytes. Nothing arrives before the thread waits, so that one that reads too early is seen.
+void copy(void* to, const void* from, int bytes, int there);
+void wait_for_copies();
+
 // The instruction `ldmatrix` of four matrices; a row is eight elements of 16 bits.
 inline void load_matrices(unsigned (&of)[4], const unsigned* row) {
   uint64_t rows[32];

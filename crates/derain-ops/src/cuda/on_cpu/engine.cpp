@@ -71,10 +71,31 @@ void exchange_all(uint64_t value, uint64_t (&all)[32], int line) {
   std::memcpy(all, exchanged + current / WARP * WARP, sizeof(all));
 }
 
+struct Copy {
+  void* to;
+  const void* from;
+  int bytes, there;
+};
+static std::vector<Copy> copies[MOST_THREADS];
+
+void copy(void* to, const void* from, int bytes, int there) {
+  if ((uintptr_t)to % bytes || (there && (uintptr_t)from % bytes)) fail("a copy of " + std::to_string(bytes) + " bytes is not aligned");
+  copies[current].push_back({to, from, bytes, there});
+}
+
+void wait_for_copies() {
+  for (const Copy& copy : copies[current]) {
+    std::memset(copy.to, 0, copy.bytes);
+    std::memcpy(copy.to, copy.from, copy.there);
+  }
+  copies[current].clear();
+}
+
 // A fibre has a thread of each block.
 static void enter() {
   for (;;) {
     body();
+    if (!copies[current].empty()) fail("a thread ends before its copies");
     wait(DONE, 0);
   }
 }

@@ -1,17 +1,19 @@
-// Products of matrices in f32 and f64, for kernels.cu: each thread sums 16 outputs of some pixels. A warp's pixels lie
-// side by side, its outputs are the same, so that a weight is read once for all of it.
+// Products of matrices in f32 and f64, for kernels.cu: each thread sums 8 outputs of 8 pixels, so that it multiplies
+// more often than it reads. A warp's pixels lie side by side, its outputs are the same, so that a weight is read once
+// for all of it.
 #if defined(ELEMENT_F32) || defined(ELEMENT_F64)
 
-// Channels at once, so that both types take as much shared memory.
-#define CHUNK (32 / (int)sizeof(Real))
-#define OUTPUTS_EACH 16
+// Channels at once, so that both types take as much shared memory: twice, for one chunk is copied there while the other
+// is multiplied.
+#define CHUNK (16 / (int)sizeof(Real))
+#define OUTPUTS_EACH 8
 
 // What is read from shared memory at once.
 struct alignas(4 * sizeof(Real)) Values {
   Real of[4];
 };
-__device__ constexpr int room_for_values(int pixels) { return (CHUNK * pixels + 3) / 4; }
-__device__ constexpr int room_for_weights(int rows) { return CHUNK * rows / 4; }
+__device__ constexpr int room_for_values(int pixels) { return (2 * CHUNK * pixels + 3) / 4; }
+__device__ constexpr int room_for_weights(int rows) { return 2 * CHUNK * rows / 4; }
 
 // Packed weights are [C, K·K, O].
 struct Packed {
@@ -24,37 +26,53 @@ __device__ __forceinline__ Packed unpack(int at, int taps, int outputs) {
 }
 
 template <int SIZE, int OUTPUTS, int PIXELS, int THREADS>
-__device__ __forceinline__ void convolve(const Call& call, const Block& block, Values* values, Values* weights) {
-  constexpr int TAPS = SIZE * SIZE, GROUPS = OUTPUTS / OUTPUTS_EACH, EACH = PIXELS * GROUPS / THREADS;
+__device__ __forceinline__ void convolve(const Call& call, const Block& block, const int* places, Values* values, Values* weights) {
+  constexpr int TAPS = SIZE * SIZE, GROUPS = OUTPUTS / OUTPUTS_EACH, EACH = PIXELS * GROUPS / THREADS, ROWS = CHUNK * TAPS, QUARTERS = OUTPUTS / 4;
   const int warp = threadIdx.x / 32, group = warp % GROUPS, lane = threadIdx.x % 32;
-  const int padded_outputs = packed_outputs(call.outputs), pixels = call.height * call.width;
-  int taps[EACH];
-#pragma unroll
-  for (int k = 0; k < EACH; k++) taps[k] = first_tap(call, block, (warp / GROUPS * EACH + k) * 32 + lane);
+  const int padded_outputs = packed_outputs(call.outputs);
+  const unsigned pixels = call.height * call.width;
+  Real* const of_pixels = values->of;  // [2, CHUNK, block.pixels]
+  const Stored* const picture = call.x + (long long)block.batch * call.inputs * pixels;
 
-  Real sums[EACH][OUTPUTS_EACH] = {};
-  Real* const of_pixels = values->of;  // [CHUNK, block.pixels]
-  for (int first = 0; first < call.inputs; first += CHUNK) {
+  // Starts to copy the chunk of channels from `first` on.
+  const auto start_chunk = [&](int first, int stage) {
+    // Not unrolled, which would take registers for nothing: no copy waits for another.
+#pragma unroll 1
     for (int i = threadIdx.x; i < block.pixels; i += THREADS) {
-      const Stored* from = source(call, block, i, first);
+      const int place = places[i];
+      const unsigned at = first * pixels + place;
 #pragma unroll
       for (int c = 0; c < CHUNK; c++) {
-        of_pixels[c * block.pixels + i] = from && first + c < call.inputs ? load(from + (long long)c * pixels) : Real(0);
+        const bool there = place >= 0 && first + c < call.inputs;
+        start_copy(of_pixels + (stage * CHUNK + c) * block.pixels + i, picture + (there ? at + c * pixels : 0), there);
       }
     }
     const Stored* from = call.packed + (long long)first * TAPS * padded_outputs + block.output;
-    for (int i = threadIdx.x; i < CHUNK * TAPS * OUTPUTS / 4; i += THREADS) {
-      weights[i] = *(const Values*)(from + (long long)(i / (OUTPUTS / 4)) * padded_outputs + i % (OUTPUTS / 4) * 4);
+#pragma unroll 1
+    for (int i = threadIdx.x; i < ROWS * QUARTERS; i += THREADS) {
+      start_copy_of_all(weights + stage * ROWS * QUARTERS + i, (const Values*)(from + (long long)(i / QUARTERS) * padded_outputs + i % QUARTERS * 4));
     }
+  };
+
+  // Where its pixels' first taps lie. In bytes, as are the ways from there, to which a compiler then has to add nothing but these.
+  const char* taps[EACH];
+#pragma unroll
+  for (int k = 0; k < EACH; k++) taps[k] = (const char*)(of_pixels + first_tap(call, block, (warp / GROUPS * EACH + k) * 32 + lane));
+  Real sums[EACH][OUTPUTS_EACH] = {};
+  start_chunk(0, 0);
+  for (int first = 0, stage = 0; first < call.inputs; first += CHUNK, stage = 1 - stage) {
+    wait_for_copies();
+    // All threads' copies are there, and the chunk before this one has been multiplied: the next one goes in its place.
     __syncthreads();
+    if (first + CHUNK < call.inputs) start_chunk(first + CHUNK, 1 - stage);
     for (int c = 0; c < CHUNK; c++) {
 #pragma unroll
       for (int tap = 0; tap < TAPS; tap++) {
-        const int reached = c * block.pixels + (tap / SIZE * block.pitch + tap % SIZE) * call.dilation;
-        const Values* of_tap = weights + ((c * TAPS + tap) * OUTPUTS + group * OUTPUTS_EACH) / 4;
+        const int reached = ((stage * CHUNK + c) * block.pixels + (tap / SIZE * block.pitch + tap % SIZE) * call.dilation) * (int)sizeof(Real);
+        const Values* of_tap = weights + ((stage * CHUNK + c) * TAPS + tap) * QUARTERS + group * OUTPUTS_EACH / 4;
         Real x[EACH];
 #pragma unroll
-        for (int k = 0; k < EACH; k++) x[k] = of_pixels[taps[k] + reached];
+        for (int k = 0; k < EACH; k++) x[k] = *(const Real*)(taps[k] + reached);
 #pragma unroll
         for (int quarter = 0; quarter < OUTPUTS_EACH / 4; quarter++) {
           const Values w = of_tap[quarter];
@@ -66,8 +84,6 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, V
         }
       }
     }
-    // The next chunk goes where this one was.
-    __syncthreads();
   }
 
 #pragma unroll

@@ -110,7 +110,7 @@ __device__ __forceinline__ void finish_pair(const Call& call, Real (&sums)[2][CO
 }
 
 template <int SIZE, int OUTPUTS, int PIXELS, int THREADS>
-__device__ __forceinline__ void convolve(const Call& call, const Block& block, Values* values, Values* weights) {
+__device__ __forceinline__ void convolve(const Call& call, const Block& block, const int* places, Values* values, Values* weights) {
   constexpr int TAPS = SIZE * SIZE, EACH = PIXELS / (THREADS / 32), ROWS = OUTPUTS / 16, PAIRS = EACH / 16;
   const int lane = threadIdx.x % 32, first_pixel = threadIdx.x / 32 * EACH;
   const int padded_outputs = packed_outputs(call.outputs), pixels = call.height * call.width;
@@ -121,38 +121,34 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, V
   for (int pair = 0; pair < PAIRS; pair++) {
     given_pixels[pair] = values + lane / 8 % 2 * block.pixels + first_tap(call, block, first_pixel + 16 * pair + lane / 16 * 8 + lane % 8);
   }
-  // A thread copies half the chunk of every PIXELS_AT_ONCE-th pixel, and half of one weight of every TAPS_AT_ONCE-th
-  // tap.
-  constexpr int PIXELS_AT_ONCE = THREADS / 2, TAPS_AT_ONCE = THREADS / (2 * OUTPUTS);
+  // A thread copies half the chunk of every PIXELS_AT_ONCE-th pixel, asking for LOADS of them before it waits for any,
+  // and half of one weight of every TAPS_AT_ONCE-th tap.
+  constexpr int PIXELS_AT_ONCE = THREADS / 2, LOADS = 3, TAPS_AT_ONCE = THREADS / (2 * OUTPUTS);
   const int pixel = threadIdx.x % PIXELS_AT_ONCE, half = threadIdx.x / PIXELS_AT_ONCE;
   const int weight = threadIdx.x / 2, of_weight = threadIdx.x % 2, first_copied = weight / OUTPUTS;
   Values *const to_values = values + half * block.pixels + pixel, *const to_weights = weights + of_weight * (TAPS * OUTPUTS + 4) + weight;
   const Stored* channels = call.x + ((long long)block.batch * call.inputs + 8 * half) * pixels;
   const Values* rows = (const Values*)call.packed + 2 * ((long long)first_copied * padded_outputs + block.output + weight % OUTPUTS) + of_weight;
-  __shared__ int places[most_pixels<SIZE, PIXELS>()];
-  // The same for every chunk: to divide anew for each took as long as to load it.
-  for (int i = threadIdx.x; i < block.pixels; i += THREADS) places[i] = place_of(call, block, i);
-  // A thread asks for those that others have found.
-  __syncthreads();
-
   float sums[ROWS][2 * PAIRS][4] = {};
   for (int first = 0; first < call.inputs; first += CHUNK) {
     const int left = call.inputs - first - 8 * half;
-    for (int i = 0; pixel + i < block.pixels; i += PIXELS_AT_ONCE) {
-      const int place = places[pixel + i];
-      const Stored* from = channels + place;
-      unsigned bits[8] = {};
-      if (place >= 0 && left >= 8) {
+    for (int i = 0; pixel + i < block.pixels; i += LOADS * PIXELS_AT_ONCE) {
+      unsigned bits[LOADS][8];
 #pragma unroll
-        for (int c = 0; c < 8; c++) bits[c] = from[(long long)c * pixels];
-      } else if (place >= 0) {
+      for (int k = 0; k < LOADS; k++) {
+        const int at = i + k * PIXELS_AT_ONCE, place = pixel + at < block.pixels ? places[pixel + at] : -1;
+        const Stored* from = channels + place;
 #pragma unroll
-        for (int c = 0; c < 7; c++) bits[c] = c < left ? from[(long long)c * pixels] : 0;
+        for (int c = 0; c < 8; c++) bits[k][c] = place >= 0 && c < left ? from[(long long)c * pixels] : 0;
       }
-      Values row;
 #pragma unroll
-      for (int c = 0; c < 4; c++) row.of[c] = bits[2 * c] | bits[2 * c + 1] << 16;
-      to_values[i] = row;
+      for (int k = 0; k < LOADS; k++) {
+        const int at = i + k * PIXELS_AT_ONCE;
+        Values row;
+#pragma unroll
+        for (int c = 0; c < 4; c++) row.of[c] = bits[k][2 * c] | bits[k][2 * c + 1] << 16;
+        if (pixel + at < block.pixels) to_values[at] = row;
+      }
     }
 #pragma unroll
     for (int tap = 0; tap < TAPS; tap += TAPS_AT_ONCE) {

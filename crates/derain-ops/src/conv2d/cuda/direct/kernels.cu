@@ -26,14 +26,17 @@ extern "C" __global__ void conv2d_pack(const Stored* weight, Stored* packed, int
   const Stored *x, const Stored *packed, const Stored *bias, const Stored *scale, const Stored *residual, Stored *y, int inputs,         \
       int outputs, int height, int width, int dilation, int bits, int relu
 #define CONVOLVE(SIZE, OUTPUTS, PIXELS, THREADS)                                                                                         \
+  __shared__ int places[most_pixels<SIZE, PIXELS>()];                                                                                    \
   __shared__ Values values[room_for_values(most_pixels<SIZE, PIXELS>())];                                                                \
   __shared__ Values weights[room_for_weights(SIZE * SIZE * OUTPUTS)];                                                                    \
   const Call call = {x, packed, bias, scale, residual, y, inputs, outputs, height, width, dilation, bits, relu};                         \
-  convolve<SIZE, OUTPUTS, PIXELS, THREADS>(call, block_of<SIZE, OUTPUTS, PIXELS>(call, blockIdx.x), values, weights)
+  const Block block = block_of<SIZE, OUTPUTS, PIXELS>(call, blockIdx.x);                                                                 \
+  find_places(call, block, places);                                                                                                      \
+  convolve<SIZE, OUTPUTS, PIXELS, THREADS>(call, block, places, values, weights)
 
-extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_1x1_16(PARAMETERS) { CONVOLVE(1, 16, 512, 256); }
+extern "C" __global__ void __launch_bounds__(64, 4 * BLOCKS) conv2d_1x1_16(PARAMETERS) { CONVOLVE(1, 16, 256, 64); }
 extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_1x1_32(PARAMETERS) { CONVOLVE(1, 32, 256, 128); }
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_1x1_64(PARAMETERS) { CONVOLVE(1, 64, 256, 256); }
-extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_3x3_16(PARAMETERS) { CONVOLVE(3, 16, 512, 256); }
+extern "C" __global__ void __launch_bounds__(64, 4 * BLOCKS) conv2d_3x3_16(PARAMETERS) { CONVOLVE(3, 16, 256, 64); }
 extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_3x3_32(PARAMETERS) { CONVOLVE(3, 32, 256, 128); }
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_3x3_64(PARAMETERS) { CONVOLVE(3, 64, 256, 256); }

@@ -150,8 +150,8 @@ fn mutants_fail() {
         ("place.input < inputs && ", 0, ""),
     ];
     let of_floats = [
-        ("    __syncthreads();\n    for (int c = 0; c < CHUNK", 0, "    for (int c = 0; c < CHUNK"),
-        ("    // The next chunk goes where this one was.\n    __syncthreads();", 0, ""),
+        ("    __syncthreads();\n    if (first + CHUNK", 0, "    if (first + CHUNK"),
+        ("    wait_for_copies();\n", 0, ""),
         ("first + c < call.inputs", 0, "true"),
         ("x >= call.width) continue", 0, "false) continue"),
         ("sums[o] *= scale", 0, "sums[o] *= 1"),
@@ -160,10 +160,10 @@ fn mutants_fail() {
     ];
     let of_halves = [
         ("    __syncthreads();\n#pragma unroll\n    for (int tap", 0, "#pragma unroll\n    for (int tap"),
-        ("    // The next chunk goes where this one was.\n    __syncthreads();", 1, ""),
+        ("    // The next chunk goes where this one was.\n    __syncthreads();", 0, ""),
         ("  // A thread asks for those that others have found.\n  __syncthreads();", 0, ""),
         ("c < left ?", 0, "true ?"),
-        ("left >= 8", 0, "true"),
+        ("if (pixel + at < block.pixels) to_values", 0, "to_values"),
         ("first_copied + tap < TAPS", 0, "true"),
         ("b[2], b[3]", 0, "b[0], b[1]"),
         ("call.width % 2 == 0 && ", 0, ""),

@@ -74,11 +74,12 @@ __device__ __forceinline__ int place_of(const Call& call, const Block& block, in
   return (unsigned)y < (unsigned)call.height && (unsigned)x < (unsigned)call.width ? y * call.width + x : -1;
 }
 
-// A pixel of the tile or around it at the chunk's first channel; null where there is no picture.
-__device__ __forceinline__ const Stored* source(const Call& call, const Block& block, int pixel, int channel) {
-  const int place = place_of(call, block, pixel);
-  if (place < 0) return 0;
-  return call.x + ((long long)block.batch * call.inputs + channel) * call.height * call.width + place;
+// All of a block's `place_of`, which are the same for every chunk of channels: to divide anew for each took as long as
+// to load it.
+__device__ __forceinline__ void find_places(const Call& call, const Block& block, int* places) {
+  for (int i = threadIdx.x; i < block.pixels; i += blockDim.x) places[i] = place_of(call, block, i);
+  // A thread asks for those that others have found.
+  __syncthreads();
 }
 
 // What the activation raises smaller results to. As a value, not as a branch, which compilers would take around whole

@@ -31,6 +31,7 @@ __device__ __forceinline__ void sum_weight_gradients(Call call, const Stored* gr
   const int outputs = call.outputs;
   call.outputs = 1;
 
+  const Real* const of_outputs = of_grad + first_output * PIXELS;
   Real sums[OF_WARP][EACH * TAPS] = {};
   const int tiles = tiles_of<PIXELS>(call) * batch;
   for (int tile = split; tile < tiles; tile += splits) {
@@ -43,27 +44,32 @@ __device__ __forceinline__ void sum_weight_gradients(Call call, const Stored* gr
       const Stored* from = grad + ((long long)block.batch * outputs + output) * pixels + (inside ? y * call.width + x : 0);
 #pragma unroll
       for (int o = 0; o < GRADIENT_OUTPUTS; o++) {
-        of_grad[o * PIXELS + i] = inside && output + o < outputs ? load(from + (long long)o * pixels) : Real(0);
+        const bool there = inside && output + o < outputs;
+        start_copy(of_grad + o * PIXELS + i, there ? from + (long long)o * pixels : from, there);
       }
     }
     for (int i = threadIdx.x; i < block.pixels; i += THREADS) {
-      const Stored* from = source(call, block, i, channel);
+      const int place = place_of(call, block, i);
+      const Stored* from = call.x + ((long long)block.batch * call.inputs + channel) * pixels + (place < 0 ? 0 : place);
 #pragma unroll
       for (int c = 0; c < CHANNELS; c++) {
-        of_x[c * block.pixels + i] = from && channel + c < call.inputs ? load(from + (long long)c * pixels) : Real(0);
+        const bool there = place >= 0 && channel + c < call.inputs;
+        start_copy(of_x + c * block.pixels + i, there ? from + (long long)c * pixels : from, there);
       }
     }
+    wait_for_copies();
     __syncthreads();
-    for (int k = 0; k < PIXELS / 32; k++) {
-      const int pixel = 32 * k + lane, tap0 = first_channel * block.pixels + first_tap(call, block, pixel);
+    for (int pixel = lane; pixel < PIXELS; pixel += 32) {
       Real g[OF_WARP];
 #pragma unroll
-      for (int o = 0; o < OF_WARP; o++) g[o] = of_grad[(first_output + o) * PIXELS + pixel];
+      for (int o = 0; o < OF_WARP; o++) g[o] = of_outputs[o * PIXELS + pixel];
+      const char* first = (const char*)(of_x + first_channel * block.pixels + first_tap(call, block, pixel));
 #pragma unroll
       for (int c = 0; c < EACH; c++) {
 #pragma unroll
         for (int tap = 0; tap < TAPS; tap++) {
-          const Real x = of_x[tap0 + c * block.pixels + (tap / SIZE * block.pitch + tap % SIZE) * call.dilation];
+          const int reached = (c * block.pixels + (tap / SIZE * block.pitch + tap % SIZE) * call.dilation) * (int)sizeof(Real);
+          const Real x = *(const Real*)(first + reached);
 #pragma unroll
           for (int o = 0; o < OF_WARP; o++) sums[o][c * TAPS + tap] += g[o] * x;
         }

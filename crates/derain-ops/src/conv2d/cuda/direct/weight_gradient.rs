@@ -13,7 +13,12 @@ use crate::{Planes, Result};
 
 pub(crate) const SOURCE: Source = Source {
     name: "conv2d_weight_gradient",
-    text: concat!(include_str!("../../../cuda/sums.cu"), include_str!("tile.cu"), include_str!("weight_gradient.cu")),
+    text: concat!(
+        include_str!("../../../cuda/copies.cu"),
+        include_str!("../../../cuda/sums.cu"),
+        include_str!("tile.cu"),
+        include_str!("weight_gradient.cu")
+    ),
 };
 
 /// As many blocks as keep a GPU's processors at work, where there are pixels enough.

@@ -73,7 +73,8 @@ fn mutants_fail() {
     // (what is changed, its which occurrence, to what)
     let mutants = [
         ("    __syncthreads();\n    for (int i", 0, "    for (int i"),
-        ("    __syncthreads();\n    for (int k", 0, "    for (int k"),
+        ("    __syncthreads();\n    for (int pixel", 0, "    for (int pixel"),
+        ("    wait_for_copies();\n", 0, ""),
         ("tile += splits", 0, "tile += splits + 1"),
         ("inside && output + o < outputs", 0, "output + o < outputs"),
         ("channel + c < call.inputs", 0, "true"),
