@@ -67,7 +67,9 @@ pub(crate) fn make(arguments: &Arguments, options: &CleanOptions) -> Result<Acce
             tracing::info!("accepted with {}", counted(judged.clean.frames, "frame"));
             Ok(Accepted { clean: judged.clean, density, unseen: judged.unseen, decoding })
         }
-        Verdict::Reject { reason } => bail!("not accepted: {reason}"),
+        Verdict::Reject { reason } => {
+            bail!("not accepted: {reason} (without --judge the picture is made all the same)")
+        }
         Verdict::MoreFrames => bail!("not accepted: more frames were wanted"),
     }
 }

@@ -135,19 +135,36 @@ impl Model {
                 let maps = attention.map(|values| Map { width, values }).into_iter().collect();
                 Ok((ModelOutput { clean, maps }, 1))
             }
-            Self::SpaNet { network, planned: None, room } => bands::run(&pixels, room, |pixels| {
+            Self::SpaNet { network, planned: None, room } => in_bands(&pixels, room, network.device(), |pixels| {
                 let SpaNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, attention.as_slice())
             }),
             Self::RraNet { planned: Some(planned), .. } => {
                 Ok((planned.run((height, width), &pixels.values, progress)?, 1))
             }
-            Self::RraNet { network, planned: None, room } => bands::run(&pixels, room, |pixels| {
+            Self::RraNet { network, planned: None, room } => in_bands(&pixels, room, network.device(), |pixels| {
                 let RraNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                 output(&clean, &attention)
             }),
         }
     }
+}
+
+/// [`bands::run`], where a band is too large only if it does not fit when the process has given back all memory that no
+/// tensor has: it may lie in pieces too small for the band's.
+fn in_bands(
+    pixels: &RgbPixels,
+    room: &Room,
+    device: &Device,
+    network: impl Fn(&RgbPixels) -> Result<ModelOutput>,
+) -> Result<(ModelOutput, usize)> {
+    bands::run(pixels, room, |band| match network(band) {
+        Err(error) if error.is_out_of_memory() => {
+            derain_ops::device::release_freed_memory(device)?;
+            network(band)
+        }
+        done => done,
+    })
 }
 
 /// Pixels as a tensor `[1, 3, H, W]`.

@@ -9,6 +9,8 @@
 //! ```
 
 mod out_of_memory;
+#[cfg(feature = "cuda")]
+mod pool;
 
 #[cfg(feature = "cuda")]
 use std::collections::BTreeMap;
@@ -18,10 +20,17 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::Device;
 #[cfg(any(test, feature = "cuda"))]
 use candle_core::Tensor;
+#[cfg(feature = "cuda")]
+use candle_core::cuda_backend::{CudaDevice, WrapErr};
 
 use crate::{Error, Result};
 
 pub use out_of_memory::is_out_of_memory;
+
+/// The compute capability that kernels need: of instructions for bf16, for copies to shared memory, for maxima that
+/// keep NaN.
+#[cfg(feature = "cuda")]
+const OLDEST_MAJOR: i32 = 8;
 
 /// The GPU of this number, counted from 0 as `nvidia-smi` does.
 ///
@@ -32,7 +41,8 @@ pub use out_of_memory::is_out_of_memory;
 /// most that was ever in use at once.
 ///
 /// # Errors
-/// [`Error::NoCuda`] in builds without the feature `cuda`, [`Error::NoDevice`] where there is no such GPU or no driver.
+/// [`Error::NoCuda`] in builds without the feature `cuda`, [`Error::NoDevice`] where there is no such GPU or no driver, or
+/// the GPU is older than compute capability 8.0.
 #[cfg(feature = "cuda")]
 pub fn cuda(ordinal: usize) -> Result<Device> {
     // Two calls get the same stream: candle lets their tensors meet.
@@ -42,9 +52,15 @@ pub fn cuda(ordinal: usize) -> Result<Device> {
         return Ok(device.clone());
     }
     // That makes an event for each use of a tensor, which one stream would not need. They stay on: see `cuda_alone`.
-    let device = Device::new_cuda_with_stream(ordinal)
-        .map_err(|error| Error::NoDevice { ordinal, reason: crate::one_line::one_line(&error) })?;
-    keep_freed_memory(&device);
+    let failed = |error| Error::NoDevice { ordinal, reason: crate::one_line::one_line(&error) };
+    let device = CudaDevice::new_with_stream(ordinal).map_err(failed)?;
+    let (major, minor) = device.cuda_stream().context().compute_capability().w().map_err(failed)?;
+    if major < OLDEST_MAJOR {
+        let reason = format!("its compute capability is {major}.{minor}, and {OLDEST_MAJOR}.0 or newer is needed");
+        return Err(Error::NoDevice { ordinal, reason });
+    }
+    pool::keep_freed_memory(&device);
+    let device = Device::Cuda(device);
     opened.insert(ordinal, device.clone());
     Ok(device)
 }
@@ -74,26 +90,17 @@ pub unsafe fn cuda_alone(ordinal: usize) -> Result<Device> {
     Ok(device)
 }
 
-/// Lets the pool that tensors come from hold what they give back. By default it unmaps that whenever the device is
-/// waited for, and mapping it anew takes longer than many a kernel. A driver without pools, or one that refuses,
-/// changes nothing but speed.
-#[cfg(feature = "cuda")]
-fn keep_freed_memory(device: &Device) {
-    use candle_core::cuda_backend::cudarc::driver::result::{device::get_default_mem_pool, mem_pool::set_attribute};
-    use candle_core::cuda_backend::cudarc::driver::sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    let Device::Cuda(device) = device else { return };
-    let stream = device.cuda_stream();
-    let context = stream.context();
-    if !context.has_async_alloc() {
-        return;
+/// Gives a GPU's driver what tensors have given back and the process keeps for the next ones: for others, or for a
+/// tensor that no piece of it is large enough for. Waits for all work under way. On the CPU there is nothing to give.
+///
+/// # Errors
+/// [`Error::Candle`]: what the driver says, perhaps of earlier work.
+pub fn release_freed_memory(device: &Device) -> Result<()> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => Ok(pool::release_freed_memory(device)?),
+        _ => Ok(()),
     }
-    let mut bytes = u64::MAX;
-    // SAFETY: the device is that of a live context. The pool is the device's own, which is never destroyed, and the
-    // attribute a 64-bit number.
-    let _ = unsafe {
-        get_default_mem_pool(context.cu_device())
-            .and_then(|pool| set_attribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, (&raw mut bytes).cast()))
-    };
 }
 
 /// The GPU of this number, counted from 0 as `nvidia-smi` does.

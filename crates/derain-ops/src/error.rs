@@ -125,6 +125,18 @@ pub enum Error {
         /// What the driver said: a [`candle_core::Error`].
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// The driver does not know the code that NVRTC makes of an operation's kernels.
+    #[error(
+        "{op}: the driver of {device} is older than this NVRTC: update it, or let the loader find the NVRTC of a CUDA version that it knows"
+    )]
+    DriverTooOld {
+        /// The operation that was called.
+        op: &'static str,
+        /// The GPU.
+        device: String,
+        /// What the driver said: a [`candle_core::Error`].
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// candle refused an operation on the tensors.
     #[error("{}", one_line(.0))]
     Candle(candle_core::Error),

@@ -30,32 +30,31 @@ impl MicroBatch {
     /// Runs the network forward and backward over pairs `[B, 3, H, W]`.
     pub(crate) fn compute(model: &Trainable, loss: &LossConfig, rainy: &Tensor, clean: &Tensor) -> Result<Self> {
         let (output, statistics) = model.network.forward_train(rainy)?;
-        let mut terms: Vec<Tensor> = Vec::new();
-        let mut term = |weight: f64, value: Result<Tensor>| -> Result<Option<f64>> {
-            let weighted = (value? * weight)?;
-            let number = weighted.to_scalar::<f32>()?;
-            terms.push(weighted);
-            Ok(Some(f64::from(number)))
-        };
-        let mut losses = Losses::default();
+        let weighted = |weight: f64, value: Result<Tensor>| -> Result<Option<Tensor>> { Ok(Some((value? * weight)?)) };
+        let (mut of_l1, mut of_ssim, mut of_attention) = (None, None, None);
         if loss.l1 > 0.0 {
-            losses.l1 = term(loss.l1, l1(&output.clean, clean))?;
+            of_l1 = weighted(loss.l1, l1(&output.clean, clean))?;
         }
         if loss.ssim > 0.0 {
             let similarity = ssim(&output.clean, clean, &SsimOptions::default())?;
-            losses.ssim = term(loss.ssim, Ok((1.0 - similarity)?))?;
+            of_ssim = weighted(loss.ssim, Ok((1.0 - similarity)?))?;
         }
         if let Some(map) = output.attention.as_ref().filter(|_| loss.attention > 0.0) {
             let mask = rain_mask(rainy, clean, loss.mask_threshold)?;
-            losses.attention = term(loss.attention, attention_loss(map, &mask))?;
+            of_attention = weighted(loss.attention, attention_loss(map, &mask))?;
         }
-        let mut total =
-            terms.first().map_or_else(|| output.clean.zeros_like()?.mean_all(), |first| Ok(first.clone()))?;
-        for other in terms.iter().skip(1) {
-            total = (total + other)?;
-        }
-        losses.total = f64::from(total.to_scalar::<f32>()?);
+        let mut terms = [&of_l1, &of_ssim, &of_attention].into_iter().flatten();
+        let first = terms.next().map_or_else(|| output.clean.zeros_like()?.mean_all(), |first| Ok(first.clone()))?;
+        let total = terms.try_fold(first, |total, term| total + term)?;
         let mut store = total.backward()?;
+        // Only now: a GPU is waited for where a number is read, and shall have the way back to do meanwhile.
+        let number = |term: &Tensor| -> Result<f64> { Ok(f64::from(term.to_scalar::<f32>()?)) };
+        let losses = Losses {
+            total: number(&total)?,
+            l1: of_l1.as_ref().map(number).transpose()?,
+            ssim: of_ssim.as_ref().map(number).transpose()?,
+            attention: of_attention.as_ref().map(number).transpose()?,
+        };
         let gradients = model.trained.iter().map(|&index| {
             let variable = &model.variables[index];
             // A parameter that the configuration does not use has no gradient.

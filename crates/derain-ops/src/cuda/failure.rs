@@ -13,9 +13,16 @@ use crate::one_line::without_backtrace;
 pub(crate) fn failure(op: &'static str, device: &CudaDevice, inputs: &[&Shape], error: candle_core::Error) -> Error {
     let device = describe(device);
     let shapes = inputs.iter().map(|shape| format!("{:?}", shape.dims())).collect::<Vec<_>>().join(", ");
-    match is_out_of_memory(&error) {
-        true => Error::OutOfDeviceMemory { op, device, shapes },
-        false => Error::Cuda { op, device, shapes, source: Box::new(without_backtrace(error)) },
+    let error = without_backtrace(error);
+    if is_out_of_memory(&error) {
+        return Error::OutOfDeviceMemory { op, device, shapes };
+    }
+    // candle tells the driver's codes by their names alone.
+    let is_of_older_driver = error.to_string().contains("UNSUPPORTED_PTX_VERSION");
+    let source = Box::new(error);
+    match is_of_older_driver {
+        true => Error::DriverTooOld { op, device, source },
+        false => Error::Cuda { op, device, shapes, source },
     }
 }
 

@@ -11,10 +11,11 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::cuda_backend::{CudaDevice, CudaStorageSlice};
 use candle_core::op::BackpropOp;
-use candle_core::{CudaStorage, DType, Layout, Shape, Storage, Tensor};
+use candle_core::{CudaStorage, DType, Device, Layout, Shape, Storage, Tensor};
 
 use super::failure::failure;
 use super::{Arg, Grid, Launcher, Source, compiled};
+use crate::device::{is_out_of_memory, release_freed_memory};
 use crate::{Error, Result};
 
 /// Evaluates an expression on a storage's typed slice, or another one for types that no kernel takes.
@@ -214,7 +215,15 @@ impl<'a> Launcher for Gpu<'a> {
     type Buffer = Memory<'a>;
 
     fn allocate(&self, dtype: DType, length: usize) -> Result<Memory<'a>> {
-        let slice = self.allocate_slice(dtype, length).map_err(|error| self.error(error))?;
+        let slice = match self.allocate_slice(dtype, length) {
+            // What tensors have given back may lie in pieces too small for this one.
+            Err(error) if is_out_of_memory(&error) => {
+                release_freed_memory(&Device::Cuda(self.device.clone()))?;
+                self.allocate_slice(dtype, length)
+            }
+            done => done,
+        };
+        let slice = slice.map_err(|error| self.error(error))?;
         let storage = CudaStorage { slice, device: self.device.clone() };
         let address = self.address(&storage)?;
         Ok(Memory::Own(RefCell::new(storage), address))

@@ -4,7 +4,7 @@
 //!
 //! | pass | cannot be avoided | what the kernels move |
 //! | --- | --- | --- |
-//! | [`forward`] | read x, write four maps: 5 | the same; x once more for the other axis where planes do not fit the second-level cache |
+//! | [`forward`] | read x, write four maps: 5 | the same where the strips at work fit the second-level cache; else x up to three times more, for the other axis and for both ways back, as at 1080x1920 |
 //! | [`backward`] | read h and g of four directions, write dx: 9 | 11: along columns dx is written, along rows read and written. 2 more of it for what is beyond 256 rows or 2048 columns of f32, half as many of f64, where it does not fit the cache |
 
 use candle_core::DType;

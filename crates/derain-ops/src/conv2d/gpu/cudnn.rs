@@ -20,7 +20,7 @@ use candle_core::cuda_backend::cudarc::cudnn::{
     FilterDescriptor, TensorDescriptor,
 };
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr, ValidAsZeroBits};
-use candle_core::cuda_backend::{CudaDType, CudaDevice, DeviceId};
+use candle_core::cuda_backend::{CudaDType, CudaDevice, DeviceId, WrapErr};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, DType, Shape, Storage, Tensor, WithDType};
 use half::{bf16, f16};
@@ -268,6 +268,8 @@ impl<T: Value> Call<T> {
 
 /// This thread's handle for a device.
 fn handle(device: &CudaDevice) -> candle_core::Result<Arc<Cudnn>> {
+    // Some of cuDNN's calls go by the thread's current GPU.
+    device.cuda_stream().context().bind_to_thread().w()?;
     HANDLES.with_borrow_mut(|handles| {
         if let Some(handle) = handles.get(&device.id()) {
             return Ok(Arc::clone(handle));

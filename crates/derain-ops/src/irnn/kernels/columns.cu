@@ -2,8 +2,10 @@
 
 // What registers allow without spills: of the 16-bit types ptxas spills some for sm_80 with 3, of f32 for sm_90 without
 // a bound.
-#ifdef ELEMENT_F32
-#define COLUMN_BLOCKS_AT_ONCE 3
+#if defined(ELEMENT_F32)
+#define COLUMN_BLOCKS_AT_ONCE (3 - MORE_REGISTERS)
+#elif defined(ELEMENT_F64)
+#define COLUMN_BLOCKS_AT_ONCE (2 - MORE_REGISTERS)
 #else
 #define COLUMN_BLOCKS_AT_ONCE 2
 #endif

@@ -2,11 +2,11 @@
 
 // What registers allow without spills; without a bound ptxas spills some for sm_80.
 #if defined(ELEMENT_F64)
-#define BLOCKS_AT_ONCE 2
+#define BLOCKS_AT_ONCE (2 - MORE_REGISTERS)
 #elif defined(ELEMENT_F32)
 #define BLOCKS_AT_ONCE 4
 #else
-#define BLOCKS_AT_ONCE 3
+#define BLOCKS_AT_ONCE (3 - MORE_REGISTERS)
 #endif
 
 // 32 lines by RUN positions of a segment, one column wider than needed: lanes that read a column meet 32 banks. Where a

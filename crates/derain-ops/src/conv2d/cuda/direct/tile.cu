@@ -5,7 +5,7 @@
 
 // Two blocks are to share a processor, so that one loads while the other multiplies: their registers must fit. f64
 // takes twice as many.
-#ifdef ELEMENT_F64
+#if defined(ELEMENT_F64) || (MORE_REGISTERS && !defined(ELEMENT_F32))
 #define BLOCKS 1
 #else
 #define BLOCKS 2
