@@ -129,9 +129,14 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, c
   Values *const to_values = values + half * block.pixels + pixel, *const to_weights = weights + of_weight * (TAPS * OUTPUTS + 4) + weight;
   const Stored* channels = call.x + ((long long)block.batch * call.inputs + 8 * half) * pixels;
   const Values* rows = (const Values*)call.packed + 2 * ((long long)first_copied * padded_outputs + block.output + weight % OUTPUTS) + of_weight;
+
   float sums[ROWS][2 * PAIRS][4] = {};
   for (int first = 0; first < call.inputs; first += CHUNK) {
     const int left = call.inputs - first - 8 * half;
+#pragma unroll
+    for (int tap = 0; tap < TAPS; tap += TAPS_AT_ONCE) {
+      if (first_copied + tap < TAPS) start_copy_of_all(to_weights + tap * OUTPUTS, rows + 2LL * tap * padded_outputs);
+    }
     for (int i = 0; pixel + i < block.pixels; i += LOADS * PIXELS_AT_ONCE) {
       unsigned bits[LOADS][8];
 #pragma unroll
@@ -150,12 +155,9 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, c
         if (pixel + at < block.pixels) to_values[at] = row;
       }
     }
-#pragma unroll
-    for (int tap = 0; tap < TAPS; tap += TAPS_AT_ONCE) {
-      if (first_copied + tap < TAPS) to_weights[tap * OUTPUTS] = rows[2LL * tap * padded_outputs];
-    }
     channels += (long long)CHUNK * pixels;
     rows += 2LL * TAPS * padded_outputs;
+    wait_for_copies();
     __syncthreads();
 #pragma unroll
     for (int tap = 0; tap < TAPS; tap++) {

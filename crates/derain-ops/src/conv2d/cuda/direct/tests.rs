@@ -160,6 +160,7 @@ fn mutants_fail() {
     ];
     let of_halves = [
         ("    __syncthreads();\n#pragma unroll\n    for (int tap", 0, "#pragma unroll\n    for (int tap"),
+        ("    wait_for_copies();\n", 1, ""),
         ("    // The next chunk goes where this one was.\n    __syncthreads();", 0, ""),
         ("  // A thread asks for those that others have found.\n  __syncthreads();", 0, ""),
         ("c < left ?", 0, "true ?"),
