@@ -59,6 +59,20 @@ pub(crate) fn run(
     }
 }
 
+/// A network that runs once more, after `release`, where memory did not suffice.
+pub(crate) fn tried_twice(
+    network: impl Fn(&RgbPixels) -> Result<ModelOutput>,
+    release: impl Fn(),
+) -> impl Fn(&RgbPixels) -> Result<ModelOutput> {
+    move |pixels| match network(pixels) {
+        Err(error) if error.is_out_of_memory() => {
+            release();
+            network(pixels)
+        }
+        done => done,
+    }
+}
+
 /// Rows of a picture that are computed together, and those that the network sees of it for that.
 struct Band {
     rows: Range<usize>,
@@ -163,6 +177,22 @@ mod tests {
         assert_eq!(bands(2, 1300).unwrap(), 1);
         assert!(bands(100, 800).is_err()); // nor any band of it
         assert_eq!(bands(7, 500).unwrap(), 1);
+    }
+
+    #[test]
+    fn what_fits_once_memory_is_released_is_not_cut() {
+        let (held, releases) = (Cell::new(true), Cell::new(0));
+        let network = |band: &RgbPixels| match held.get() || band.height > 900 {
+            true => Err(out_of_memory()),
+            false => Ok(local(band)),
+        };
+        let release = || {
+            held.set(false);
+            releases.set(releases.get() + 1);
+        };
+        let bands = |height| run(&picture(2, height), &Room::default(), tried_twice(network, release)).unwrap().1;
+        assert_eq!((bands(800), releases.get()), (1, 1));
+        assert_eq!((bands(1300), releases.get()), (2, 2));
     }
 
     #[test]

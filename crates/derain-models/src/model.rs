@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
+use derain_ops::device::release_freed_memory;
 
 use crate::bands::{self, Room};
 use crate::engine::{Progress, Storage};
@@ -135,36 +136,37 @@ impl Model {
                 let maps = attention.map(|values| Map { width, values }).into_iter().collect();
                 Ok((ModelOutput { clean, maps }, 1))
             }
-            Self::SpaNet { network, planned: None, room } => in_bands(&pixels, room, network.device(), |pixels| {
-                let SpaNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
-                output(&clean, attention.as_slice())
-            }),
+            Self::SpaNet { network, planned: None, room } => bands::run(
+                &pixels,
+                room,
+                by_all_memory(network.device(), |pixels| {
+                    let SpaNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
+                    output(&clean, attention.as_slice())
+                }),
+            ),
             Self::RraNet { planned: Some(planned), .. } => {
                 Ok((planned.run((height, width), &pixels.values, progress)?, 1))
             }
-            Self::RraNet { network, planned: None, room } => in_bands(&pixels, room, network.device(), |pixels| {
-                let RraNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
-                output(&clean, &attention)
-            }),
+            Self::RraNet { network, planned: None, room } => bands::run(
+                &pixels,
+                room,
+                by_all_memory(network.device(), |pixels| {
+                    let RraNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
+                    output(&clean, &attention)
+                }),
+            ),
         }
     }
 }
 
-/// [`bands::run`], where a band is too large only if it does not fit when the process has given back all memory that no
-/// tensor has: it may lie in pieces too small for the band's.
-fn in_bands(
-    pixels: &RgbPixels,
-    room: &Room,
+/// A network on a GPU that fails for want of memory only where it does so with all that no tensor has: what tensors gave
+/// back may lie in pieces too small for the next.
+fn by_all_memory(
     device: &Device,
     network: impl Fn(&RgbPixels) -> Result<ModelOutput>,
-) -> Result<(ModelOutput, usize)> {
-    bands::run(pixels, room, |band| match network(band) {
-        Err(error) if error.is_out_of_memory() => {
-            derain_ops::device::release_freed_memory(device)?;
-            network(band)
-        }
-        done => done,
-    })
+) -> impl Fn(&RgbPixels) -> Result<ModelOutput> {
+    // What the driver says against it, it says again where the network runs.
+    bands::tried_twice(network, || drop(release_freed_memory(device)))
 }
 
 /// Pixels as a tensor `[1, 3, H, W]`.

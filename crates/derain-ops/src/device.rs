@@ -8,9 +8,9 @@
 //! }
 //! ```
 
-mod out_of_memory;
+pub(crate) mod out_of_memory;
 #[cfg(feature = "cuda")]
-mod pool;
+pub(crate) mod pool;
 
 #[cfg(feature = "cuda")]
 use std::collections::BTreeMap;
@@ -27,22 +27,17 @@ use crate::{Error, Result};
 
 pub use out_of_memory::is_out_of_memory;
 
-/// The compute capability that kernels need: of instructions for bf16, for copies to shared memory, for maxima that
-/// keep NaN.
-#[cfg(feature = "cuda")]
-const OLDEST_MAJOR: i32 = 8;
-
 /// The GPU of this number, counted from 0 as `nvidia-smi` does.
 ///
 /// All work on it is put on one stream, so tensors may go from thread to thread. (With candle's `Device::new_cuda` each
 /// thread has a stream of its own, and what one has not finished another may read.) Every call gives the same device.
 ///
 /// Memory that tensors give back stays with the process, for the next ones, as with PyTorch: `nvidia-smi` shows the
-/// most that was ever in use at once.
+/// most that was ever in use at once. [`release_freed_memory`] gives it back.
 ///
 /// # Errors
-/// [`Error::NoCuda`] in builds without the feature `cuda`, [`Error::NoDevice`] where there is no such GPU or no driver, or
-/// the GPU is older than compute capability 8.0.
+/// [`Error::NoCuda`] in builds without the feature `cuda`, [`Error::NoDevice`] where there is no such GPU or no driver,
+/// [`Error::OldDevice`] where the GPU is of a compute capability below 8.0.
 #[cfg(feature = "cuda")]
 pub fn cuda(ordinal: usize) -> Result<Device> {
     // Two calls get the same stream: candle lets their tensors meet.
@@ -54,15 +49,20 @@ pub fn cuda(ordinal: usize) -> Result<Device> {
     // That makes an event for each use of a tensor, which one stream would not need. They stay on: see `cuda_alone`.
     let failed = |error| Error::NoDevice { ordinal, reason: crate::one_line::one_line(&error) };
     let device = CudaDevice::new_with_stream(ordinal).map_err(failed)?;
-    let (major, minor) = device.cuda_stream().context().compute_capability().w().map_err(failed)?;
-    if major < OLDEST_MAJOR {
-        let reason = format!("its compute capability is {major}.{minor}, and {OLDEST_MAJOR}.0 or newer is needed");
-        return Err(Error::NoDevice { ordinal, reason });
-    }
+    check_capability(ordinal, device.cuda_stream().context().compute_capability().w().map_err(failed)?)?;
     pool::keep_freed_memory(&device);
     let device = Device::Cuda(device);
     opened.insert(ordinal, device.clone());
     Ok(device)
+}
+
+/// Refuses GPUs without the instructions that kernels use: for bf16, copies to shared memory, maxima that keep NaN.
+#[cfg(feature = "cuda")]
+fn check_capability(ordinal: usize, (major, minor): (i32, i32)) -> Result<()> {
+    match major >= 8 {
+        true => Ok(()),
+        false => Err(Error::OldDevice { ordinal, major, minor }),
+    }
 }
 
 /// The same GPU as [`cuda`] gives, for a program that computes on it through this device alone: faster, by a promise.
@@ -139,4 +139,16 @@ pub(crate) fn named<R>(op: &'static str, inputs: &[&Tensor], f: impl FnOnce() ->
     }
     let _ = (op, inputs);
     done
+}
+
+#[cfg(all(test, feature = "cuda"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_gpus_are_refused() {
+        assert!(check_capability(0, (8, 0)).is_ok() && check_capability(0, (12, 0)).is_ok());
+        let error = check_capability(1, (7, 5)).unwrap_err();
+        assert!(error.to_string().contains("cuda:1") && error.to_string().contains("7.5"), "{error}");
+    }
 }

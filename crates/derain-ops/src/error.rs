@@ -72,6 +72,18 @@ pub enum Error {
         /// What the driver said.
         reason: String,
     },
+    /// The GPU is older than those that operations have kernels for.
+    #[error(
+        "cuda:{ordinal} cannot be used: its compute capability is {major}.{minor}, and 8.0 or newer is needed; compute on the cpu"
+    )]
+    OldDevice {
+        /// The GPU's number.
+        ordinal: usize,
+        /// Its compute capability, before the point.
+        major: i32,
+        /// And behind it.
+        minor: i32,
+    },
     /// The operation has no kernels for the device that its arguments are on.
     #[error("{op} does not run on {device}: move its arguments to the cpu")]
     Device {

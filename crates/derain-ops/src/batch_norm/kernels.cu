@@ -64,6 +64,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_normalize(const Stored* x, const Stored* gamma, const Stored* beta, const double* moments, double epsilon, Stored* y,
                          int relu, int channels, int pixels) {
   const Piece piece = piece_of(pixels);
+  // Of 32 bits, as blocks are counted: dividing 64 takes many instructions.
   const int channel = (unsigned)piece.plane % channels;
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
   const Real slope = load(gamma + channel) * statistics.inverse, offset = load(beta + channel);
@@ -96,6 +97,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                              double epsilon, double* sums, Stored* d_x, int channels, int pixels) {
   __shared__ double warps[2][WARPS];
   const Piece piece = piece_of(pixels);
+  // Of 32 bits, as blocks are counted: dividing 64 takes many instructions.
   const int channel = (unsigned)piece.plane % channels;
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
   const Real slope = load(gamma + channel) * statistics.inverse;
@@ -135,6 +137,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_backward(const Stored* x, const Stored* grad, const Stored* y, const Stored* gamma, const double* moments,
                         double epsilon, const double* totals, Stored* d_x, int batch, int channels, int pixels) {
   const Piece piece = piece_of(pixels);
+  // Of 32 bits, as blocks are counted: dividing 64 takes many instructions.
   const int channel = (unsigned)piece.plane % channels;
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
   const double count = (double)batch * pixels;

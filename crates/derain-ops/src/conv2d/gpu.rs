@@ -1,10 +1,10 @@
 //! The convolution on GPUs: with the feature `cudnn` by cuDNN and a kernel of ours behind it, else by kernels of ours
 //! alone (`cuda/direct.rs`).
 //!
-//! What those do not serve, 3x3 kernels with dilations above 4 and pictures with more results than 32 bits count, is
-//! made of candle's operations: columns of pixels and a matrix product, for the gradient for x a convolution with
-//! turned kernels, for that for the weights a matrix product for each of their places. (Candle's own gradients are a
-//! kernel without reuse for x and a convolution with kernels as large as the picture for the weights.)
+//! What those do not serve, 3x3 kernels with dilations above 4 and pictures with more values or results than 32 bits
+//! count, is made of candle's operations: columns of pixels and a matrix product, for the gradient for x a convolution
+//! with turned kernels, for that for the weights a matrix product for each of their places. (Candle's own gradients are
+//! a kernel without reuse for x and a convolution with kernels as large as the picture for the weights.)
 
 mod columns;
 #[cfg(feature = "cudnn")]

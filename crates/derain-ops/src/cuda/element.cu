@@ -2,7 +2,8 @@
 // Exactly one of ELEMENT_F64, ELEMENT_F32, ELEMENT_F16 and ELEMENT_BF16 is defined. The 16-bit types travel as bits, so
 // that no header of CUDA is needed; their arithmetic is in f32.
 
-// From compute capability 10 on ptxas takes more registers for the same text: some bounds are looser there.
+// From compute capability 10 on ptxas takes more registers for the same text: some bounds are looser there. (Not where
+// an NVRTC that does not know such a GPU compiles for an older one: then some registers are spilled.)
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
 #define MORE_REGISTERS 1
 #else

@@ -11,11 +11,12 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::cuda_backend::{CudaDevice, CudaStorageSlice};
 use candle_core::op::BackpropOp;
-use candle_core::{CudaStorage, DType, Device, Layout, Shape, Storage, Tensor};
+use candle_core::{CudaStorage, DType, Layout, Shape, Storage, Tensor};
 
-use super::failure::failure;
+use super::failure::{failure, not_loaded};
 use super::{Arg, Grid, Launcher, Source, compiled};
-use crate::device::{is_out_of_memory, release_freed_memory};
+use crate::device::out_of_memory::is_out_of_memory;
+use crate::device::pool::release_freed_memory;
 use crate::{Error, Result};
 
 /// Evaluates an expression on a storage's typed slice, or another one for types that no kernel takes.
@@ -218,8 +219,7 @@ impl<'a> Launcher for Gpu<'a> {
         let slice = match self.allocate_slice(dtype, length) {
             // What tensors have given back may lie in pieces too small for this one.
             Err(error) if is_out_of_memory(&error) => {
-                release_freed_memory(&Device::Cuda(self.device.clone()))?;
-                self.allocate_slice(dtype, length)
+                release_freed_memory(self.device).and_then(|()| self.allocate_slice(dtype, length))
             }
             done => done,
         };
@@ -251,7 +251,9 @@ impl<'a> Launcher for Gpu<'a> {
             // Two threads might both load a module, and the first one's be unloaded under its launch.
             static LOADING: Mutex<()> = Mutex::new(());
             let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-            self.device.get_or_load_custom_func(kernel, &compiled::module_name(source, dtype), &ptx).map_err(failed)?
+            self.device
+                .get_or_load_custom_func(kernel, &compiled::module_name(source, dtype), &ptx)
+                .map_err(|error| not_loaded(self.op, self.device, &self.shapes, error))?
         };
 
         let (mut values, mut reads) = (Vec::with_capacity(arguments.len()), Vec::new());

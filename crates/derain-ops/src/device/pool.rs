@@ -27,12 +27,13 @@ pub(super) fn keep_freed_memory(device: &CudaDevice) {
 }
 
 /// What the pool holds of what tensors gave back goes to the driver, once all work under way is done.
-pub(super) fn release_freed_memory(device: &CudaDevice) -> candle_core::Result<()> {
+pub(crate) fn release_freed_memory(device: &CudaDevice) -> candle_core::Result<()> {
     let stream = device.cuda_stream();
     stream.synchronize().w()?;
     if let Some(pool) = pool(stream.context()) {
+        // A pool that keeps its memory is no reason to fail here.
         // SAFETY: as above.
-        unsafe { trim_to(pool, 0) }.w()?;
+        let _ = unsafe { trim_to(pool, 0) };
     }
     Ok(())
 }

@@ -77,7 +77,7 @@ pub(crate) struct Tile {
     threads: u32,
 }
 
-const OF_16: Tile = Tile { kernels: ["conv2d_1x1_16", "conv2d_3x3_16"], outputs: 16, pixels: 256, threads: 64 };
+const OF_16: Tile = Tile { kernels: ["conv2d_1x1_16", "conv2d_3x3_16"], outputs: 16, pixels: 512, threads: 128 };
 const OF_32: Tile = Tile { kernels: ["conv2d_1x1_32", "conv2d_3x3_32"], outputs: 32, pixels: 256, threads: 128 };
 const OF_64: Tile = Tile { kernels: ["conv2d_1x1_64", "conv2d_3x3_64"], outputs: 64, pixels: 256, threads: 256 };
 

@@ -36,7 +36,7 @@ template <class T> T shuffle(uint32_t mask, T value, int other_lane, int line) {
   return value;
 }
 
-// The instruction `cp.async`: 0 beyond `there` bytes. Nothing arrives before the thread waits, so that one that reads too early is seen.
+// The instruction `cp.async`: 0 beyond `there` bytes. In some orders of threads it arrives at once, in others when the thread waits.
 void copy(void* to, const void* from, int bytes, int there);
 void wait_for_copies();
 

@@ -77,17 +77,23 @@ struct Copy {
   int bytes, there;
 };
 static std::vector<Copy> copies[MOST_THREADS];
+// Whether copies arrive at once, or not before a thread waits: what overwrites too early shows in the one, what reads too early in the other.
+static bool copies_at_once;
+
+static void arrive(const Copy& copy) {
+  std::memset(copy.to, 0, copy.bytes);
+  std::memcpy(copy.to, copy.from, copy.there);
+}
 
 void copy(void* to, const void* from, int bytes, int there) {
   if ((uintptr_t)to % bytes || (there && (uintptr_t)from % bytes)) fail("a copy of " + std::to_string(bytes) + " bytes is not aligned");
   copies[current].push_back({to, from, bytes, there});
+  if (copies_at_once) arrive(copies[current].back());
 }
 
 void wait_for_copies() {
-  for (const Copy& copy : copies[current]) {
-    std::memset(copy.to, 0, copy.bytes);
-    std::memcpy(copy.to, copy.from, copy.there);
-  }
+  if (!copies_at_once)
+    for (const Copy& copy : copies[current]) arrive(copy);
   copies[current].clear();
 }
 
@@ -152,6 +158,7 @@ static void resume(int thread) {
 // Order 0 is ascending, 1 descending, every other one a shuffle of its own. In the first two each warp goes as far as it comes alone, past
 // its exchanges up to a barrier, before the next one starts; in shuffles all threads take turns.
 static void run_block(int order) {
+  copies_at_once = order % 2 == 0;
   static uint64_t random;
   random = order * 0x9e3779b97f4a7c15ull + 1;
   std::vector<int> turns(threads);

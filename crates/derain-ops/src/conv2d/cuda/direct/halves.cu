@@ -121,9 +121,9 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, c
   for (int pair = 0; pair < PAIRS; pair++) {
     given_pixels[pair] = values + lane / 8 % 2 * block.pixels + first_tap(call, block, first_pixel + 16 * pair + lane / 16 * 8 + lane % 8);
   }
-  // A thread copies half the chunk of every PIXELS_AT_ONCE-th pixel, asking for LOADS of them before it waits for any,
-  // and half of one weight of every TAPS_AT_ONCE-th tap.
-  constexpr int PIXELS_AT_ONCE = THREADS / 2, LOADS = 3, TAPS_AT_ONCE = THREADS / (2 * OUTPUTS);
+  // A thread copies half of one weight of every TAPS_AT_ONCE-th tap, and half the chunk of every PIXELS_AT_ONCE-th pixel,
+  // of which it asks for LOADS before it waits for any: three at once spill registers for sm_80.
+  constexpr int PIXELS_AT_ONCE = THREADS / 2, LOADS = 2, TAPS_AT_ONCE = THREADS / (2 * OUTPUTS);
   const int pixel = threadIdx.x % PIXELS_AT_ONCE, half = threadIdx.x / PIXELS_AT_ONCE;
   const int weight = threadIdx.x / 2, of_weight = threadIdx.x % 2, first_copied = weight / OUTPUTS;
   Values *const to_values = values + half * block.pixels + pixel, *const to_weights = weights + of_weight * (TAPS * OUTPUTS + 4) + weight;
@@ -138,20 +138,33 @@ __device__ __forceinline__ void convolve(const Call& call, const Block& block, c
       if (first_copied + tap < TAPS) start_copy_of_all(to_weights + tap * OUTPUTS, rows + 2LL * tap * padded_outputs);
     }
     for (int i = 0; pixel + i < block.pixels; i += LOADS * PIXELS_AT_ONCE) {
+      int found[LOADS];
       unsigned bits[LOADS][8];
 #pragma unroll
       for (int k = 0; k < LOADS; k++) {
-        const int at = i + k * PIXELS_AT_ONCE, place = pixel + at < block.pixels ? places[pixel + at] : -1;
-        const Stored* from = channels + place;
+        const int at = i + k * PIXELS_AT_ONCE;
+        found[k] = pixel + at < block.pixels ? places[pixel + at] : -1;
+      }
+      // Outside the picture its first pixel is read in vain, which takes fewer instructions than not to.
+      const auto ask = [&](int count) {
 #pragma unroll
-        for (int c = 0; c < 8; c++) bits[k][c] = place >= 0 && c < left ? from[(long long)c * pixels] : 0;
+        for (int k = 0; k < LOADS; k++) {
+          const Stored* from = channels + (found[k] < 0 ? 0 : found[k]);
+#pragma unroll
+          for (int c = 0; c < 8; c++) bits[k][c] = c < count ? from[(long long)c * pixels] : 0;
+        }
+      };
+      if (left >= 8) {
+        ask(8);
+      } else {
+        ask(left);
       }
 #pragma unroll
       for (int k = 0; k < LOADS; k++) {
         const int at = i + k * PIXELS_AT_ONCE;
         Values row;
 #pragma unroll
-        for (int c = 0; c < 4; c++) row.of[c] = bits[k][2 * c] | bits[k][2 * c + 1] << 16;
+        for (int c = 0; c < 4; c++) row.of[c] = found[k] < 0 ? 0 : bits[k][2 * c] | bits[k][2 * c + 1] << 16;
         if (pixel + at < block.pixels) to_values[at] = row;
       }
     }

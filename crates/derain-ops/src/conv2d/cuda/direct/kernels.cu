@@ -34,9 +34,9 @@ extern "C" __global__ void conv2d_pack(const Stored* weight, Stored* packed, int
   find_places(call, block, places);                                                                                                      \
   convolve<SIZE, OUTPUTS, PIXELS, THREADS>(call, block, places, values, weights)
 
-extern "C" __global__ void __launch_bounds__(64, 4 * BLOCKS) conv2d_1x1_16(PARAMETERS) { CONVOLVE(1, 16, 256, 64); }
+extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_1x1_16(PARAMETERS) { CONVOLVE(1, 16, 512, 128); }
 extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_1x1_32(PARAMETERS) { CONVOLVE(1, 32, 256, 128); }
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_1x1_64(PARAMETERS) { CONVOLVE(1, 64, 256, 256); }
-extern "C" __global__ void __launch_bounds__(64, 4 * BLOCKS) conv2d_3x3_16(PARAMETERS) { CONVOLVE(3, 16, 256, 64); }
+extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_3x3_16(PARAMETERS) { CONVOLVE(3, 16, 512, 128); }
 extern "C" __global__ void __launch_bounds__(128, 2 * BLOCKS) conv2d_3x3_32(PARAMETERS) { CONVOLVE(3, 32, 256, 128); }
 extern "C" __global__ void __launch_bounds__(256, BLOCKS) conv2d_3x3_64(PARAMETERS) { CONVOLVE(3, 64, 256, 256); }

@@ -15,7 +15,7 @@ use crate::testing::Noise;
 /// ([B, C, H, W], O, K, dilation).
 type Case = ((usize, usize, usize, usize), usize, usize, usize);
 
-/// Tiles of all widths, cut by the picture's edges or not, around chunks of 4, 8 and 16 channels and a tile's outputs,
+/// Tiles of all widths, cut by the picture's edges or not, around chunks of 2, 4 and 16 channels and a tile's outputs,
 /// rows of whole words or not.
 const CASES: [Case; 7] = [
     ((1, 1, 1, 1), 1, 3, 1),
@@ -135,7 +135,9 @@ fn tiles_are_as_large_as_keeps_a_gpu_at_work() {
     assert_eq!(kernel(64, 128), "conv2d_3x3_32");
     let planes = Planes::from((1, 16, 512, 512));
     assert!(serves(planes, 32, 3, 4) && serves(planes, 32, 1, 64) && !serves(planes, 32, 3, 5));
-    assert!(!serves(Planes::from((1, 16, 1 << 15, 1 << 13)), 16, 1, 1), "more results than 32 bits count");
+    let large = |channels| Planes::from((1, channels, 1 << 15, 1 << 13));
+    assert!(serves(large(8), 8, 1, 1));
+    assert!(!serves(large(1), 16, 1, 1) && !serves(large(16), 1, 1, 1), "more values than 32 bits count");
 }
 
 /// Each of these mistakes must show in some order of threads.
@@ -151,6 +153,11 @@ fn mutants_fail() {
     ];
     let of_floats = [
         ("    __syncthreads();\n    if (first + CHUNK", 0, "    if (first + CHUNK"),
+        (
+            "    __syncthreads();\n    if (first + CHUNK < call.inputs) start_chunk(first + CHUNK, 1 - stage);",
+            0,
+            "    if (first + CHUNK < call.inputs) start_chunk(first + CHUNK, 1 - stage);\n    __syncthreads();",
+        ),
         ("    wait_for_copies();\n", 0, ""),
         ("first + c < call.inputs", 0, "true"),
         ("x >= call.width) continue", 0, "false) continue"),
@@ -163,7 +170,8 @@ fn mutants_fail() {
         ("    wait_for_copies();\n", 1, ""),
         ("    // The next chunk goes where this one was.\n    __syncthreads();", 0, ""),
         ("  // A thread asks for those that others have found.\n  __syncthreads();", 0, ""),
-        ("c < left ?", 0, "true ?"),
+        ("ask(left)", 0, "ask(8)"),
+        ("found[k] < 0 ? 0 : bits[k][2 * c]", 0, "bits[k][2 * c]"),
         ("if (pixel + at < block.pixels) to_values", 0, "to_values"),
         ("first_copied + tap < TAPS", 0, "true"),
         ("b[2], b[3]", 0, "b[0], b[1]"),

@@ -3,8 +3,8 @@
 // The largest dilation whose surroundings the shared memory has room for.
 #define MOST_DILATION 4
 
-// Two blocks are to share a processor, so that one loads while the other multiplies: their registers must fit. f64
-// takes twice as many.
+// Two blocks of 256 threads, or four of 128, are to share a processor, so that one loads while the other multiplies:
+// their registers must fit. f64 takes twice as many; halves would spill some where MORE_REGISTERS are taken.
 #if defined(ELEMENT_F64) || (MORE_REGISTERS && !defined(ELEMENT_F32))
 #define BLOCKS 1
 #else
