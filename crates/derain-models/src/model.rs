@@ -136,25 +136,23 @@ impl Model {
                 let maps = attention.map(|values| Map { width, values }).into_iter().collect();
                 Ok((ModelOutput { clean, maps }, 1))
             }
-            Self::SpaNet { network, planned: None, room } => bands::run(
-                &pixels,
-                room,
-                by_all_memory(network.device(), |pixels| {
+            Self::SpaNet { network, planned: None, room } => {
+                let once = |pixels: &RgbPixels| {
                     let SpaNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                     output(&clean, attention.as_slice())
-                }),
-            ),
+                };
+                bands::run(&pixels, room, by_all_memory(network.device(), once))
+            }
             Self::RraNet { planned: Some(planned), .. } => {
                 Ok((planned.run((height, width), &pixels.values, progress)?, 1))
             }
-            Self::RraNet { network, planned: None, room } => bands::run(
-                &pixels,
-                room,
-                by_all_memory(network.device(), |pixels| {
+            Self::RraNet { network, planned: None, room } => {
+                let once = |pixels: &RgbPixels| {
                     let RraNetOutput { clean, attention } = network.forward(&picture(pixels, network.device())?)?;
                     output(&clean, &attention)
-                }),
-            ),
+                };
+                bands::run(&pixels, room, by_all_memory(network.device(), once))
+            }
         }
     }
 }

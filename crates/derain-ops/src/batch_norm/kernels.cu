@@ -15,6 +15,9 @@ __device__ __forceinline__ Channel channel_of(const double* moments, int channel
   return statistics;
 }
 
+// Of 32 bits, as blocks are counted: dividing 64 takes many instructions.
+__device__ __forceinline__ int channel_of_piece(const Piece& piece, int channels) { return (unsigned)piece.plane % channels; }
+
 // The mean and the squared deviations from it of each piece of each plane, to `pieces` [B·C·pieces, 2]. Elements are
 // read once, and stay in registers for the deviations.
 extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_pieces(const Stored* x, double* pieces, int pixels) {
@@ -64,8 +67,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_normalize(const Stored* x, const Stored* gamma, const Stored* beta, const double* moments, double epsilon, Stored* y,
                          int relu, int channels, int pixels) {
   const Piece piece = piece_of(pixels);
-  // Of 32 bits, as blocks are counted: dividing 64 takes many instructions.
-  const int channel = (unsigned)piece.plane % channels;
+  const int channel = channel_of_piece(piece, channels);
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
   const Real slope = load(gamma + channel) * statistics.inverse, offset = load(beta + channel);
   Real values[RUN];
@@ -97,8 +99,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                              double epsilon, double* sums, Stored* d_x, int channels, int pixels) {
   __shared__ double warps[2][WARPS];
   const Piece piece = piece_of(pixels);
-  // Of 32 bits, as blocks are counted: dividing 64 takes many instructions.
-  const int channel = (unsigned)piece.plane % channels;
+  const int channel = channel_of_piece(piece, channels);
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
   const Real slope = load(gamma + channel) * statistics.inverse;
   Real values[RUN], g[RUN];
@@ -137,8 +138,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_backward(const Stored* x, const Stored* grad, const Stored* y, const Stored* gamma, const double* moments,
                         double epsilon, const double* totals, Stored* d_x, int batch, int channels, int pixels) {
   const Piece piece = piece_of(pixels);
-  // Of 32 bits, as blocks are counted: dividing 64 takes many instructions.
-  const int channel = (unsigned)piece.plane % channels;
+  const int channel = channel_of_piece(piece, channels);
   const Channel statistics = channel_of(moments, channels, channel, epsilon);
   const double count = (double)batch * pixels;
   const Real slope = load(gamma + channel) * statistics.inverse;
